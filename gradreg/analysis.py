@@ -1,0 +1,70 @@
+"""Choices and statistics over seeds, from tidy metrics."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from gradreg.labels import parse
+
+LEVEL = 0.95
+
+
+def choose(errors: Sequence[Sequence[float]]) -> int:
+    """The index of the setting of least mean error over its seeds; of equal ones, the first.
+
+    Means that differ by rounding only count as equal. Raises ValueError when a setting has no error at all.
+    """
+    if any(len(values) == 0 for values in errors) or not errors:
+        raise ValueError("a setting without any validation error cannot compete")
+    means = [math.fsum(values) / len(values) for values in errors]
+    least = min(means)
+    return next(i for i, mean in enumerate(means) if mean <= least + 1e-12)
+
+
+def half_width(values: Sequence[float]) -> float:
+    """Half the width of Student's 95 % interval for the mean; nan for fewer than two values."""
+    if len(values) < 2:
+        return math.nan
+    quantile = stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)
+    return float(quantile * stats.sem(values))
+
+
+def over_seeds(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Mean of ``value``, half-width of its interval and number of seeds per combination of ``by``, as they appear."""
+    grouped = table.groupby(list(by), sort=False).value
+    return grouped.agg(mean="mean", half=lambda v: half_width(v.tolist()), seeds="count").reset_index()
+
+
+def with_training(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with a column ``training``: how a network was trained, short enough for a legend.
+
+    "plain" for the baseline, else "p = 2"; the objective's name comes first where a table holds several.
+    """
+    regularised = table.p != "none"
+    several = table[regularised].objective.nunique() > 1
+    prefix = table.objective + ", " if several else ""
+    return table.assign(training=np.where(regularised, prefix + "p = " + table.p, "plain"))
+
+
+def training_order(table: pd.DataFrame) -> list[str]:
+    """The values of ``training``: plain, then by objective and p."""
+    rows = table[["training", "objective", "p"]].drop_duplicates()
+    keys = {
+        training: ("", 0.0) if p == "none" else (objective if "," in training else " ", parse(p))
+        for training, objective, p in rows.itertuples(index=False)
+    }
+    return sorted(keys, key=lambda training: keys[training])
+
+
+def by_number(labels: Sequence[str]) -> list[str]:
+    """Labels of numbers, each once, in the order of the numbers."""
+    return sorted(set(labels), key=parse)
+
+
+def middle(labels: Sequence[str]) -> str:
+    """The middle one of some labels of numbers (the larger of two)."""
+    ordered = by_number(labels)
+    return ordered[len(ordered) // 2]

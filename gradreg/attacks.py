@@ -1,0 +1,103 @@
+"""The family's own attacks: one steepest step, and many, inside the p-norm ball and the box [0, 1].
+
+Inputs are (N, ...) in [0, 1] with labels (N,); perturbed inputs come back in the same shape, never further
+than eps from the input in p-norm and never outside [0, 1]. A network is any callable from inputs to logits,
+in evaluation mode; its parameters' ``grad`` is left as found.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gradreg.norms import dual_exponent, norm
+
+Network = Callable[[Tensor], Tensor]
+
+
+def check_attackable(network: Network, x: Tensor) -> None:
+    """Raise ValueError when inputs lie outside [0, 1] or the network is in training mode."""
+    if not bool(((x >= 0) & (x <= 1)).all()):
+        raise ValueError("inputs must lie in [0, 1]; scaling belongs inside the network")
+    if isinstance(network, nn.Module) and network.training:
+        raise ValueError("the network is in training mode; call .eval() first")
+
+
+def loss_gradient(network: Network, x: Tensor, y: Tensor) -> Tensor:
+    """Gradient of each sample's cross-entropy with respect to that sample, the shape of x."""
+    inputs = x.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        loss = F.cross_entropy(network(inputs), y, reduction="sum")
+        return torch.autograd.grad(loss, inputs)[0]
+
+
+def box_step(x: Tensor, g: Tensor, p: float, eps: float) -> Tensor:
+    """The s that maximises <g, s> over ||s||_p <= eps and 0 <= x + s <= 1: the steepest step of a bounded image.
+
+    For p = inf it is the clipped sign step. For p = 1 coordinates are filled up to the box in the order of |g|
+    until the budget is spent (a fractional knapsack). Between, the maximiser is
+    s_i = sign(g_i) min(lambda |g_i|^(q-1), room_i), from the conditions of Karush, Kuhn and Tucker, with
+    lambda such that ||s||_p = eps; lambda is bisected. Where the whole box lies in the ball along g, s fills the
+    box. A zero gradient gives a zero step. Raises ValueError unless 1 <= p <= inf.
+    """
+    q = dual_exponent(p)
+    flat, start = g.flatten(1), x.flatten(1)
+    room = torch.where(flat > 0, 1 - start, start) * (flat != 0)
+    if math.isinf(p):
+        size = room.clamp(max=eps)
+    elif p == 1:
+        order = flat.abs().argsort(dim=1, descending=True, stable=True)
+        sorted_room = room.gather(1, order)
+        before = sorted_room.cumsum(1) - sorted_room
+        filled = torch.minimum(sorted_room, (eps - before).clamp(min=0))
+        size = torch.zeros_like(room).scatter(1, order, filled)
+    else:
+        ratio = flat.abs() / flat.abs().amax(1, keepdim=True).clamp(min=torch.finfo(g.dtype).tiny)
+        size = _fill(ratio.pow(q - 1), room, p, eps)
+    return (flat.sign() * size).view_as(x)
+
+
+def _fill(direction: Tensor, room: Tensor, p: float, eps: float) -> Tensor:
+    """min(lambda * direction, room) with p-norm eps, or room where that is shorter. All (N, D), p finite."""
+    active = direction > 0
+    full = torch.where(active, room, 0)
+    # lambda is least where no coordinate is full and largest where all are; bisected on a log scale.
+    tiny = torch.finfo(room.dtype).tiny
+    low = (eps / norm(direction, p).clamp(min=tiny)).unsqueeze(1)
+    needed = torch.where(active, room / torch.where(active, direction, 1), 0).amax(1, keepdim=True)
+    high = torch.maximum(needed.clamp(max=torch.finfo(room.dtype).max), low)
+    for _ in range(50):
+        middle = low.sqrt() * high.sqrt()
+        short = norm(torch.minimum(middle * direction, room), p).unsqueeze(1) <= eps
+        low, high = torch.where(short, middle, low), torch.where(short, high, middle)
+    fits = norm(full, p).unsqueeze(1) <= eps
+    return torch.where(fits, full, torch.minimum(low * direction, room))
+
+
+def one_step(network: Network, x: Tensor, y: Tensor, p: float, eps: float) -> Tensor:
+    """x plus the steepest step inside the box. p = inf: the fast gradient sign method, clipped to [0, 1]."""
+    return (x + box_step(x, loss_gradient(network, x, y), p, eps)).clamp(0, 1)
+
+
+def multi_step(network: Network, x: Tensor, y: Tensor, p: float, eps: float, steps: int) -> Tensor:
+    """Frank-Wolfe ascent from x; a sample that is misclassified, before or on the way, stays as it is then.
+
+    s <- s + 2 / (k + 2) * (box_step - s) for k = 0, 1, ... (Jaggi 2013): the first step is ``one_step``, and as
+    mixtures of points of the ball and the box the iterates need no projection, whatever p. No random start: the
+    same input always gives the same output. Raises ValueError unless 1 <= p <= inf.
+    """
+    s = torch.zeros_like(x)
+    with torch.no_grad():
+        right = network(x).argmax(1) == y
+    for k in range(steps):
+        rest = right.nonzero().squeeze(1)
+        if len(rest) == 0:
+            break
+        at, current = x[rest], s[rest]
+        target = box_step(at, loss_gradient(network, at + current, y[rest]), p, eps)
+        s[rest] = current = current + 2 / (k + 2) * (target - current)
+        with torch.no_grad():
+            right[rest] = network((at + current).clamp(0, 1)).argmax(1) == y[rest]
+    return (x + s).clamp(0, 1)

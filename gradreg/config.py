@@ -1,0 +1,298 @@
+"""Reading an experiment's config: defaults, the traps of YAML, and every mistake in one line each."""
+
+import copy
+import difflib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from gradreg.data.registry import DATASETS
+from gradreg.labels import NUMBER, canonical, parse
+
+SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.yaml"
+TRAINING = {
+    "epochs": 12,
+    "batch_size": 128,
+    "lr": 0.1,
+    "momentum": 0.9,
+    "weight_decay": 0.0,
+    "max_norm": None,
+    "eps_warmup": 0.0,
+}
+KeyPath = tuple[str | int, ...]
+
+
+class ConfigError(Exception):
+    """All mistakes of a config, one line each."""
+
+
+def resolve(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> dict[str, Any]:
+    """The config with defaults filled in and every number in its canonical spelling.
+
+    config: what the YAML ``files`` merge to; the files, in the order they are laid over each other, only serve to
+    say where a mistake stands. Raises ConfigError with one line per mistake.
+    """
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    resolved = copy.deepcopy(dict(config))
+    sources = _Sources(files)
+    problems = list(sources.duplicates())
+    problems += [(path, text) for path, text in _canonical_grids(resolved)]
+    _fill(resolved, schema, schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    structural = [item for error in validator.iter_errors(resolved) for item in _explain(error, schema)]
+    problems += structural
+    if not problems:
+        problems += _check_entries(resolved["sweep"])
+    if problems:
+        lines = dict.fromkeys(f"{sources.where(path)}{_dotted(path)}: {text}" for path, text in problems)
+        raise ConfigError("\n".join(lines))
+    return resolved
+
+
+def _dotted(path: KeyPath) -> str:
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
+    return text.lstrip(".") or "config"
+
+
+def _deref(schema: Any, root: Any) -> Any:
+    while "$ref" in schema:
+        target = root
+        for part in schema["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
+    return schema
+
+
+def _fill(value: Any, schema: Any, root: Any) -> None:
+    """Fill in defaults, and read as numbers what YAML 1.1 leaves as text (1e-3), in place."""
+    schema = _deref(schema, root)
+    if isinstance(value, dict):
+        for key, sub in schema.get("properties", {}).items():
+            sub = _deref(sub, root)
+            if key not in value and "default" in sub:
+                value[key] = copy.deepcopy(sub["default"])
+            if key not in value:
+                continue
+            number = "number" in (sub.get("type") or ())
+            if number and isinstance(value[key], str) and NUMBER.fullmatch(value[key].strip()):
+                value[key] = float(value[key])
+            _fill(value[key], sub, root)
+        for key in value.keys() - schema.get("properties", {}).keys():
+            if isinstance(schema.get("additionalProperties"), dict):
+                _fill(value[key], schema["additionalProperties"], root)
+    elif isinstance(value, list) and "items" in schema:
+        for item in value:
+            _fill(item, schema["items"], root)
+
+
+def _canonical_grids(config: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Bring every p and eps to its canonical spelling, in place; yields the mistakes."""
+    entries = config.get("sweep")
+    for i, entry in enumerate(entries if isinstance(entries, list) else []):
+        if not isinstance(entry, dict):
+            continue
+        places = [(("sweep", i), entry)]
+        places += [(("sweep", i, key), entry[key]) for key in ("attack", "gallery") if isinstance(entry.get(key), dict)]
+        for path, place in places:
+            grid = place.get("eps")
+            if isinstance(grid, dict):
+                place["eps"] = yield from _canonical_grid(grid, (*path, "eps"))
+
+
+def _canonical_grid(grid: dict[Any, Any], path: KeyPath) -> Any:
+    result: dict[str, Any] = {}
+    for key, values in grid.items():
+        try:
+            p = canonical(key)
+        except ValueError:
+            yield path, f"{key!r} is not a norm; write a number from 1 up, or inf"
+            continue
+        if parse(p) < 1 or "/" in p:
+            yield path, f"p = {key} is not a norm; p is a decimal number from 1 up, or inf"
+        if p in result:
+            yield path, f"p = {p} is listed twice"
+        single = not isinstance(values, list)
+        seen: dict[float, object] = {}
+        labels = []
+        for j, written in enumerate([values] if single else values):
+            at = (*path, str(key)) if single else (*path, str(key), j)
+            try:
+                label = canonical(written)
+            except ValueError:
+                yield at, f"{written!r} is not a number; write 0.1, 1e-3 or 8/255"
+                continue
+            number = parse(label)
+            if not 0 < number < math.inf:
+                yield (
+                    at,
+                    f"eps must be positive and finite, not {written}; eps = 0 is the baseline, which is always there",
+                )
+            elif p == "inf" and number > 1:
+                hint = " (8_255 is the number 8255; a fraction is 8/255)" if number > 255 else ""
+                yield at, f"eps = {written} at p = inf is more than the whole range [0, 1] of a pixel{hint}"
+            if number in seen:
+                yield at, f"{written} is the same number as {seen[number]}"
+            seen[number] = written
+            labels.append(label)
+        result[p] = labels[0] if single and labels else labels
+    return result
+
+
+def _explain(error: jsonschema.ValidationError, root: Any) -> Iterator[tuple[KeyPath, str]]:
+    """What a schema violation means to the person who wrote the config."""
+    path: KeyPath = tuple(error.absolute_path)
+    value = error.instance
+    if error.validator == "additionalProperties":
+        known = list(error.schema["properties"])
+        for key in value.keys() - set(known):
+            close = difflib.get_close_matches(str(key), known, 1, 0.5)
+            hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
+            yield (*path, key), f"unknown key; {hint}"
+    elif error.validator == "required":
+        for key in error.validator_value:
+            if key not in value:
+                about = _deref(error.schema["properties"][key], root).get("description")
+                yield path, f"{key!r} is missing" + (f" ({about})" if about else "")
+    elif value is None:
+        yield path, "is empty; give it a value or remove the line"
+    elif error.validator == "enum":
+        known = [str(item) for item in error.validator_value]
+        close = difflib.get_close_matches(str(value), known, 1, 0.5)
+        yield path, f"{value!r} is none of {', '.join(known)}" + (f"; did you mean {close[0]!r}?" if close else "")
+    elif error.validator == "type":
+        wanted = {
+            "integer": "a whole number",
+            "number": "a number",
+            "object": "a block of keys",
+            "array": "a list",
+            "string": "text",
+            "null": "null",
+        }
+        kinds = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+        yield path, f"{value!r} is not {' or '.join(wanted[kind] for kind in kinds)}"
+    elif error.validator in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"):
+        words = {
+            "minimum": "at least",
+            "exclusiveMinimum": "more than",
+            "maximum": "at most",
+            "exclusiveMaximum": "less than",
+        }
+        yield path, f"{value} must be {words[error.validator]} {error.validator_value}"
+    elif error.validator in ("minItems", "minProperties"):
+        yield path, "is empty; it needs at least one entry"
+    elif error.validator == "pattern":
+        yield path, f"{value!r} may hold small letters, digits and hyphens only, and starts with a letter"
+    elif error.validator == "anyOf":
+        yield path, f"{value!r} is neither a number from 1 up nor 'all'"
+    else:
+        yield path, f"{value!r} is not allowed here"
+
+
+def _check_entries(entries: Sequence[dict[str, Any]]) -> Iterator[tuple[KeyPath, str]]:
+    """What the schema cannot say; entries are complete."""
+    seeds: dict[tuple[str, int], tuple[int, KeyPath]] = {}
+    for i, entry in enumerate(entries):
+        here: KeyPath = ("sweep", i)
+        spec = DATASETS[entry["dataset"]]
+        selection = entry["selection"]
+        n_train = spec.n_train if entry["n_train"] == "all" else entry["n_train"]
+        if n_train > spec.n_train:
+            yield (*here, "n_train"), f"{n_train} is more than the {spec.n_train} training images of {entry['dataset']}"
+        if selection["n_train"] + selection["n_validation"] > spec.n_train:
+            yield (
+                (*here, "selection"),
+                f"n_train + n_validation = {selection['n_train'] + selection['n_validation']} is more than the "
+                f"{spec.n_train} training images of {entry['dataset']}: the validation images would be trained on",
+            )
+        if selection["n_train"] == n_train:
+            yield (*here, "selection", "n_train"), f"must differ from the n_train of the final runs ({n_train})"
+        for n, count, path in (
+            (n_train, entry["seeds"], (*here, "seeds")),
+            (selection["n_train"], selection["seeds"], (*here, "selection", "seeds")),
+        ):
+            known, _ = seeds.setdefault((entry["dataset"], n), (count, path))
+            if known != count:
+                yield path, f"{count} seeds, but {known} elsewhere for {entry['dataset']} with n_train = {n}"
+        for name, model in entry["models"].items():
+            at = (*here, "models", name)
+            if model["kind"] == "maxout" and "pieces" not in model:
+                yield at, "'pieces' is missing (linear filters per maxout unit)"
+            for key in {"pieces", "init"} & model.keys() if model["kind"] != "maxout" else ():
+                yield (*at, key), f"a {model['kind']} has none"
+        for name in entry["objectives"].keys() & entry["baseline"].keys():
+            yield (*here, "objectives", name), "the baseline has a setting of this name"
+        if "baseline" in entry["objectives"]:
+            yield (*here, "objectives", "baseline"), "this name is taken by the baseline"
+        for p in entry["gallery"].get("eps", {}).keys() - entry["attack"]["eps"].keys():
+            yield (*here, "gallery", "eps"), f"p = {p} is not among the attacked norms"
+        least = min(n_train, selection["n_train"])
+        batch = max(
+            (part.get("train", {}).get("batch_size", 0), place)
+            for place, part in (
+                ("", entry),
+                *((f"models.{n}", m) for n, m in entry["models"].items()),
+                *((f"objectives.{n}", o) for n, o in entry["objectives"].items()),
+                *((f"baseline.{n}", b) for n, b in entry["baseline"].items()),
+            )
+        )
+        if batch[0] > least:
+            place = tuple(batch[1].split(".")) if batch[1] else ()
+            yield (*here, *place, "train", "batch_size"), f"{batch[0]} is more than the {least} training images"
+
+
+class _Sources:
+    """The YAML files of a config, as trees that know their line numbers."""
+
+    def __init__(self, files: Sequence[str | Path]) -> None:
+        self.trees = []
+        for file in files:
+            with open(file, encoding="utf-8") as stream:
+                self.trees.append((file, yaml.compose(stream, yaml.SafeLoader)))
+
+    def where(self, path: KeyPath) -> str:
+        """ "FILE:LINE: " of the longest part of a key path that a file holds, the last file first."""
+        for length in range(len(path), -1, -1):
+            for file, tree in reversed(self.trees):
+                line = self._line(tree, path[:length])
+                if line is not None:
+                    return f"{file}:{line}: " if length else f"{file}: "
+        return ""
+
+    @staticmethod
+    def _line(node: Any, path: KeyPath) -> int | None:
+        line: int | None = 1
+        for key in path:
+            if isinstance(node, yaml.MappingNode):
+                found = [(k, v) for k, v in node.value if k.value == str(key)]
+                if not found:
+                    return None
+                line, node = found[-1][0].start_mark.line + 1, found[-1][1]
+            elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+                node = node.value[key]
+                line = node.start_mark.line + 1
+            else:
+                return None
+        return line
+
+    def duplicates(self) -> Iterator[tuple[KeyPath, str]]:
+        """Keys that stand twice in one block: YAML silently keeps the last."""
+        for file, tree in self.trees:
+            for path, line in self._duplicates(tree, ()):
+                yield path, f"this key stands twice in one block (again in line {line} of {file})"
+
+    def _duplicates(self, node: Any, path: KeyPath) -> Iterator[tuple[KeyPath, int]]:
+        if isinstance(node, yaml.MappingNode):
+            seen = set()
+            for key, value in node.value:
+                here = (*path, key.value)
+                if key.value in seen:
+                    yield here, key.start_mark.line + 1
+                seen.add(key.value)
+                yield from self._duplicates(value, here)
+        elif isinstance(node, yaml.SequenceNode):
+            for i, item in enumerate(node.value):
+                yield from self._duplicates(item, (*path, i))

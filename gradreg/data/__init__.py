@@ -1,0 +1,1 @@
+"""Verified image data sets. ``registry`` says what they are, ``prepare`` fetches them, ``arrays`` reads them."""

@@ -1,0 +1,112 @@
+"""Ways to get a file: a folder, a list of mirrors, the npm client. Each ends in bytes or a SourceError."""
+
+import gzip
+import hashlib
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from pathlib import Path
+
+CHUNK = 1 << 16
+
+
+class SourceError(Exception):
+    """A source that does not serve, with the reason in one line."""
+
+
+def from_folder(folder: Path, names: Iterable[str]) -> bytes:
+    """The first of ``names`` that is in ``folder`` (or one level below), decompressed when it ends in .gz."""
+    names = list(names)
+    for name in names:
+        for path in (folder / name, *sorted(folder.glob(f"*/{name}"))):
+            if path.is_file():
+                return decompress(path.read_bytes()) if name.endswith(".gz") else path.read_bytes()
+    raise SourceError(f"{folder} has no {' or '.join(names)}")
+
+
+def download(urls: Iterable[str], *, md5: str, most: int, seconds: float = 120) -> bytes:
+    """The file that the first answering URL serves, checked against ``md5``.
+
+    At most ``most`` bytes and ``seconds`` are spent on each URL. Held in memory: nothing is written.
+    """
+    reasons = []
+    for url in urls:
+        deadline = time.monotonic() + seconds
+        content = bytearray()
+        try:
+            with urllib.request.urlopen(url, timeout=15) as response:
+                while chunk := response.read(CHUNK):
+                    content += chunk
+                    if len(content) > most:
+                        raise SourceError(f"more than {most} bytes")
+                    if time.monotonic() > deadline:
+                        raise SourceError(f"not complete after {seconds:.0f} s")
+            if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
+                raise SourceError("wrong md5 checksum")
+        except (SourceError, OSError, ValueError) as error:
+            # URLError wraps the cause; HTTPError says its status itself.
+            reasons.append(f"{url.split('/')[2]} ({getattr(error, 'reason', None) or error})")
+            continue
+        return bytes(content)
+    raise SourceError(", ".join(reasons) or "no mirror is listed")
+
+
+def decompress(content: bytes, most: int = 1 << 30) -> bytes:
+    """Undo gzip. Raises SourceError for anything else, or when more than ``most`` bytes come out."""
+    import io
+
+    try:
+        with gzip.open(io.BytesIO(content)) as file:
+            plain = file.read(most + 1)
+    except (OSError, EOFError) as error:
+        raise SourceError(f"not a whole gzip file ({error})") from None
+    if len(plain) > most:
+        raise SourceError(f"unpacks to more than {most} bytes")
+    return plain
+
+
+def npm_members(
+    package: str, sha256: str, members: Iterable[str], scratch: Path, *, most: int = 1 << 28
+) -> dict[str, bytes]:
+    """Regular files of a package on the npm registry that the user's npm client is set to.
+
+    package: NAME@VERSION; sha256: of its tarball; members: paths inside it. The tarball lives in a temporary
+    folder below ``scratch`` that is removed in any case; none of the package's scripts runs.
+    """
+    npm = shutil.which("npm")
+    if npm is None:
+        raise SourceError("there is no npm client on this machine")
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch, prefix=".npm-") as folder:
+        command = [npm, "pack", package, "--ignore-scripts", "--silent", "--pack-destination", folder]
+        try:
+            subprocess.run(command, check=True, capture_output=True, timeout=600, cwd=folder, stdin=subprocess.DEVNULL)
+        except subprocess.TimeoutExpired:
+            raise SourceError("npm pack did not end within 600 s") from None
+        except subprocess.CalledProcessError as error:
+            said = error.stderr.decode(errors="replace").strip().splitlines()
+            raise SourceError(f"npm pack failed ({said[0] if said else error.returncode})") from None
+        tarballs = list(Path(folder).glob("*.tgz"))
+        if len(tarballs) != 1:
+            raise SourceError("npm pack left no tarball")
+        with tarballs[0].open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                raise SourceError(f"the tarball of {package} has a wrong sha256 checksum")
+        with tarfile.open(tarballs[0]) as archive:
+            return {name: _member(archive, name, most) for name in members}
+
+
+def _member(archive: tarfile.TarFile, name: str, most: int) -> bytes:
+    try:
+        info = archive.getmember(name)
+    except KeyError:
+        raise SourceError(f"the tarball has no {name}") from None
+    file = archive.extractfile(info) if info.isreg() and info.size <= most else None
+    if file is None:
+        raise SourceError(f"{name} in the tarball is no regular file of at most {most} bytes")
+    return file.read()

@@ -1,0 +1,174 @@
+"""What an experiment is made of: which networks a config asks for, how each is trained, where its files live.
+
+Everything here is names and numbers; torch is not imported, since the workflow reads this at every start.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from gradreg.config import TRAINING, resolve
+from gradreg.data.registry import DATASETS
+from gradreg.labels import parse, to_path
+
+BASELINE = "baseline"
+NO_P, NO_EPS = "none", "0"
+RUN_PATTERN = "{dataset}-{n_train}/{model}/{objective}/p-{p}/eps-{eps}"
+GROUP_PATTERN = "{dataset}-{n_train}/{model}/{objective}/p-{p}"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Settings that compete: one objective at one p over its eps, or the baseline over its settings.
+
+    n_train is that of the final runs.
+    """
+
+    dataset: str
+    n_train: int
+    model: str
+    objective: str
+    p: str
+
+    @property
+    def path(self) -> str:
+        """The folder of the choice, below ``choices``."""
+        return GROUP_PATTERN.format(**self.__dict__ | {"p": to_path(self.p)})
+
+
+@dataclass(frozen=True)
+class Run:
+    """A cell without its seed. p and eps are labels, as the config spells them."""
+
+    dataset: str
+    n_train: int
+    model: str
+    objective: str
+    p: str
+    eps: str
+
+    @property
+    def path(self) -> str:
+        """The folder of the run, below ``cells``."""
+        return RUN_PATTERN.format(**self.__dict__ | {"p": to_path(self.p), "eps": to_path(self.eps)})
+
+    def cells(self, seeds: int) -> list[str]:
+        """The folders of the cells of the first ``seeds`` seeds, below ``cells``."""
+        return [f"{self.path}/seed-{seed}" for seed in range(seeds)]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the cells of a run are trained and read."""
+
+    hp: dict[str, Any]
+    attack: dict[str, Any]
+    part: str
+    seeds: int
+
+
+class Experiment:
+    """The runs and the choices that a config means. Raises ConfigError for a config with mistakes."""
+
+    def __init__(self, config: Mapping[str, Any], files: Sequence[str] = ()) -> None:
+        self.config = resolve(config, files)
+        self.name: str = self.config["experiment"]
+        self.root = PurePosixPath("results") / self.name
+        self.selection: dict[Run, Plan] = {}
+        self.final: dict[Run, Plan] = {}
+        self.groups: dict[Group, list[Run]] = {}
+        self.galleries: dict[tuple[str, int, str], dict[str, Any]] = {}
+        for entry in self.config["sweep"]:
+            self._add(entry)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The config without what only says where and how jobs run."""
+        return {key: self.config[key] for key in ("experiment", "sweep")}
+
+    @property
+    def datasets(self) -> list[str]:
+        """The data sets in use."""
+        return sorted({run.dataset for run in self.selection})
+
+    def plan(self, run: Run) -> Plan:
+        """How a run is trained and read. Raises KeyError for a run that the config does not mean."""
+        return self.final[run] if run in self.final else self.selection[run]
+
+    def final_run(self, group: Group, chosen: Mapping[str, str]) -> Run:
+        """The run on all training data for what ``choice.json`` says of a group."""
+        return Run(group.dataset, group.n_train, group.model, chosen["objective"], group.p, chosen["eps"])
+
+    def blocks(self) -> Iterator[tuple[tuple[int, ...], list[str]]]:
+        """The seeds that are trained in one job, and the "dataset-n_train" of the runs that have this block."""
+        size = self.config["seeds_per_job"]
+        found: dict[tuple[int, ...], set[str]] = {}
+        for plans in (self.selection, self.final):
+            for run, plan in plans.items():
+                for start in range(0, plan.seeds, size):
+                    block = tuple(range(start, min(start + size, plan.seeds)))
+                    found.setdefault(block, set()).add(f"{run.dataset}-{run.n_train}")
+        for block in sorted(found):
+            yield block, sorted(found[block])
+
+    def _add(self, entry: Mapping[str, Any]) -> None:
+        dataset = entry["dataset"]
+        spec = DATASETS[dataset]
+        selection = entry["selection"]
+        n_final = spec.n_train if entry["n_train"] == "all" else entry["n_train"]
+        attack = {key: entry["attack"][key] for key in ("images", "steps", "eps")}
+        for model, model_spec in entry["models"].items():
+            network = {key: value for key, value in model_spec.items() if key != "train"}
+            shown = {
+                p: entry["gallery"].get("eps", {}).get(p, _middle(grid)) for p, grid in entry["attack"]["eps"].items()
+            }
+            self.galleries[dataset, n_final, model] = {
+                "classes": entry["gallery"]["classes"],
+                "eps": shown,
+                "steps": attack["steps"],
+            }
+            for group, objective, p, eps, definition in _settings(entry, dataset, n_final, model):
+                train = TRAINING | entry["train"] | model_spec.get("train", {}) | definition.get("train", {})
+                details = {key: value for key, value in definition.items() if key != "train"}
+                if p != NO_P:
+                    details |= {"p": p, "eps": eps}
+                for n_train, n_validation, seeds, plans in (
+                    (selection["n_train"], selection["n_validation"], selection["seeds"], self.selection),
+                    (n_final, None, entry["seeds"], self.final),
+                ):
+                    run = Run(dataset, n_train, model, objective, p, eps)
+                    hp = {
+                        "data": spec.fingerprint,
+                        "n_train": n_train,
+                        "n_validation": n_validation,
+                        "model": network,
+                        "objective": details,
+                        "train": train,
+                    }
+                    part = "test" if n_validation is None else "validation"
+                    plans[run] = Plan(hp, attack, part, seeds)
+                    if plans is self.selection:
+                        self.groups.setdefault(group, []).append(run)
+
+
+def _settings(
+    entry: Mapping[str, Any], dataset: str, n_final: int, model: str
+) -> Iterator[tuple[Group, str, str, str, dict[str, Any]]]:
+    """Every (group, objective's name, p, eps, definition) of one model in a sweep entry."""
+    for name, definition in entry["baseline"].items():
+        yield Group(dataset, n_final, model, BASELINE, NO_P), name, NO_P, NO_EPS, {"kind": "plain", **definition}
+    for name, definition in entry["objectives"].items():
+        for p, grid in entry["eps"].items():
+            for eps in sorted(grid, key=parse):
+                yield Group(dataset, n_final, model, name, p), name, p, eps, definition
+
+
+def _middle(grid: Sequence[str]) -> str:
+    return sorted(grid, key=parse)[len(grid) // 2]
+
+
+def as_json(value: Any) -> str:
+    """The one text of a value, whatever the order of its keys: what a rule's parameters are compared by."""
+    return json.dumps(value, sort_keys=True)

@@ -1,0 +1,34 @@
+"""The tidy tables between evaluation and figures: CSV files whose labels stay text."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gradreg.files import atomic_path
+
+CELL = ["dataset", "n_train", "model", "objective", "p", "eps", "seed"]
+MEASUREMENT = ["part", "attack", "attack_p", "attack_eps", "metric", "value", "n", "flags"]
+LABELS = ["dataset", "model", "objective", "p", "eps", "part", "attack", "attack_p", "attack_eps", "metric", "flags"]
+
+
+def write(path: str | Path, rows: pd.DataFrame | Iterable[Mapping[str, Any]]) -> None:
+    """Write rows as CSV, atomically."""
+    table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def read(path: str | Path) -> pd.DataFrame:
+    """Read what ``write`` wrote; the columns of LABELS as text, "inf" and "none" included."""
+    text = {name: str for name in LABELS}
+    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values={"value": [""], **NUMBERS})
+
+
+NUMBERS = {name: [""] for name in ("loss", "error", "held_out_loss", "held_out_error")}
+
+
+def read_all(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """The rows of many files, one below the other."""
+    return pd.concat([read(path) for path in paths], ignore_index=True)

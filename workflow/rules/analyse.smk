@@ -1,0 +1,65 @@
+# Analysis: all cells joined into tidy tables, and the arrays that the galleries show.
+# Cells are joined group by group, so that no job waits for more than one choice and no command line grows too long.
+
+
+localrules:
+    settings,
+    join_group,
+    join,
+
+
+# The resolved config beside the results, without what only says where and how jobs run.
+rule settings:
+    output:
+        f"{ROOT}/config.json",
+    log:
+        f"{ROOT}/logs/settings.log",
+    params:
+        text=as_json(EXPERIMENT.settings),
+    shell:
+        "printf '%s\\n' {params.text:q} > {output:q} 2> {log:q}"
+
+
+rule join_group:
+    input:
+        tables=tables_of_group,
+        code=closure("workflow/scripts/join_tables.py"),
+    output:
+        f"{GROUPS}/{{table}}.csv",
+    log:
+        f"{ROOT}/logs/join/{GROUP_PATTERN}/{{table}}.log",
+    shell:
+        "python workflow/scripts/join_tables.py --out {output:q} {input.tables:q} > {log:q} 2>&1"
+
+
+rule join:
+    input:
+        tables=[f"{ROOT}/groups/{group.path}/{{table}}.csv" for group in EXPERIMENT.groups],
+        code=closure("workflow/scripts/join_tables.py"),
+    output:
+        f"{ROOT}/metrics/{{table}}.csv",
+    log:
+        f"{ROOT}/logs/join/{{table}}.log",
+    shell:
+        "python workflow/scripts/join_tables.py --out {output:q} {input.tables:q} > {log:q} 2>&1"
+
+
+rule gallery:
+    input:
+        data=ancient(DATA),
+        record=first_final_record,
+        code=closure("workflow/scripts/make_gallery.py"),
+    output:
+        f"{GROUPS}/gallery.npz",
+    log:
+        f"{ROOT}/logs/gallery/{GROUP_PATTERN}.log",
+    params:
+        gallery=gallery_settings,
+    resources:
+        gpu=GPUS,
+        device=DEVICE,
+        mem_mb=4000,
+        runtime="30m",
+    shell:
+        "python workflow/scripts/make_gallery.py --data {input.data:q} --gallery {params.gallery:q}"
+        " --record {input.record:q} --out {output:q} --device {resources.device} > {log:q} 2>&1"

@@ -1,0 +1,148 @@
+# What the rules share: the experiment behind the config, paths, the device, functions for inputs and params.
+import atexit
+import json
+import os
+import shutil
+import sys
+
+from gradreg.config import ConfigError
+from gradreg.data.registry import DATASETS
+from gradreg.experiment import Experiment, Group, GROUP_PATTERN, Run, RUN_PATTERN, as_json
+from gradreg.flow import closure
+from gradreg.labels import from_path
+
+try:
+    EXPERIMENT = Experiment(config, workflow.configfiles)
+except ConfigError as error:
+    sys.exit(str(error))
+
+ROOT = str(EXPERIMENT.root)
+CELLS = f"{ROOT}/cells/{RUN_PATTERN}"
+GROUPS = f"{ROOT}/groups/{GROUP_PATTERN}"
+REPORT = f"{ROOT}/report.html"
+DATA = "results/data/{dataset}.npz"
+
+# Jobs ask for a GPU only where networks will run on one. Looked for without torch, which is slow to import.
+HAS_GPU = os.path.exists("/dev/nvidiactl") or shutil.which("nvidia-smi") is not None
+DEVICE = EXPERIMENT.config["device"]
+GPUS = 1 if DEVICE == "cuda" or (DEVICE == "auto" and HAS_GPU) else 0
+
+# The Python that runs Snakemake also runs the jobs, whether or not its environment is activated.
+shell.prefix(f"set -euo pipefail; export PATH='{os.path.dirname(sys.executable)}':$PATH; ")
+
+
+wildcard_constraints:
+    dataset="[a-z0-9]+",
+    n_train=r"\d+",
+    model="[a-z][a-z0-9-]*",
+    objective="[a-z][a-z0-9-]*",
+    p=r"none|inf|\d+(\.\d+)?",
+    eps=r"\d+(\.\d+)?|\d+of\d+",
+    table="validation|history|test",
+
+
+def run_of(wildcards):
+    """The run that wildcards name."""
+    labels = {key: from_path(wildcards[key]) for key in ("model", "objective", "p", "eps")}
+    return Run(wildcards.dataset, int(wildcards.n_train), **labels)
+
+
+def hyperparameters(wildcards):
+    """All that training depends on beside data and code, as one text that does not depend on the order of keys."""
+    return as_json(EXPERIMENT.plan(run_of(wildcards)).hp)
+
+
+def names_of_run(wildcards):
+    """The columns of the run in every table."""
+    return as_json(vars(run_of(wildcards)))
+
+
+def attack_settings(wildcards):
+    """All that evaluation depends on beside the network, data and code."""
+    return as_json(EXPERIMENT.plan(run_of(wildcards)).attack)
+
+
+def folders(wildcards, output):
+    """The folders of a job's cells. Derived from output, so that the size of a block is no trigger."""
+    return sorted({os.path.dirname(file) for file in output}, key=lambda f: int(f.rsplit("-", 1)[1]))
+
+
+def group_of(wildcards):
+    """The group that wildcards name."""
+    return Group(wildcards.dataset, int(wildcards.n_train), wildcards.model, wildcards.objective, from_path(wildcards.p))
+
+
+def cell_files(runs, plans, name):
+    """One file of every cell of some runs."""
+    return [f"{ROOT}/cells/{cell}/{name}" for run in runs for cell in run.cells(plans[run].seeds)]
+
+
+def candidate_settings(wildcards):
+    """The settings that compete, in the order that breaks ties, with the files that hold their errors."""
+    runs = EXPERIMENT.groups[group_of(wildcards)]
+    files = {run: cell_files([run], EXPERIMENT.selection, "metrics.csv") for run in runs}
+    return as_json([{"objective": run.objective, "eps": run.eps, "metrics": files[run]} for run in runs])
+
+
+def candidate_files(wildcards, name="metrics.csv"):
+    """One file of every selection cell of a group."""
+    return cell_files(EXPERIMENT.groups[group_of(wildcards)], EXPERIMENT.selection, name)
+
+
+def final_run(wildcards):
+    """The run on all training data that a group's choice leads to; waits for the choice."""
+    names = {key: wildcards[key] for key in ("dataset", "n_train", "model", "objective", "p")}
+    with open(checkpoints.choose.get(**names).output[0]) as file:
+        return EXPERIMENT.final_run(group_of(wildcards), json.load(file))
+
+
+def tables_of_group(wildcards):
+    """The tables of the cells of a group that are joined."""
+    if wildcards.table == "test":
+        return cell_files([final_run(wildcards)], EXPERIMENT.final, "metrics.csv")
+    return candidate_files(wildcards, {"validation": "metrics.csv", "history": "history.csv"}[wildcards.table])
+
+
+def first_final_record(wildcards):
+    """The record of the first seed of a group's chosen run."""
+    return f"{ROOT}/cells/{final_run(wildcards).path}/seed-0/train.json"
+
+
+def galleries(wildcards):
+    """The galleries of one network: as many as there are groups."""
+    study = (wildcards.dataset, int(wildcards.n_train), wildcards.model)
+    own = [group for group in EXPERIMENT.groups if (group.dataset, group.n_train, group.model) == study]
+    return [f"{ROOT}/groups/{group.path}/gallery.npz" for group in own]
+
+
+def gallery_settings(wildcards):
+    """Which images and perturbations a gallery shows."""
+    return as_json(EXPERIMENT.galleries[wildcards.dataset, int(wildcards.n_train), wildcards.model])
+
+
+def facts(wildcards):
+    """What captions say of a study: images, seeds, attack."""
+    entry = next(
+        entry
+        for entry in EXPERIMENT.config["sweep"]
+        if entry["dataset"] == wildcards.dataset and entry["n_train"] in ("all", int(wildcards.n_train))
+    )
+    spec = DATASETS[wildcards.dataset]
+    selection, attack = entry["selection"], entry["attack"]
+    return as_json(
+        {
+            "n_train": int(wildcards.n_train),
+            "n_test": spec.n_test,
+            "n_selection": selection["n_train"],
+            "n_validation": selection["n_validation"],
+            "seeds": entry["seeds"],
+            "selection_seeds": selection["seeds"],
+            "attacked": min(attack["images"], spec.n_test),
+            "steps": attack["steps"],
+        }
+    )
+
+
+def glob_captions():
+    """The captions, relative to the folder that Snakemake runs in."""
+    return [f"workflow/report/{name}" for name in os.listdir(os.path.join(workflow.basedir, "workflow", "report"))]

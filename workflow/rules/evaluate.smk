@@ -1,0 +1,51 @@
+# Evaluation: in the blocks of training. Selection runs are read on held-out training images, final runs on the test set.
+
+for _block, _sizes in EXPERIMENT.blocks():
+
+    rule:
+        name:
+            f"evaluate_seeds_{_block[0]}_to_{_block[-1]}"
+        input:
+            data=ancient(DATA),
+            # The record holds a checksum of the weights, so it speaks for the network.
+            model=ancient(expand(f"{CELLS}/seed-{{seed}}/model.safetensors", seed=_block, allow_missing=True)),
+            record=expand(f"{CELLS}/seed-{{seed}}/train.json", seed=_block, allow_missing=True),
+            code=closure("workflow/scripts/evaluate.py"),
+        output:
+            expand(f"{CELLS}/seed-{{seed}}/metrics.csv", seed=_block, allow_missing=True),
+        log:
+            f"{ROOT}/logs/evaluate/{RUN_PATTERN}/seeds-{_block[0]}-to-{_block[-1]}.log",
+        wildcard_constraints:
+            dataset="|".join(sorted({size.rpartition("-")[0] for size in _sizes})),
+            n_train="|".join(sorted({size.rpartition("-")[2] for size in _sizes})),
+        params:
+            attack=attack_settings,
+            cells=folders,
+        threads: 1
+        resources:
+            gpu=GPUS,
+            device=DEVICE,
+            mem_mb=4000,
+            runtime="2h",
+        shell:
+            "python workflow/scripts/evaluate.py --data {input.data:q} --attack {params.attack:q}"
+            " --cells {params.cells:q} --device {resources.device} > {log:q} 2>&1"
+
+
+localrules:
+    choose,
+
+
+# The settings of one group compete on held-out training images; the winner is trained again on all of them.
+checkpoint choose:
+    input:
+        metrics=candidate_files,
+        code=closure("workflow/scripts/choose_setting.py"),
+    output:
+        f"{GROUPS}/choice.json",
+    log:
+        f"{ROOT}/logs/choose/{GROUP_PATTERN}.log",
+    params:
+        candidates=candidate_settings,
+    shell:
+        "python workflow/scripts/choose_setting.py --candidates {params.candidates:q} --out {output:q} > {log:q} 2>&1"

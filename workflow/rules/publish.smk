@@ -1,0 +1,118 @@
+# Publication: figures and tables of each data set, and the report that holds them.
+STUDIES = sorted({(group.dataset, group.n_train) for group in EXPERIMENT.groups})
+FIGURES = ["validation_error", "norm_matrix", "robust_error", "gradient_norms", "learning_curves"]
+FIGURE_INPUTS = {
+    "validation_error": "validation test",
+    "norm_matrix": "test",
+    "robust_error": "test",
+    "gradient_norms": "test",
+    "learning_curves": "history test",
+}
+TABLES = {name: f"{ROOT}/metrics/{name}.csv" for name in ("validation", "history", "test")}
+PUBLISHED = [
+    file
+    for dataset, n_train in STUDIES
+    for file in (
+        [f"{ROOT}/tables/{dataset}-{n_train}/errors.html"]
+        + [f"{ROOT}/figures/{dataset}-{n_train}/{name}.svg" for name in FIGURES]
+        + [
+            f"{ROOT}/figures/{dataset}-{n_train}/gallery_{model}.svg"
+            for of, n, model in EXPERIMENT.galleries
+            if (of, n) == (dataset, n_train)
+        ]
+    )
+]
+
+
+localrules:
+    all,
+    report,
+
+
+rule errors:
+    input:
+        test=TABLES["test"],
+        code=closure("workflow/scripts/make_table.py"),
+    output:
+        csv=f"{ROOT}/tables/{{dataset}}-{{n_train}}/errors.csv",
+        markdown=f"{ROOT}/tables/{{dataset}}-{{n_train}}/errors.md",
+        html=report(
+            f"{ROOT}/tables/{{dataset}}-{{n_train}}/errors.html",
+            caption="../report/errors.rst",
+            category="{dataset}",
+            labels={"shows": "1. Errors with intervals"},
+        ),
+    log:
+        f"{ROOT}/logs/tables/{{dataset}}-{{n_train}}.log",
+    params:
+        facts=facts,
+    shell:
+        "python workflow/scripts/make_table.py --test {input.test:q} --dataset {wildcards.dataset}"
+        " --n-train {wildcards.n_train} --csv {output.csv:q} --markdown {output.markdown:q}"
+        " --html {output.html:q} > {log:q} 2>&1"
+
+
+for _number, _figure in enumerate(FIGURES, start=2):
+
+    rule:
+        name:
+            f"figure_{_figure}"
+        input:
+            **{name: TABLES[name] for name in FIGURE_INPUTS[_figure].split()},
+            code=closure("workflow/scripts/plot_figure.py"),
+        output:
+            svg=report(
+                f"{ROOT}/figures/{{dataset}}-{{n_train}}/{_figure}.svg",
+                caption=f"../report/{_figure}.rst",
+                category="{dataset}",
+                labels={"shows": f"{_number}. {_figure.replace('_', ' ').capitalize()}"},
+            ),
+            png=f"{ROOT}/figures/{{dataset}}-{{n_train}}/{_figure}.png",
+        log:
+            f"{ROOT}/logs/figures/{{dataset}}-{{n_train}}/{_figure}.log",
+        params:
+            facts=facts,
+            tables=lambda wildcards, input: [
+                part for name, file in input.items() if name != "code" for part in (f"--{name}", file)
+            ],
+            figure=lambda wildcards, output: os.path.splitext(os.path.basename(output.svg))[0],
+        shell:
+            "python workflow/scripts/plot_figure.py {params.figure} {params.tables:q} --dataset {wildcards.dataset}"
+            " --n-train {wildcards.n_train} --out {output:q} > {log:q} 2>&1"
+
+
+rule figure_gallery:
+    input:
+        galleries=galleries,
+        code=closure("workflow/scripts/plot_figure.py"),
+    output:
+        svg=report(
+            f"{ROOT}/figures/{{dataset}}-{{n_train}}/gallery_{{model}}.svg",
+            caption="../report/gallery.rst",
+            category="{dataset}",
+            labels={"shows": f"{len(FIGURES) + 2}. Gallery of {{model}}"},
+        ),
+        png=f"{ROOT}/figures/{{dataset}}-{{n_train}}/gallery_{{model}}.png",
+    log:
+        f"{ROOT}/logs/figures/{{dataset}}-{{n_train}}/gallery_{{model}}.log",
+    params:
+        facts=facts,
+    shell:
+        "python workflow/scripts/plot_figure.py gallery --galleries {input.galleries:q} --out {output:q} > {log:q} 2>&1"
+
+
+# A nested Snakemake writes the report from the finished figures; nothing is run by it.
+rule report:
+    input:
+        PUBLISHED,
+        config=f"{ROOT}/config.json",
+        captions=sorted(glob_captions()),
+    output:
+        REPORT,
+    log:
+        f"{ROOT}/logs/report.log",
+    params:
+        published=PUBLISHED,
+    shell:
+        "python -m snakemake {params.published:q} --report {output:q} --nolock --workflow-profile none"
+        " --configfile {input.config:q} > {log:q} 2>&1"

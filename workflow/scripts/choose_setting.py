@@ -1,0 +1,30 @@
+"""Choose, among the settings of one group, the one of least mean validation error."""
+
+import argparse
+import json
+
+from gradreg import metrics
+from gradreg.analysis import choose
+from gradreg.files import write_json
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--candidates", required=True, type=json.loads, help="settings and their files, as a JSON list")
+    parser.add_argument("--out", required=True)
+    args = parser.parse_args()
+    errors = []
+    for setting in args.candidates:
+        table = metrics.read_all(setting["metrics"])
+        errors.append(table[(table.attack == "none") & (table.metric == "error")].value.tolist())
+    best = args.candidates[choose(errors)]
+    tried = [
+        {"objective": setting["objective"], "eps": setting["eps"], "validation_errors": values}
+        for setting, values in zip(args.candidates, errors, strict=True)
+    ]
+    write_json(args.out, {"objective": best["objective"], "eps": best["eps"], "tried": tried})
+    print(f"chosen: {best['objective']} eps={best['eps']} of {len(tried)} settings")
+
+
+if __name__ == "__main__":
+    main()

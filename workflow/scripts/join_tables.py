@@ -1,0 +1,26 @@
+"""Join tables with equal columns, one below the other."""
+
+import argparse
+from pathlib import Path
+
+from gradreg.files import write_text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", required=True, help="table to write (CSV)")
+    parser.add_argument("tables", nargs="+", type=Path, help="tables to join (CSV)")
+    args = parser.parse_args()
+    header, rows = "", []
+    for file in args.tables:
+        first, *rest = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        if header not in ("", first):
+            raise SystemExit(f"Error: {file} has other columns than {args.tables[0]}")
+        header = first
+        rows += rest
+    write_text(args.out, header + "".join(rows))
+    print(f"{len(rows)} rows from {len(args.tables)} tables")
+
+
+if __name__ == "__main__":
+    main()

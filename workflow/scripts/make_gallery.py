@@ -1,0 +1,38 @@
+"""Attack a few test images through one network; writes the arrays that a gallery shows."""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+from gradreg import evaluation, models
+from gradreg.data import arrays
+from gradreg.device import choose
+from gradreg.files import atomic_path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", required=True, help="file of the prepared data set")
+    parser.add_argument(
+        "--gallery", required=True, type=json.loads, help='{"classes": [...], "eps": {p: eps}, "steps": ...} as JSON'
+    )
+    parser.add_argument("--record", required=True, type=Path, help="train.json of the network")
+    parser.add_argument("--out", required=True, help="file to write (npz)")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    args = parser.parse_args()
+    device = choose(args.device)
+    split = arrays.load(args.data, "test").to(device)
+    network = models.load(args.record.with_name("model.safetensors"), device)
+    settings = args.gallery
+    shown = evaluation.gallery(network, split, settings["classes"], settings["eps"], settings["steps"])
+    cell = json.loads(args.record.read_text(encoding="utf-8"))["cell"]
+    about = np.array(json.dumps({"cell": cell, "eps": settings["eps"]}))
+    with atomic_path(args.out) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, about=about, **{name: value.cpu().numpy() for name, value in shown.items()})
+    print(f"{len(shown['y'])} images, p = {', '.join(settings['eps'])}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Train one block of seeds of a run; writes a folder per cell."""
+
+import argparse
+import json
+import platform
+import subprocess
+import time
+from pathlib import Path
+
+import torch
+
+from gradreg import metrics, models, training
+from gradreg.data import arrays
+from gradreg.device import choose
+from gradreg.files import write_json
+from gradreg.labels import parse
+from gradreg.progress import EpochProgress
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", required=True, help="file of the prepared data set")
+    parser.add_argument("--hp", required=True, type=json.loads, help="hyper-parameters, as JSON")
+    parser.add_argument("--run", required=True, type=json.loads, help="the run's names and labels, as JSON")
+    parser.add_argument("--cells", required=True, nargs="+", type=Path, help="folders that end in seed-N")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    args = parser.parse_args()
+    device = choose(args.device)
+    hp, start = args.hp, time.monotonic()
+    seeds = [int(cell.name.removeprefix("seed-")) for cell in args.cells]
+    train = arrays.held_in(args.data, hp["n_train"])
+    held_out = arrays.held_out(args.data, hp["n_validation"]) if hp["n_validation"] else None
+    numbers = {key: parse(value) if key in ("p", "eps") else value for key, value in hp["objective"].items()}
+    run = args.run
+    title = f"{run['dataset']} {run['model']} {run['objective']} p={run['p']} eps={run['eps']} seeds {seeds}"
+    progress = EpochProgress(title, hp["train"]["epochs"])
+    replicas = training.train_block(seeds, train, held_out, hp | {"objective": numbers}, device, progress)
+
+    spec = hp["model"]
+    settings = {key: value for key, value in spec.items() if key != "kind"}
+    versions = {"gradreg": commit(), "torch": torch.__version__, "python": platform.python_version()}
+    for cell, replica in zip(args.cells, replicas, strict=True):
+        shape = tuple(train.images.shape[1:])
+        models.save(cell / "model.safetensors", replica.parameters, spec["kind"], shape, train.classes, settings)
+        metrics.write(cell / "history.csv", [{**run, "seed": replica.seed, **row} for row in replica.history])
+        write_json(
+            cell / "train.json",
+            {
+                "cell": {**run, "seed": replica.seed},
+                "hp": hp,
+                "status": "trained" if replica.diverged is None else "diverged",
+                "diverged_in_epoch": replica.diverged,
+                "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+                "seconds_of_block": round(time.monotonic() - start, 1),
+                "seeds_of_block": seeds,
+                "versions": versions,
+                "weights": models.digest(replica.parameters),
+            },
+        )
+
+
+def commit() -> str:
+    """The commit of the working tree, "+" when it is edited; "unknown" outside git."""
+    try:
+        command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+if __name__ == "__main__":
+    main()
