@@ -26,7 +26,7 @@ TRAINING = {
 KeyPath = tuple[str | int, ...]
 
 
-class ConfigError(Exception):
+class ConfigError(ValueError):
     """All mistakes of a config, one line each."""
 
 
@@ -40,7 +40,8 @@ def resolve(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> dict
     resolved = copy.deepcopy(dict(config))
     sources = _Sources(files)
     problems = list(sources.duplicates())
-    problems += [(path, text) for path, text in _canonical_grids(resolved)]
+    problems += _canonical_grids(resolved)
+    problems += _not_finite(resolved, ())
     _fill(resolved, schema, schema)
     validator = jsonschema.Draft202012Validator(schema)
     structural = [item for error in validator.iter_errors(resolved) for item in _explain(error, schema)]
@@ -95,7 +96,7 @@ def _canonical_grids(config: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     for i, entry in enumerate(entries if isinstance(entries, list) else []):
         if not isinstance(entry, dict):
             continue
-        places = [(("sweep", i), entry)]
+        places: list[tuple[KeyPath, dict[str, Any]]] = [(("sweep", i), entry)]
         places += [(("sweep", i, key), entry[key]) for key in ("attack", "gallery") if isinstance(entry.get(key), dict)]
         for path, place in places:
             grid = place.get("eps")
@@ -110,6 +111,7 @@ def _canonical_grid(grid: dict[Any, Any], path: KeyPath) -> Any:
             p = canonical(key)
         except ValueError:
             yield path, f"{key!r} is not a norm; write a number from 1 up, or inf"
+            result[str(key)] = ["1"]  # so that it is told of once
             continue
         if parse(p) < 1 or "/" in p:
             yield path, f"p = {key} is not a norm; p is a decimal number from 1 up, or inf"
@@ -124,6 +126,7 @@ def _canonical_grid(grid: dict[Any, Any], path: KeyPath) -> Any:
                 label = canonical(written)
             except ValueError:
                 yield at, f"{written!r} is not a number; write 0.1, 1e-3 or 8/255"
+                labels.append(str(written))
                 continue
             number = parse(label)
             if not 0 < number < math.inf:
@@ -142,25 +145,36 @@ def _canonical_grid(grid: dict[Any, Any], path: KeyPath) -> Any:
     return result
 
 
+def _not_finite(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    """Infinities and nan: YAML has them as numbers, no setting does."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield path, f"{value} is not a finite number"
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from _not_finite(item, (*path, key))
+
+
 def _explain(error: jsonschema.ValidationError, root: Any) -> Iterator[tuple[KeyPath, str]]:
     """What a schema violation means to the person who wrote the config."""
     path: KeyPath = tuple(error.absolute_path)
-    value = error.instance
+    value: Any = error.instance
+    schema: Any = error.schema
+    rule: Any = error.validator_value
     if error.validator == "additionalProperties":
-        known = list(error.schema["properties"])
+        known = list(schema["properties"])
         for key in value.keys() - set(known):
             close = difflib.get_close_matches(str(key), known, 1, 0.5)
             hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
             yield (*path, key), f"unknown key; {hint}"
     elif error.validator == "required":
-        for key in error.validator_value:
+        for key in rule:
             if key not in value:
-                about = _deref(error.schema["properties"][key], root).get("description")
+                about = _deref(schema["properties"][key], root).get("description")
                 yield path, f"{key!r} is missing" + (f" ({about})" if about else "")
     elif value is None:
         yield path, "is empty; give it a value or remove the line"
     elif error.validator == "enum":
-        known = [str(item) for item in error.validator_value]
+        known = [str(item) for item in rule]
         close = difflib.get_close_matches(str(value), known, 1, 0.5)
         yield path, f"{value!r} is none of {', '.join(known)}" + (f"; did you mean {close[0]!r}?" if close else "")
     elif error.validator == "type":
@@ -172,7 +186,7 @@ def _explain(error: jsonschema.ValidationError, root: Any) -> Iterator[tuple[Key
             "string": "text",
             "null": "null",
         }
-        kinds = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+        kinds = rule if isinstance(rule, list) else [rule]
         yield path, f"{value!r} is not {' or '.join(wanted[kind] for kind in kinds)}"
     elif error.validator in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"):
         words = {
@@ -181,11 +195,11 @@ def _explain(error: jsonschema.ValidationError, root: Any) -> Iterator[tuple[Key
             "maximum": "at most",
             "exclusiveMaximum": "less than",
         }
-        yield path, f"{value} must be {words[error.validator]} {error.validator_value}"
+        yield path, f"{value} must be {words[str(error.validator)]} {rule}"
     elif error.validator in ("minItems", "minProperties"):
         yield path, "is empty; it needs at least one entry"
     elif error.validator == "pattern":
-        yield path, f"{value!r} may hold small letters, digits and hyphens only, and starts with a letter"
+        yield path, f"{value!r} is no name; use small letters, digits and hyphens, and start with a letter"
     elif error.validator == "anyOf":
         yield path, f"{value!r} is neither a number from 1 up nor 'all'"
     else:
@@ -194,7 +208,8 @@ def _explain(error: jsonschema.ValidationError, root: Any) -> Iterator[tuple[Key
 
 def _check_entries(entries: Sequence[dict[str, Any]]) -> Iterator[tuple[KeyPath, str]]:
     """What the schema cannot say; entries are complete."""
-    seeds: dict[tuple[str, int], tuple[int, KeyPath]] = {}
+    seeds: dict[tuple[str, int], int] = {}
+    owners: dict[tuple[str, int, str], int] = {}
     for i, entry in enumerate(entries):
         here: KeyPath = ("sweep", i)
         spec = DATASETS[entry["dataset"]]
@@ -210,15 +225,20 @@ def _check_entries(entries: Sequence[dict[str, Any]]) -> Iterator[tuple[KeyPath,
             )
         if selection["n_train"] == n_train:
             yield (*here, "selection", "n_train"), f"must differ from the n_train of the final runs ({n_train})"
+            continue
         for n, count, path in (
             (n_train, entry["seeds"], (*here, "seeds")),
             (selection["n_train"], selection["seeds"], (*here, "selection", "seeds")),
         ):
-            known, _ = seeds.setdefault((entry["dataset"], n), (count, path))
+            known = seeds.setdefault((entry["dataset"], n), count)
             if known != count:
                 yield path, f"{count} seeds, but {known} elsewhere for {entry['dataset']} with n_train = {n}"
         for name, model in entry["models"].items():
             at = (*here, "models", name)
+            owner = owners.setdefault((entry["dataset"], n_train, name), i)
+            if owner != i:
+                where = f"for {entry['dataset']} with n_train = {n_train}"
+                yield at, f"sweep[{owner}] has a model of this name {where}"
             if model["kind"] == "maxout" and "pieces" not in model:
                 yield at, "'pieces' is missing (linear filters per maxout unit)"
             for key in {"pieces", "init"} & model.keys() if model["kind"] != "maxout" else ():
@@ -229,6 +249,9 @@ def _check_entries(entries: Sequence[dict[str, Any]]) -> Iterator[tuple[KeyPath,
             yield (*here, "objectives", "baseline"), "this name is taken by the baseline"
         for p in entry["gallery"].get("eps", {}).keys() - entry["attack"]["eps"].keys():
             yield (*here, "gallery", "eps"), f"p = {p} is not among the attacked norms"
+        for label in entry["gallery"]["classes"]:
+            if label >= spec.classes:
+                yield (*here, "gallery", "classes"), f"{entry['dataset']} has no class {label}"
         least = min(n_train, selection["n_train"])
         batch = max(
             (part.get("train", {}).get("batch_size", 0), place)

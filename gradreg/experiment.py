@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from gradreg.config import TRAINING, resolve
+from gradreg.config import TRAINING, ConfigError, resolve
 from gradreg.data.registry import DATASETS
 from gradreg.labels import parse, to_path
 
@@ -148,7 +148,9 @@ class Experiment:
                         "train": train,
                     }
                     part = "test" if n_validation is None else "validation"
-                    plans[run] = Plan(hp, attack, part, seeds)
+                    plan = plans.setdefault(run, Plan(hp, attack, part, seeds))
+                    if plan != Plan(hp, attack, part, seeds):
+                        raise ConfigError(f"sweep: {run.path} is meant twice, with different settings")
                     if plans is self.selection:
                         self.groups.setdefault(group, []).append(run)
 

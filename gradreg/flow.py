@@ -2,6 +2,8 @@
 
 import ast
 import functools
+import os
+import shutil
 from pathlib import Path
 
 import grimp
@@ -31,6 +33,12 @@ def closure(script: str) -> list[str]:
     for module in list(reached):
         reached |= {parent for end in range(1, module.count(".") + 1) if (parent := module.rsplit(".", end)[0])}
     return [script, *sorted(_file(module) for module in reached)]
+
+
+def has_gpu() -> bool:
+    """Whether this machine seems to have a usable NVIDIA GPU; asked without torch, which is slow to import."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    return not hidden and shutil.which("nvidia-smi") is not None and Path("/dev/nvidiactl").exists()
 
 
 def _imported(file: Path) -> list[str]:

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
 
 from gradreg import style
 from gradreg.analysis import by_number, half_width, middle, over_seeds, training_order, with_training
@@ -50,6 +52,9 @@ def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
                 ax.plot(part.eps.map(parse), part.value, ".", ms=2.5, color=look["color"], alpha=0.5)
                 final = with_training(chosen)
                 final = final[(final.model == model) & (final.p == p) & (final.objective == part.objective.iloc[0])]
+                for eps, count in part[part["flags"] == "diverged"].eps.value_counts().items():
+                    at = (parse(eps), summary[summary.eps == eps]["mean"].iloc[0])
+                    ax.annotate(f"{count} diverged", at, (0, 6), textcoords="offset points", ha="center", fontsize=6)
                 for eps in set(final.eps):
                     best = summary[summary.eps == eps]["mean"]
                     ax.plot([parse(eps)] * len(best), best, "o", ms=9, mfc="none", mec=look["color"], mew=0.8)
@@ -97,7 +102,7 @@ def robust_error(test: pd.DataFrame) -> Figure:
                 ax.set_xlabel(rf"attack $\epsilon$ in {style.norm_name(p)}")
         axes[row, 0].set_ylabel(f"{model}\n{ERROR}")
     dashes = [Line2D([], [], color="k", ls=ls, label=label) for label, ls in (("multi-step", "-"), ("one-step", ":"))]
-    figure.legend(handles=_handles(looks, names) + dashes, loc="outside upper center", ncols=len(names) + 2)
+    figure.legend(handles=_handles(looks, names, table) + dashes, loc="outside upper center", ncols=len(names) + 2)
     return figure
 
 
@@ -155,9 +160,9 @@ def learning_curves(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
                     summary.epoch, low, summary["mean"] + half, color=looks[training]["color"], alpha=0.15, lw=0
                 )
             ax.set_yscale("log")
-            ax.yaxis.set_major_formatter(plt.FuncFormatter(lambda value, _: f"{value:g}"))
+            ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             if quantity == "held_out_error":
-                ax.yaxis.set_minor_formatter(plt.FuncFormatter(_sparse))
+                ax.yaxis.set_minor_formatter(FuncFormatter(_sparse))
                 ax.set_ylim(top=min(ax.get_ylim()[1], 100))
             ax.set_ylabel(f"{model}\n{label}" if column == 0 else label)
             if row == len(models) - 1:
@@ -188,7 +193,7 @@ def gradient_norms(test: pd.DataFrame) -> Figure:
         ax.set_xlabel("norm of the input gradient")
         ax.set_title(model)
     axes[0, 0].set_ylabel("mean over images")
-    figure.legend(handles=_handles(looks, names), loc="outside upper center", ncols=len(names))
+    figure.legend(handles=_handles(looks, names, table), loc="outside upper center", ncols=len(names))
     return figure
 
 
@@ -265,8 +270,8 @@ def _grid(
     *,
     width: float | None = None,
     height: float = 1.75,
-    sharex: bool | str = False,
-    sharey: bool | str = False,
+    sharex: bool | Literal["row", "col"] = False,
+    sharey: bool | Literal["row", "col"] = False,
 ) -> tuple[Figure, np.ndarray]:
     size = (width * columns if width else style.TEXT_WIDTH, height * rows + 0.45)
     figure, axes = plt.subplots(rows, columns, figsize=size, sharex=sharex, sharey=sharey, squeeze=False)
@@ -279,11 +284,11 @@ def _baseline(clean: pd.DataFrame, chosen: pd.DataFrame) -> pd.Series:
     return clean[(clean.p == "none") & (clean.objective == name)].value
 
 
-def _line(training: str) -> dict[str, object]:
+def _line(training: str) -> dict[str, Any]:
     return {"color": style.BASELINE["color"], **_dash(training)}
 
 
-def _dash(training: str) -> dict[str, object]:
+def _dash(training: str) -> dict[str, Any]:
     return {"ls": "--" if training == "plain" else "-"}
 
 
@@ -291,11 +296,14 @@ def _ring() -> Line2D:
     return Line2D([], [], ls="", marker="o", ms=8, mfc="none", mec="#444444", label="chosen")
 
 
-def _handles(looks: dict[str, dict[str, str]], names: list[str]) -> list[Line2D]:
-    return [Line2D([], [], label=style.p_name(name), **looks[name]) for name in names]
+def _handles(looks: dict[str, dict[str, Any]], names: list[str], table: pd.DataFrame) -> list[Line2D]:
+    """A legend entry per training, which says how many of its replicas diverged."""
+    lost = table[table["flags"] == "diverged"].drop_duplicates(["model", "training", "seed"]).training.value_counts()
+    labels = {name: style.p_name(name) + (f" ({lost[name]} diverged)" if name in lost else "") for name in names}
+    return [Line2D([], [], label=labels[name], **looks[name]) for name in names]
 
 
-def _sparse(value: float, _: object) -> str:
+def _sparse(value: float, _: int) -> str:
     """Ticks at 2 and 5 between the powers of ten."""
     leading = value / 10 ** math.floor(math.log10(value)) if value > 0 else 0
     return f"{value:g}" if any(math.isclose(leading, wanted) for wanted in (2, 5)) else ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import seaborn as sns
@@ -46,7 +47,7 @@ def use() -> None:
     )
 
 
-def series(names: Sequence[str]) -> dict[str, dict[str, str]]:
+def series(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Colour and marker of each series; "plain" always has the baseline's."""
     others = [name for name in names if name != "plain"]
     looks = {

@@ -46,20 +46,20 @@ rule join:
 
 rule gallery:
     input:
-        data=ancient(DATA),
+        data=DATA,
         record=first_final_record,
         code=closure("workflow/scripts/make_gallery.py"),
     output:
         f"{GROUPS}/gallery.npz",
     log:
         f"{ROOT}/logs/gallery/{GROUP_PATTERN}.log",
-    params:
-        gallery=gallery_settings,
     resources:
         gpu=GPUS,
         device=DEVICE,
         mem_mb=4000,
         runtime="30m",
+    params:
+        gallery=gallery_settings,
     shell:
         "python workflow/scripts/make_gallery.py --data {input.data:q} --gallery {params.gallery:q}"
         " --record {input.record:q} --out {output:q} --device {resources.device} > {log:q} 2>&1"

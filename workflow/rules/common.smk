@@ -2,17 +2,18 @@
 import atexit
 import json
 import os
-import shutil
 import sys
 
 from gradreg.config import ConfigError
 from gradreg.data.registry import DATASETS
 from gradreg.experiment import Experiment, Group, GROUP_PATTERN, Run, RUN_PATTERN, as_json
-from gradreg.flow import closure
+from gradreg.flow import closure, has_gpu
 from gradreg.labels import from_path
 
 try:
-    EXPERIMENT = Experiment(config, workflow.configfiles)
+    # Snakemake lists the files of the command line first, but lays them over the others.
+    _files = sorted(dict.fromkeys(workflow.configfiles), key=lambda file: file in workflow.overwrite_configfiles)
+    EXPERIMENT = Experiment(config, _files)
 except ConfigError as error:
     sys.exit(str(error))
 
@@ -22,10 +23,9 @@ GROUPS = f"{ROOT}/groups/{GROUP_PATTERN}"
 REPORT = f"{ROOT}/report.html"
 DATA = "results/data/{dataset}.npz"
 
-# Jobs ask for a GPU only where networks will run on one. Looked for without torch, which is slow to import.
-HAS_GPU = os.path.exists("/dev/nvidiactl") or shutil.which("nvidia-smi") is not None
+# Jobs ask for a GPU only where networks will run on one.
 DEVICE = EXPERIMENT.config["device"]
-GPUS = 1 if DEVICE == "cuda" or (DEVICE == "auto" and HAS_GPU) else 0
+GPUS = 1 if DEVICE == "cuda" or (DEVICE == "auto" and has_gpu()) else 0
 
 # The Python that runs Snakemake also runs the jobs, whether or not its environment is activated.
 shell.prefix(f"set -euo pipefail; export PATH='{os.path.dirname(sys.executable)}':$PATH; ")
@@ -69,7 +69,9 @@ def folders(wildcards, output):
 
 def group_of(wildcards):
     """The group that wildcards name."""
-    return Group(wildcards.dataset, int(wildcards.n_train), wildcards.model, wildcards.objective, from_path(wildcards.p))
+    return Group(
+        wildcards.dataset, int(wildcards.n_train), wildcards.model, wildcards.objective, from_path(wildcards.p)
+    )
 
 
 def cell_files(runs, plans, name):
@@ -129,18 +131,16 @@ def facts(wildcards):
     )
     spec = DATASETS[wildcards.dataset]
     selection, attack = entry["selection"], entry["attack"]
-    return as_json(
-        {
-            "n_train": int(wildcards.n_train),
-            "n_test": spec.n_test,
-            "n_selection": selection["n_train"],
-            "n_validation": selection["n_validation"],
-            "seeds": entry["seeds"],
-            "selection_seeds": selection["seeds"],
-            "attacked": min(attack["images"], spec.n_test),
-            "steps": attack["steps"],
-        }
-    )
+    return {
+        "n_train": int(wildcards.n_train),
+        "n_test": spec.n_test,
+        "n_selection": selection["n_train"],
+        "n_validation": selection["n_validation"],
+        "seeds": entry["seeds"],
+        "selection_seeds": selection["seeds"],
+        "attacked": min(attack["images"], spec.n_test),
+        "steps": attack["steps"],
+    }
 
 
 def glob_captions():

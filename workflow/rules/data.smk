@@ -5,17 +5,17 @@ localrules:
     data,
 
 
+# Made once and never again while it exists: the contents are fixed by checksums, so neither the code that fetches
+# them nor the folder they come from is a reason to fetch them again, and with them all that was trained on them.
 rule data:
-    input:
-        code=closure("workflow/scripts/prepare_data.py"),
     output:
         DATA,
     log:
         "results/data/{dataset}.log",
-    params:
-        data_dir=["--data-dir", EXPERIMENT.config["data_dir"]] if EXPERIMENT.config["data_dir"] else [],
     resources:
+        data_dir=EXPERIMENT.config["data_dir"] or "",
         mem_mb=2000,
         runtime="30m",
     shell:
-        "python workflow/scripts/prepare_data.py {wildcards.dataset} {output:q} {params.data_dir:q} > {log:q} 2>&1"
+        "python workflow/scripts/prepare_data.py {wildcards.dataset} {output:q}"
+        " --data-dir={resources.data_dir:q} > {log:q} 2>&1"

@@ -6,9 +6,8 @@ for _block, _sizes in EXPERIMENT.blocks():
         name:
             f"evaluate_seeds_{_block[0]}_to_{_block[-1]}"
         input:
-            data=ancient(DATA),
-            # The record holds a checksum of the weights, so it speaks for the network.
-            model=ancient(expand(f"{CELLS}/seed-{{seed}}/model.safetensors", seed=_block, allow_missing=True)),
+            data=DATA,
+            model=expand(f"{CELLS}/seed-{{seed}}/model.safetensors", seed=_block, allow_missing=True),
             record=expand(f"{CELLS}/seed-{{seed}}/train.json", seed=_block, allow_missing=True),
             code=closure("workflow/scripts/evaluate.py"),
         output:
@@ -18,15 +17,15 @@ for _block, _sizes in EXPERIMENT.blocks():
         wildcard_constraints:
             dataset="|".join(sorted({size.rpartition("-")[0] for size in _sizes})),
             n_train="|".join(sorted({size.rpartition("-")[2] for size in _sizes})),
-        params:
-            attack=attack_settings,
-            cells=folders,
         threads: 1
         resources:
             gpu=GPUS,
             device=DEVICE,
             mem_mb=4000,
             runtime="2h",
+        params:
+            attack=attack_settings,
+            cells=folders,
         shell:
             "python workflow/scripts/evaluate.py --data {input.data:q} --attack {params.attack:q}"
             " --cells {params.cells:q} --device {resources.device} > {log:q} 2>&1"

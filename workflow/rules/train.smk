@@ -7,8 +7,7 @@ for _block, _sizes in EXPERIMENT.blocks():
         name:
             f"train_seeds_{_block[0]}_to_{_block[-1]}"
         input:
-            # The contents are fixed by checksums, which are part of params: a new copy is no reason to retrain.
-            data=ancient(DATA),
+            data=DATA,
             code=closure("workflow/scripts/train.py"),
         output:
             model=expand(f"{CELLS}/seed-{{seed}}/model.safetensors", seed=_block, allow_missing=True),
@@ -19,16 +18,16 @@ for _block, _sizes in EXPERIMENT.blocks():
         wildcard_constraints:
             dataset="|".join(sorted({size.rpartition("-")[0] for size in _sizes})),
             n_train="|".join(sorted({size.rpartition("-")[2] for size in _sizes})),
-        params:
-            hp=hyperparameters,
-            run=names_of_run,
-            cells=folders,
         threads: 1
         resources:
             gpu=GPUS,
             device=DEVICE,
             mem_mb=4000,
             runtime="4h",
+        params:
+            hp=hyperparameters,
+            run=names_of_run,
+            cells=folders,
         shell:
             "python workflow/scripts/train.py --data {input.data:q} --hp {params.hp:q} --run {params.run:q}"
             " --cells {params.cells:q} --device {resources.device} > {log:q} 2>&1"

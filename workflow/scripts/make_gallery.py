@@ -3,6 +3,7 @@
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,8 @@ def main() -> None:
     cell = json.loads(args.record.read_text(encoding="utf-8"))["cell"]
     about = np.array(json.dumps({"cell": cell, "eps": settings["eps"]}))
     with atomic_path(args.out) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, about=about, **{name: value.cpu().numpy() for name, value in shown.items()})
+        arrays_shown: dict[str, Any] = {name: value.cpu().numpy() for name, value in shown.items()}
+        np.savez_compressed(file, about=about, **arrays_shown)
     print(f"{len(shown['y'])} images, p = {', '.join(settings['eps'])}")
 
 

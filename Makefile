@@ -1,0 +1,47 @@
+# make           set up and run the default experiment to results/quickstart/report.html
+# make test      set up and run the tests
+# make results   run every published experiment (MNIST: an hour or more on two cores)
+# make publish   copy the tables, figures and metrics of finished experiments to results/published/
+PYTHON ?= python3
+CORES ?= all
+PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+SNAKEMAKE = .venv/bin/python -m snakemake --cores $(CORES)
+
+.PHONY: quickstart test lint results publish clean
+
+quickstart: .venv/ready
+	@$(SNAKEMAKE)
+
+test: lint
+	.venv/bin/python -m pytest -n auto --dist loadgroup
+
+lint: .venv/ready-dev
+	.venv/bin/python -m ruff check
+	.venv/bin/python -m ruff format --check
+	.venv/bin/python -m mypy
+	.venv/bin/lint-imports --no-logo
+	.venv/bin/snakefmt --check Snakefile workflow/rules
+
+results: .venv/ready
+	$(SNAKEMAKE)
+	$(SNAKEMAKE) --configfile config/mnist.yaml
+
+publish: .venv/ready
+	.venv/bin/python workflow/scripts/publish.py
+
+clean:
+	rm -rf .venv
+
+.venv/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Error: gradreg needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 | tail -n 1). Name another: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "Error: $(PYTHON) cannot create environments: its venv module is missing (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@echo "Installing the pinned dependencies into .venv (PyTorch is large: some minutes, about 6 GB)"
+	@$(PIP) --editable .
+	@touch $@
+
+.venv/ready-dev: .venv/ready
+	@$(PIP) --editable '.[dev,cluster]'
+	@touch $@

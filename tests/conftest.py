@@ -1,0 +1,19 @@
+"""Shared settings of the tests: one thread, as every job has, and reproducible examples."""
+
+import os
+
+import torch
+from hypothesis import settings
+
+torch.set_num_threads(1)
+settings.register_profile("default", deadline=None, derandomize=True, print_blob=False)
+settings.load_profile("default")
+# A terminal's width and colours must not decide what a test reads.
+os.environ.setdefault("NO_COLOR", "1")
+
+
+def pytest_sessionfinish(session):
+    """In continuous integration a skipped test is a failure: there everything the tests need is installed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = 1

@@ -1,0 +1,110 @@
+"""A copy of the project in a folder of its own, with a tiny experiment on two data sets, for tests of the workflow."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("Snakefile", "workflow", "gradreg", "profiles")
+TINY = yaml.safe_load("""
+experiment: tiny
+device: cpu
+seeds_per_job: 2
+sweep:
+  - dataset: digits
+    n_train: 300
+    seeds: 2
+    selection: {n_train: 200, n_validation: 100, seeds: 2}
+    models: {net: {kind: sigmoid_mlp, units: [8]}}
+    eps: {2: [0.1, 0.3], inf: [0.05]}
+    train: {epochs: 2, batch_size: 50, lr: 1.0}
+    attack: {images: 20, steps: 2, eps: {2: [0.2], inf: [0.05]}}
+  - dataset: twin
+    n_train: 300
+    seeds: 2
+    selection: {n_train: 200, n_validation: 100, seeds: 2}
+    models: {net: {kind: sigmoid_mlp, units: [8]}}
+    eps: {2: [0.1]}
+    train: {epochs: 2, batch_size: 50, lr: 1.0}
+    attack: {images: 20, steps: 2, eps: {2: [0.2]}}
+""")
+
+
+@dataclass
+class Job:
+    """One planned job: its stage, and the files it is to write."""
+
+    stage: str
+    output: str
+
+
+@dataclass
+class Project:
+    """A folder with a copy of the project."""
+
+    folder: Path
+
+    def snakemake(self, *arguments, check=True):
+        """Run Snakemake there, on the copy of the package."""
+        environment = os.environ | {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        command = [sys.executable, "-m", "snakemake", *map(str, arguments)]
+        done = subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
+        assert done.returncode == 0 or not check, done.stdout + done.stderr
+        return done
+
+    def plan(self, *arguments):
+        """The jobs of a dry run."""
+        done = self.snakemake("--cores", 2, "--dry-run", "--quiet", "host", *arguments)
+        text = re.sub(r"\[[A-Z][a-z]{2} [A-Z][a-z]{2} .*\]", "", done.stdout + done.stderr)
+        found = re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?:    .*\n)*)", text, re.MULTILINE)
+        jobs = []
+        for name, block in found:
+            stage = next((stage for stage in ("train", "evaluate", "figure") if name.startswith(stage + "_")), name)
+            outputs = re.search(r"^    output: (.*)$", block, re.MULTILINE)
+            jobs.append(Job(stage, outputs[1] if outputs else ""))
+        return jobs
+
+    def counts(self, *arguments):
+        """The number of jobs of each stage in a dry run."""
+        return Counter(job.stage for job in self.plan(*arguments))
+
+    def configure(self, config):
+        """Write the config."""
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+
+    def append(self, file, text):
+        """Add text to a file."""
+        with (self.folder / file).open("a") as stream:
+            stream.write(text)
+
+    def copy(self, folder):
+        """The same, as it stands, in another folder."""
+        shutil.copytree(self.folder, folder)
+        return Project(Path(folder))
+
+
+def create(folder, config=TINY):
+    """A copy of the project that knows a second data set, ``twin``: digits under another name."""
+    folder.mkdir(parents=True)
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, folder / part)
+    project = Project(folder)
+    project.append("gradreg/data/registry.py", 'DATASETS["twin"] = DATASETS["digits"]\n')
+    project.append("gradreg/data/prepare.py", 'SOURCES["twin"] = digits.sources\n')
+    schema = folder / "workflow" / "schemas" / "config.schema.yaml"
+    schema.write_text(schema.read_text().replace("enum: [digits, mnist]", "enum: [digits, mnist, twin]"))
+    project.configure(config)
+    return project

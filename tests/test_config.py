@@ -1,0 +1,202 @@
+"""Configs: defaults, canonical numbers, and one line per mistake."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gradreg.config import ConfigError, resolve
+from gradreg.experiment import Experiment
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = sorted(ROOT.glob("config/*.yaml"))
+BASE = yaml.safe_load("""
+experiment: tiny
+sweep:
+  - dataset: digits
+    selection: {n_train: 900, n_validation: 300}
+    models: {net: {kind: sigmoid_mlp, units: [8]}}
+    eps: {2: [0.1, 0.2]}
+    attack: {eps: {2: [0.5]}}
+""")
+
+
+def merged(*layers):
+    """What Snakemake makes of configs laid over each other: mappings merge, everything else is replaced."""
+
+    def lay(under, over):
+        for key, value in over.items():
+            if isinstance(value, dict) and isinstance(under.get(key), dict):
+                lay(under[key], value)
+            else:
+                under[key] = copy.deepcopy(value)
+
+    result = {}
+    for layer in layers:
+        lay(result, layer)
+    return result
+
+
+def edited(**changes):
+    """BASE with entries of its sweep replaced; a value of None removes a key."""
+    config = copy.deepcopy(BASE)
+    entry = config["sweep"][0]
+    for key, value in changes.items():
+        if value is None:
+            del entry[key]
+        else:
+            entry[key] = value
+    return config
+
+
+def mistakes(config, files=()):
+    with pytest.raises(ConfigError) as caught:
+        resolve(config, files)
+    return str(caught.value).splitlines()
+
+
+def test_defaults_are_filled_in_and_idempotent():
+    resolved = resolve(BASE)
+    entry = resolved["sweep"][0]
+    assert (resolved["device"], resolved["seeds_per_job"], resolved["data_dir"]) == ("auto", 5, None)
+    assert (entry["n_train"], entry["seeds"], entry["selection"]["seeds"]) == ("all", 5, 3)
+    assert entry["objectives"] == {"perturb": {"kind": "perturb", "alpha": 0}}
+    assert entry["baseline"] == {"plain": {}}
+    assert entry["attack"] == {"images": 1000, "steps": 20, "eps": {"2": ["0.5"]}}
+    assert resolve(resolved) == resolved
+    assert BASE["sweep"][0]["eps"] == {2: [0.1, 0.2]}  # the argument is left as it was
+
+
+@pytest.mark.parametrize("file", [ROOT / "config.yaml", *SHIPPED], ids=lambda f: f.name)
+def test_shipped_configs_are_right(file):
+    default = yaml.safe_load((ROOT / "config.yaml").read_text())
+    own = yaml.safe_load(file.read_text())
+    experiment = Experiment(merged(default, own), [file])
+    for group, runs in experiment.groups.items():
+        entry = next(e for e in experiment.config["sweep"] if e["dataset"] == group.dataset)
+        assert len(runs) == len(entry["baseline"]), "plain has as many tried settings as every norm"
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda f: f.name)
+def test_a_config_laid_over_the_default_leaves_nothing_of_it_behind(file):
+    default = yaml.safe_load((ROOT / "config.yaml").read_text())
+    own = yaml.safe_load(file.read_text())
+    assert resolve(merged(default, own)) == resolve(own)
+
+
+def test_numbers_that_yaml_leaves_as_text():
+    written = yaml.safe_load("{lr: 1e-2, weight_decay: 5e-4}")
+    assert written == {"lr": "1e-2", "weight_decay": "5e-4"}
+    train = resolve(edited(train=written))["sweep"][0]["train"]
+    assert train == {"lr": 0.01, "weight_decay": 0.0005}
+
+
+def test_grids_keep_their_numbers_in_one_spelling():
+    grid = yaml.safe_load("{.inf: [8/255, 1e-3, 0.10], 2: [1e-1, 2.0], 1: [3], 1.5: ['0.50']}")
+    resolved = resolve(edited(eps=grid))["sweep"][0]["eps"]
+    assert resolved == {"inf": ["8/255", "0.001", "0.1"], "2": ["0.1", "2"], "1": ["3"], "1.5": ["0.5"]}
+
+
+MISTAKES = [
+    ({"train": {"epoch": 3}}, "sweep[0].train.epoch: unknown key; did you mean 'epochs'?"),
+    ({"train": {"lr": "fast"}}, "sweep[0].train.lr: 'fast' is not a number"),
+    ({"train": {"epochs": 2.5}}, "sweep[0].train.epochs: 2.5 is not a whole number"),
+    ({"train": {"momentum": 1}}, "sweep[0].train.momentum: 1 must be less than 1"),
+    ({"train": {"batch_size": 901}}, "sweep[0].train.batch_size: 901 is more than the 900 training images"),
+    ({"train": None} | {"selection": None}, "'selection' is missing (the runs among which"),
+    ({"dataset": "minst"}, "sweep[0].dataset: 'minst' is none of digits, mnist; did you mean 'mnist'?"),
+    ({"eps": {2: [0.1, "0.10"]}}, "sweep[0].eps.2[1]: 0.10 is the same number as 0.1"),
+    ({"eps": {"inf": [8_255]}}, "(8_255 is the number 8255; a fraction is 8/255)"),
+    ({"eps": {0.5: [1]}}, "sweep[0].eps: p = 0.5 is not a norm; p is a decimal number from 1 up, or inf"),
+    ({"eps": {"two": [1]}}, "sweep[0].eps: 'two' is not a norm"),
+    ({"eps": {2: [0]}}, "eps must be positive and finite, not 0; eps = 0 is the baseline"),
+    ({"eps": {2: ["1,5"]}}, "sweep[0].eps.2[0]: '1,5' is not a number; write 0.1, 1e-3 or 8/255"),
+    ({"eps": {2: [float("inf")]}}, "eps must be positive and finite"),
+    ({"eps": {2: [1], "2.0": [2]}}, "sweep[0].eps: p = 2 is listed twice"),
+    ({"eps": {2: 0.1}}, "sweep[0].eps.2: '0.1' is not a list"),
+    ({"eps": [0.1]}, "sweep[0].eps: [0.1] is not a block of keys"),
+    ({"models": {"net": {"kind": "maxout", "units": [8]}}}, "sweep[0].models.net: 'pieces' is missing"),
+    ({"models": {"net": {"kind": "sigmoid_mlp", "units": [8], "pieces": 2}}}, "pieces: a sigmoid_mlp has none"),
+    ({"models": {"My net": {"kind": "sigmoid_mlp", "units": [8]}}}, "'My net' is no name; use small letters"),
+    ({"selection": {"n_train": 1000, "n_validation": 300}}, "the validation images would be trained on"),
+    ({"n_train": 900}, "must differ from the n_train of the final runs (900)"),
+    ({"n_train": 5000}, "sweep[0].n_train: 5000 is more than the 1297 training images of digits"),
+    ({"n_train": "some"}, "sweep[0].n_train: 'some' is neither a number from 1 up nor 'all'"),
+    ({"objectives": {"plain": {"kind": "perturb"}}}, "sweep[0].objectives.plain: the baseline has a setting of"),
+    ({"objectives": {"x": {"kind": "perturb", "alpha": 1}}}, "alpha: 1 must be less than 1"),
+    ({"gallery": {"eps": {1: 2}}}, "sweep[0].gallery.eps: p = 1 is not among the attacked norms"),
+    ({"gallery": {"classes": [3, 12]}}, "sweep[0].gallery.classes: digits has no class 12"),
+    ({"attack": {"eps": {2: []}}}, "sweep[0].attack.eps.2: is empty; it needs at least one entry"),
+    ({"train": {"lr": float("inf")}}, "sweep[0].train.lr: inf is not a finite number"),
+]
+
+
+@pytest.mark.parametrize(("changes", "line"), MISTAKES, ids=[line[-40:] for _, line in MISTAKES])
+def test_each_mistake_is_one_line(changes, line):
+    if "train" in changes and changes["train"] is None:
+        changes = {"selection": None}
+    found = mistakes(edited(**changes))
+    assert len(found) == 1, found
+    assert line in found[0]
+
+
+def test_all_mistakes_are_told_at_once():
+    config = edited(dataset="mnits", train={"epoch": 1, "lr": -1}, eps={2: ["x"], "inf": [2]})
+    config["seed_per_job"] = 3
+    found = mistakes(config)
+    assert len(found) == 6
+    assert any(line.startswith("seed_per_job: unknown key; did you mean 'seeds_per_job'?") for line in found)
+
+
+@pytest.mark.parametrize("empty", [None, [], "digits"])
+def test_an_empty_or_wrong_sweep(empty):
+    (line,) = mistakes({"experiment": "tiny", "sweep": empty})
+    assert line.startswith("sweep: ")
+
+
+def test_a_file_with_nothing_in_it():
+    assert [line.split(" ")[1] for line in mistakes({})] == ["'experiment'", "'sweep'"]
+
+
+def test_lines_say_file_and_line(tmp_path):
+    first, second = tmp_path / "config.yaml", tmp_path / "over.yaml"
+    first.write_text("experiment: tiny\nsweep:\n  - dataset: digits\n")
+    second.write_text(
+        "sweep:\n"
+        "  - dataset: digits\n"
+        "    selection: {n_train: 900, n_validation: 300}\n"
+        "    models: {net: {kind: sigmoid_mlp, units: [8]}}\n"
+        "    eps:\n"
+        "      2: [0.1]\n"
+        "      inf: [0.1, 3]\n"
+        "    attack: {eps: {2: [0.5]}}\n"
+        "    seeds:\n"
+    )
+    config = merged(yaml.safe_load(first.read_text()), yaml.safe_load(second.read_text()))
+    found = mistakes(config, [first, second])
+    assert found[0].startswith(f"{second}:7: sweep[0].eps.inf[1]: eps = 3 at p = inf is more than")
+    assert found[1] == f"{second}:9: sweep[0].seeds: is empty; give it a value or remove the line"
+
+
+def test_a_key_that_stands_twice_is_found(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(BASE) + "experiment: other\n")
+    (line,) = mistakes(yaml.safe_load(file.read_text()), [file])
+    assert "experiment: this key stands twice in one block" in line
+
+
+def test_two_entries_may_not_mean_the_same_network():
+    config = copy.deepcopy(BASE)
+    config["sweep"].append(copy.deepcopy(config["sweep"][0]))
+    (line,) = mistakes(config)
+    assert line == "sweep[1].models.net: sweep[0] has a model of this name for digits with n_train = 1297"
+
+
+def test_runs_of_one_size_have_one_number_of_seeds():
+    config = copy.deepcopy(BASE)
+    other = copy.deepcopy(config["sweep"][0]) | {"seeds": 7}
+    other["models"] = {"other": other["models"]["net"]}
+    config["sweep"].append(other)
+    (line,) = mistakes(config)
+    assert line == "sweep[1].seeds: 7 seeds, but 5 elsewhere for digits with n_train = 1297"

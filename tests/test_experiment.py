@@ -1,0 +1,103 @@
+"""From a config to runs, groups, blocks and paths."""
+
+import copy
+import subprocess
+import sys
+
+import pytest
+from test_config import BASE
+
+from gradreg.experiment import Experiment, Group, Run, as_json
+
+
+def experiment(**top):
+    return Experiment(copy.deepcopy(BASE) | top)
+
+
+def test_runs_of_a_small_sweep():
+    own = experiment()
+    assert [run.path for run in own.selection] == [
+        "digits-900/net/plain/p-none/eps-0",
+        "digits-900/net/perturb/p-2/eps-0.1",
+        "digits-900/net/perturb/p-2/eps-0.2",
+    ]
+    assert [run.path for run in own.final] == [run.path.replace("-900", "-1297") for run in own.selection]
+    assert [group.path for group in own.groups] == [
+        "digits-1297/net/baseline/p-none",
+        "digits-1297/net/perturb/p-2",
+    ]
+    run = Run("digits", 900, "net", "perturb", "2", "0.1")
+    plan = own.plan(run)
+    assert (plan.part, plan.seeds) == ("validation", 3)
+    assert plan.hp["objective"] == {"kind": "perturb", "alpha": 0, "p": "2", "eps": "0.1"}
+    assert plan.hp["n_validation"] == 300
+    assert run.cells(2) == [f"{run.path}/seed-0", f"{run.path}/seed-1"]
+    final = own.final_run(Group("digits", 1297, "net", "perturb", "2"), {"objective": "perturb", "eps": "0.1"})
+    assert own.plan(final).part == "test"
+    assert own.plan(final).hp["n_validation"] is None
+    with pytest.raises(KeyError):
+        own.plan(Run("digits", 900, "net", "perturb", "2", "0.3"))
+
+
+def test_the_plain_baseline_is_one_cell_per_model_whatever_the_norms():
+    config = copy.deepcopy(BASE)
+    config["sweep"][0]["eps"] = {1: [1], 2: [1], 3: [1], "inf": [0.1]}
+    plain = [run for run in Experiment(config).selection if run.p == "none"]
+    assert len(plain) == 1
+
+
+def test_fractions_stand_in_paths_and_eps_is_in_the_order_of_the_numbers():
+    config = copy.deepcopy(BASE)
+    config["sweep"][0]["eps"] = {"inf": [0.1, "8/255"]}
+    runs = [run for run in Experiment(config).selection if run.p == "inf"]
+    assert [run.eps for run in runs] == ["8/255", "0.1"]
+    assert runs[0].path.endswith("p-inf/eps-8of255")
+
+
+def test_settings_are_layered():
+    config = copy.deepcopy(BASE)
+    config["sweep"][0] |= {
+        "train": {"lr": 0.5, "epochs": 3},
+        "models": {"net": {"kind": "sigmoid_mlp", "units": [8], "train": {"epochs": 4, "batch_size": 10}}},
+        "baseline": {"plain": {"train": {"batch_size": 20}}},
+    }
+    plain, perturb = (plan.hp for plan in list(Experiment(config).selection.values())[:2])
+    assert {key: plain["train"][key] for key in ("lr", "epochs", "batch_size")} == {
+        "lr": 0.5,
+        "epochs": 4,
+        "batch_size": 20,
+    }
+    assert perturb["train"]["batch_size"] == 10
+    assert "train" not in plain["model"]
+
+
+@pytest.mark.parametrize(("size", "expected"), [(5, [(0, 1, 2), (0, 1, 2, 3, 4)]), (2, [(0, 1), (2,), (2, 3), (4,)])])
+def test_blocks_are_fixed_and_cover_every_seed_once(size, expected):
+    own = experiment(seeds_per_job=size)
+    blocks = dict(own.blocks())
+    assert list(blocks) == expected
+    for name, seeds in (("digits-900", 3), ("digits-1297", 5)):
+        covered = [seed for block, names in blocks.items() if name in names for seed in block]
+        assert sorted(covered) == list(range(seeds))
+
+
+def test_what_says_only_where_jobs_run_changes_no_hyperparameter():
+    plain, other = experiment(), experiment(device="cpu", seeds_per_job=2, data_dir="elsewhere")
+    assert plain.settings == other.settings
+    assert [plan.hp for plan in plain.selection.values()] == [plan.hp for plan in other.selection.values()]
+
+
+def test_json_does_not_depend_on_the_order_of_keys():
+    assert as_json({"b": 1, "a": {"d": 2, "c": 3}}) == as_json({"a": {"c": 3, "d": 2}, "b": 1})
+
+
+def test_the_same_sizes_with_other_settings_are_a_mistake():
+    config = copy.deepcopy(BASE)
+    config["sweep"].append(copy.deepcopy(config["sweep"][0]) | {"n_train": 1200, "train": {"epochs": 5}})
+    with pytest.raises(ValueError, match="digits-900/net/plain/p-none/eps-0 is meant twice, with different settings"):
+        Experiment(config)
+
+
+def test_planning_imports_no_torch():
+    code = "import sys, gradreg.experiment, gradreg.flow; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

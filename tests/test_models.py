@@ -1,0 +1,68 @@
+"""Networks: shapes, parameter counts, initial values, norm caps, files."""
+
+import pytest
+import torch
+
+from gradreg import models
+
+
+def build(kind, settings, seed=0, shape=(1, 28, 28)):
+    return models.build(kind, shape, 10, settings, torch.Generator().manual_seed(seed))
+
+
+def test_the_maxout_papers_dense_net_has_its_size():
+    net = build("maxout", {"units": [240, 240], "pieces": 5})
+    assert sum(p.numel() for p in net.parameters()) == 1_233_610  # 1.234 M
+    assert net(torch.rand(3, 1, 28, 28)).shape == (3, 10)
+
+
+def test_maxout_takes_the_largest_of_its_pieces():
+    layer = models.MaxoutLayer(4, 3, 5, init_bound=0.5)
+    with torch.no_grad():
+        layer.reset(torch.Generator().manual_seed(0))
+        layer.bias.uniform_(-1, 1)
+    x = torch.randn(7, 4)
+    pieces = [x @ layer.weight[k * 3 : (k + 1) * 3].T + layer.bias[k * 3 : (k + 1) * 3] for k in range(5)]
+    torch.testing.assert_close(layer(x), torch.stack(pieces).amax(0))
+
+
+def test_initial_values():
+    net = build("maxout", {"units": [20], "pieces": 2, "init": 0.1})
+    for name, value in net.named_parameters():
+        bound = 0.1 if name.endswith("weight") else 0.0
+        assert value.abs().max() <= bound
+        assert value.abs().max() >= 0.9 * bound
+    again, other = build("sigmoid_mlp", {"units": [8]}, 1), build("sigmoid_mlp", {"units": [8]}, 2)
+    assert torch.equal(again[1].weight, build("sigmoid_mlp", {"units": [8]}, 1)[1].weight)
+    assert not torch.equal(again[1].weight, other[1].weight)
+
+
+def test_unknown_kinds_and_settings_are_refused():
+    with pytest.raises(ValueError, match="no model of kind 'resnet'; there are maxout, sigmoid_mlp"):
+        build("resnet", {})
+    with pytest.raises(TypeError):
+        build("sigmoid_mlp", {"units": [8], "pieces": 2})
+
+
+def test_caps_shorten_long_filters_only_and_leave_biases():
+    weight = torch.tensor([[[3.0, 4.0], [0.3, 0.4]]])
+    parameters = {"1.weight": weight.clone(), "1.bias": torch.full((1, 2), 9.0)}
+    models.cap_norms(parameters, 2.0)
+    torch.testing.assert_close(parameters["1.weight"], torch.tensor([[[1.2, 1.6], [0.3, 0.4]]]))
+    assert (parameters["1.bias"] == 9).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"), [("maxout", {"units": [6, 5], "pieces": 3}), ("sigmoid_mlp", {"units": [7]})]
+)
+def test_files_bring_a_network_back_to_the_bit(tmp_path, kind, settings):
+    net = build(kind, settings, shape=(1, 4, 4))
+    state = dict(net.named_parameters())
+    models.save(tmp_path / "a" / "model.safetensors", state, kind, (1, 4, 4), 10, settings)
+    loaded = models.load(tmp_path / "a" / "model.safetensors")
+    x = torch.rand(5, 1, 4, 4)
+    assert torch.equal(loaded(x), net(x))
+    assert not loaded.training
+    assert not any(p.requires_grad for p in loaded.parameters())
+    assert models.digest(dict(loaded.named_parameters())) == models.digest(state)
+    assert [p.name for p in (tmp_path / "a").iterdir()] == ["model.safetensors"]

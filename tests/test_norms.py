@@ -1,0 +1,123 @@
+"""Dual exponents, norms and steepest steps against what defines them."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from gradreg.norms import dual_exponent, norm, steepest_step
+
+EXPONENTS = st.one_of(st.sampled_from([1.0, 1.001, 1.5, 2.0, 3.0, 100.0, math.inf]), st.floats(1, 1e6, allow_nan=False))
+SHAPES = hnp.array_shapes(min_dims=2, max_dims=4, min_side=1, max_side=5)
+RELATIVE = 1e-5
+MAGNITUDES = st.sampled_from([1e-45, 1e-40, 1e-20, 1.0, 1e20, 1e38])
+
+
+def tensors(magnitudes=MAGNITUDES):
+    """Samples of any shape, of ordinary, denormal or huge entries, with zeros and ties among them."""
+    entries = st.one_of(st.just(0.0), st.sampled_from([1.0, -1.0, 0.5]), st.floats(-1, 1, width=32))
+    arrays = hnp.arrays(np.float32, SHAPES, elements=entries)
+    return st.builds(lambda a, m: torch.from_numpy((a * np.float64(m)).astype(np.float32)), arrays, magnitudes)
+
+
+def exact_norm(x, p):
+    """The p-norm in double precision, of magnitudes scaled by the largest."""
+    a = x.double().flatten(1).abs()
+    top = a.amax(1, keepdim=True).clamp(min=1e-300)
+    if math.isinf(p):
+        return top.squeeze(1) * (a > 0).any(1)
+    return (top * ((a / top).pow(p).sum(1, keepdim=True)).pow(1 / p)).squeeze(1) * (a > 0).any(1)
+
+
+@given(EXPONENTS)
+def test_dual_exponents_sum_to_one(p):
+    q = dual_exponent(p)
+    assert 1 / p + 1 / q == pytest.approx(1)
+    assert dual_exponent(q) == pytest.approx(p, rel=1e-6) or p > 1e5  # 1 - 1/p loses digits
+
+
+@pytest.mark.parametrize("p", [0.5, 0, -1, math.nan, -math.inf])
+@pytest.mark.parametrize(
+    "function", [dual_exponent, lambda p: norm(torch.ones(1, 2), p), lambda p: steepest_step(torch.ones(1, 2), p, 1)]
+)
+def test_no_norm_below_one(p, function):
+    with pytest.raises(ValueError, match=r"p must be in \[1, inf\]"):
+        function(p)
+
+
+@given(tensors(), EXPONENTS)
+def test_norm_equals_double_precision(x, p):
+    expected = exact_norm(x, p)
+    keep = (expected < 3e38) & ((expected > 1e-37) | (expected == 0))  # elsewhere the norm itself is no normal float
+    torch.testing.assert_close(norm(x, p).double()[keep], expected[keep], rtol=RELATIVE, atol=0)
+
+
+@pytest.mark.parametrize("p", [1, 1.3, 2, 3, math.inf])
+def test_norm_agrees_with_torch(p):
+    x = torch.randn(7, 3, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(norm(x, p), torch.linalg.vector_norm(x.flatten(1), p, dim=1))
+
+
+@pytest.mark.parametrize("p", [1.0, 1.5, 2.0, 4.0, math.inf])
+def test_norm_has_a_finite_derivative_even_at_zero(p):
+    x = torch.tensor([[0.0, 0.0], [3.0, -4.0]], dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(norm(x, p).sum(), x)
+    assert gradient.isfinite().all()
+    torch.testing.assert_close(norm(gradient[1:], dual_exponent(p)), torch.ones(1, dtype=torch.float64))
+
+
+@given(tensors(), EXPONENTS, st.sampled_from([1e-3, 0.3, 8 / 255, 2.0]))
+def test_step_has_length_eps_and_reaches_the_dual_norm(g, p, eps):
+    s = steepest_step(g, p, eps)
+    assert s.shape == g.shape
+    assert s.isfinite().all()
+    moved = g.flatten(1).abs().amax(1) > 0
+    assert (s.flatten(1)[~moved] == 0).all()
+    length = exact_norm(s, p)[moved]
+    torch.testing.assert_close(length, torch.full_like(length, eps), rtol=RELATIVE, atol=0)
+    gain = (g.double() * s.double()).flatten(1).sum(1)
+    best = eps * exact_norm(g, dual_exponent(p))
+    torch.testing.assert_close(gain[moved], best[moved], rtol=RELATIVE, atol=0)
+
+
+@given(tensors(st.just(1.0)), EXPONENTS, st.integers(0, 2**31))
+def test_no_feasible_step_gains_more(g, p, seed):
+    best = (g.double() * steepest_step(g, p, 1.0).double()).flatten(1).sum(1)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(20):
+        s = torch.randn(g.shape, generator=generator) * (torch.rand(g.shape, generator=generator) < 0.5)
+        s = s.double() / exact_norm(s, p).clamp(min=1e-30).reshape(-1, *[1] * (g.ndim - 1))
+        assert ((g.double() * s).flatten(1).sum(1) <= best * (1 + RELATIVE) + 1e-12).all()
+
+
+def test_the_three_classic_norms():
+    g = torch.tensor([[3.0, -4.0, 0.0]])
+    torch.testing.assert_close(steepest_step(g, math.inf, 0.1), torch.tensor([[0.1, -0.1, 0.0]]))
+    torch.testing.assert_close(steepest_step(g, 2, 0.5), torch.tensor([[0.3, -0.4, 0.0]]))
+    torch.testing.assert_close(steepest_step(g, 1, 2.0), torch.tensor([[0.0, -2.0, 0.0]]))
+
+
+def test_ties_share_the_budget():
+    g = torch.tensor([[2.0, -2.0, 1.0, 2.0]])
+    expected = torch.tensor([[1 / 3, -1 / 3, 0.0, 1 / 3]])
+    torch.testing.assert_close(steepest_step(g, 1, 1.0), expected)
+
+
+@pytest.mark.parametrize(("p", "near"), [(1, 1 + 1e-5), (math.inf, 1e6)])
+def test_the_limits_are_reached_continuously(p, near):
+    g = torch.tensor([[2.0, -2.0, 1.0, 0.5, 0.0], [0.3, 0.2, -0.1, 0.3, 0.3]])
+    torch.testing.assert_close(steepest_step(g, near, 0.7), steepest_step(g, p, 0.7), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(norm(g, near), norm(g, p), rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("p", [1.0, 1.5, 2.0, math.inf])
+def test_vmap_and_a_tensor_of_eps(p):
+    g = torch.randn(3, 4, 2, 5, generator=torch.Generator().manual_seed(1))
+    stacked = torch.func.vmap(lambda part: steepest_step(part, p, 0.2))(g)
+    torch.testing.assert_close(stacked, torch.stack([steepest_step(part, p, 0.2) for part in g]))
+    eps = torch.tensor([[0.1], [0.2], [0.3], [0.4]])
+    torch.testing.assert_close(norm(steepest_step(g[0], p, eps), p), eps.squeeze(1))

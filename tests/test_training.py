@@ -1,0 +1,128 @@
+"""Training: seed blocks, divergence, schedules, and that it learns."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from gradreg import models, training
+from gradreg.data.arrays import Split
+from gradreg.data.digits import split
+
+CPU = torch.device("cpu")
+DIGITS = split()
+TRAIN = Split(
+    torch.from_numpy(DIGITS["train_images"]), torch.from_numpy(DIGITS["train_labels"].astype(np.int64)), 16, 10
+)
+
+
+def hp(model=None, objective=None, **train):
+    """Hyper-parameters of a small run."""
+    return {
+        "model": model or {"kind": "maxout", "units": [15, 9], "pieces": 3, "init": 0.1},
+        "objective": objective or {"kind": "perturb", "p": 2.0, "eps": 0.3},
+        "train": {
+            "epochs": 2,
+            "batch_size": 50,
+            "lr": 0.2,
+            "momentum": 0.9,
+            "weight_decay": 1e-4,
+            "max_norm": 1.9,
+            "eps_warmup": 0.5,
+        }
+        | train,
+    }
+
+
+@pytest.mark.parametrize(
+    "model", [{"kind": "maxout", "units": [15, 9], "pieces": 3, "init": 0.1}, {"kind": "sigmoid_mlp", "units": [127]}]
+)
+@pytest.mark.parametrize(
+    "objective", [{"kind": "plain"}] + [{"kind": "perturb", "p": p, "eps": 0.2} for p in (1.0, 1.5, 2.0, math.inf)]
+)
+def test_a_replica_in_a_block_equals_the_same_replica_alone(model, objective):
+    settings = hp(model, objective)
+    train, held_out = TRAIN.first(300), TRAIN.last(60)
+    block = training.train_block([0, 3, 5], train, held_out, settings, CPU)
+    (alone,) = training.train_block([3], train, held_out, settings, CPU)
+    assert [replica.seed for replica in block] == [0, 3, 5]
+    assert models.digest(alone.parameters) == models.digest(block[1].parameters)
+    assert models.digest(alone.parameters) != models.digest(block[0].parameters)
+    assert alone.history == block[1].history
+
+
+def test_stacked_replicas_agree_with_looped_ones():
+    """The path that GPUs take, run on the CPU: equal up to rounding."""
+    settings, train = hp(), TRAIN.first(300)
+    stack = training._Stack([0, 1], train, TRAIN.last(60), settings)
+    for epoch in (1, 2):
+        stack.run_epoch(epoch)
+    for together, alone in zip(
+        stack.replicas(), training.train_block([0, 1], train, TRAIN.last(60), settings, CPU), strict=True
+    ):
+        for name, value in alone.parameters.items():
+            torch.testing.assert_close(together.parameters[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_training_learns_and_tells_of_every_epoch():
+    seen = []
+    (replica,) = training.train_block(
+        [0], TRAIN.first(997), TRAIN.last(300), hp(epochs=8), CPU, lambda epoch, rows: seen.append((epoch, rows))
+    )
+    assert [epoch for epoch, _ in seen] == list(range(1, 9))
+    assert seen[-1][1] == [replica.history[-1]]
+    assert replica.history[-1]["held_out_error"] < 0.12
+    assert replica.history[-1]["loss"] < replica.history[0]["loss"] / 3
+    assert replica.diverged is None
+
+
+def test_without_held_out_data_none_is_read():
+    (replica,) = training.train_block([0], TRAIN.first(100), None, hp(epochs=1), CPU)
+    assert set(replica.history[0]) == {"epoch", "loss", "error"}
+
+
+def test_norm_caps_hold_after_training():
+    (replica,) = training.train_block([0], TRAIN.first(200), None, hp(max_norm=0.5), CPU)
+    for name, value in replica.parameters.items():
+        if name.endswith("weight"):
+            assert value.norm(dim=1).max() <= 0.5 * (1 + 1e-6)
+
+
+def test_a_diverged_replica_freezes_and_says_when():
+    settings = hp({"kind": "sigmoid_mlp", "units": [5]}, epochs=3, lr=1e38, max_norm=None)
+    (replica,) = training.train_block([0], TRAIN.first(200), TRAIN.last(50), settings, CPU)
+    assert replica.diverged == 1
+    assert len(replica.history) == 3
+    assert all(math.isnan(row["loss"]) for row in replica.history)
+    fresh = models.build("sigmoid_mlp", (1, 8, 8), 10, {"units": [5]}, torch.Generator().manual_seed(0))
+    for name, value in fresh.named_parameters():
+        assert torch.equal(replica.parameters[name], value)
+
+
+def test_divergence_leaves_the_others_of_a_stack_alone():
+    settings = hp(max_norm=None, objective={"kind": "plain"})
+    stack = training._Stack([0, 1], TRAIN.first(200), None, settings)
+    calm = training._Stack([0, 1], TRAIN.first(200), None, settings)
+    stack.parameters["1.weight"][0] = math.inf
+    stack.run_epoch(1)
+    calm.run_epoch(1)
+    assert stack.diverged == [1, None]
+    assert torch.equal(stack.parameters["1.weight"][1], calm.parameters["1.weight"][1])
+    assert torch.equal(stack.parameters["1.weight"][0], stack.kept["1.weight"][0])
+
+
+def test_a_batch_larger_than_the_data_is_refused():
+    with pytest.raises(ValueError, match="batch_size 50 is larger than the training set"):
+        training.train_block([0], TRAIN.first(20), None, hp(), CPU)
+
+
+def test_schedules():
+    assert training.one_cycle(0) == pytest.approx(1 / 25)
+    assert training.one_cycle(0.3) == pytest.approx(1)
+    assert training.one_cycle(1) == pytest.approx(0)
+    rates = [training.one_cycle(i / 100) for i in range(101)]
+    assert rates[:31] == sorted(rates[:31])
+    assert rates[30:] == sorted(rates[30:], reverse=True)
+    assert [training.ramp(done, 0.5) for done in (0, 0.25, 0.5, 1)] == [0, 0.5, 1, 1]
+    assert training.ramp(0, 0) == 1

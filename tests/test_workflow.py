@@ -1,0 +1,269 @@
+"""The workflow by the jobs it plans, and one small experiment from data to report."""
+
+import copy
+import json
+import re
+
+import pandas as pd
+import pytest
+import yaml
+from project import ROOT, TINY, create
+
+from gradreg import metrics
+
+pytestmark = pytest.mark.xdist_group("workflow")
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """The tiny experiment, run to its report, in a folder whose name has a space. Tests copy it, or only look."""
+    project = create(tmp_path_factory.mktemp("flow") / "a project")
+    project.output = project.snakemake("--cores", 2)
+    return project
+
+
+@pytest.fixture
+def finished(template, tmp_path):
+    """A copy of the finished experiment, to be changed."""
+    return template.copy(tmp_path / "a copy")
+
+
+def config(change=lambda digits, twin: None, **top):
+    """The tiny config after ``change``, which edits its entries."""
+    result = copy.deepcopy(TINY) | top
+    change(*result["sweep"])
+    return result
+
+
+# From data to report
+
+
+def test_it_ends_in_a_report_that_the_last_line_names(template):
+    assert template.output.stderr.strip().splitlines()[-1] == "Report: results/tiny/report.html"
+    report = (template.folder / "results/tiny/report.html").read_text()
+    for caption in ("Errors of the chosen networks", "Learning curves", "Training norm against attack norm"):
+        assert caption in report
+    assert "over 2 seeds" in report
+    assert re.search(r"\d+ of \d+ steps \(100%\) done", template.output.stderr)
+
+
+def test_every_cell_has_its_folder_and_files(template):
+    cells = sorted((template.folder / "results/tiny/cells").glob("*/*/*/p-*/eps-*/seed-*"))
+    selection, final = 4 + 2, 3 + 2
+    assert len(cells) == 2 * (selection + final)
+    for cell in cells:
+        assert sorted(file.name for file in cell.iterdir()) == [
+            "history.csv",
+            "metrics.csv",
+            "model.safetensors",
+            "train.json",
+        ]
+    record = json.loads((cells[0] / "train.json").read_text())
+    assert record["status"] == "trained"
+    assert record["hp"]["train"]["epochs"] == 2
+    assert set(record["cell"]) == set(metrics.CELL)
+
+
+def test_tables_are_tidy_and_keep_their_labels(template):
+    test = metrics.read(template.folder / "results/tiny/metrics/test.csv")
+    assert list(test.columns) == metrics.CELL + metrics.MEASUREMENT
+    assert set(test.part) == {"test"}
+    assert set(test.p) == {"none", "2", "inf"}
+    assert set(test.n_train) == {300}
+    validation = metrics.read(template.folder / "results/tiny/metrics/validation.csv")
+    assert set(validation.part) == {"validation"}
+    assert set(validation.n_train) == {200}
+    clean = validation[(validation.attack == "none") & (validation.metric == "error")]
+    assert set(clean.n) == {100}
+    assert not pd.concat([test, validation]).value.isna().any()
+
+
+def test_the_choice_is_the_least_validation_error(template):
+    validation = metrics.read(template.folder / "results/tiny/metrics/validation.csv")
+    clean = validation[(validation.attack == "none") & (validation.metric == "error") & (validation.dataset == "digits")]
+    means = clean[clean.p == "2"].groupby("eps").value.mean()
+    choice = json.loads(
+        (template.folder / "results/tiny/groups/digits-300/net/perturb/p-2/choice.json").read_text()
+    )
+    assert choice["eps"] == means.idxmin()
+    test = metrics.read(template.folder / "results/tiny/metrics/test.csv")
+    assert set(test[(test.dataset == "digits") & (test.p == "2")].eps) == {choice["eps"]}
+
+
+def test_a_log_has_one_line_per_epoch(template):
+    log = next((template.folder / "results/tiny/logs/train").rglob("seeds-0-to-1.log")).read_text().splitlines()
+    assert [re.search(r"epoch (\d)/2  loss \d", line)[1] for line in log] == ["1", "2"]
+
+
+# What reruns after a change. Dry runs see as far as the choice of eps.
+
+
+def test_nothing_reruns_when_nothing_changed(template):
+    assert template.plan() == []
+
+
+def test_touching_every_file_reruns_nothing(finished):
+    for file in finished.folder.rglob("*"):
+        if file.is_file() and ".snakemake" not in file.parts:
+            file.touch()
+    assert finished.plan() == []
+
+
+def test_reordered_keys_rerun_nothing(finished):
+    def backwards(value):
+        if isinstance(value, dict):
+            return {key: backwards(item) for key, item in reversed(value.items())}
+        return [backwards(item) for item in value] if isinstance(value, list) else value
+
+    finished.configure(backwards(TINY))
+    assert finished.plan() == []
+
+
+@pytest.mark.parametrize("top", [{"device": "auto"}, {"data_dir": "elsewhere"}])
+def test_where_jobs_run_reruns_nothing(finished, top):
+    finished.configure(config(**top))
+    assert finished.plan("--cores", 1) == []
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_another_block_size_trains_nothing(finished, size):
+    finished.configure(config(seeds_per_job=size))
+    assert finished.counts()["train"] == 0
+
+
+def test_a_removed_eps_trains_nothing(finished):
+    finished.configure(config(lambda digits, twin: digits["eps"].update({2: [0.1]})))
+    counts = finished.counts()
+    assert (counts["train"], counts["evaluate"], counts["choose"]) == (0, 0, 1)
+
+
+def test_an_added_eps_trains_its_own_block(finished):
+    finished.configure(config(lambda digits, twin: digits["eps"].update({2: [0.1, 0.2, 0.3]})))
+    jobs = finished.plan()
+    trained = [job.output for job in jobs if job.stage == "train"]
+    assert len(trained) == 1
+    assert "digits-200/net/perturb/p-2/eps-0.2/seed-0" in trained[0]
+    assert sum(job.stage == "evaluate" for job in jobs) == 1
+
+
+def test_an_added_norm_trains_its_own_blocks(finished):
+    finished.configure(config(lambda digits, twin: digits["eps"].update({1: [0.5, 1]})))
+    trained = [job.output for job in finished.plan() if job.stage == "train"]
+    assert len(trained) == 2
+    assert all("digits-200/net/perturb/p-1/" in output for output in trained)
+
+
+def test_an_added_block_of_seeds_trains_only_that(finished):
+    finished.configure(config(lambda digits, twin: digits["selection"].update(seeds=4)))
+    trained = [job.output for job in finished.plan() if job.stage == "train"]
+    assert len(trained) == 4  # the selection runs of digits
+    assert all("digits-200" in output and "seed-2" in output and "seed-1/" not in output for output in trained)
+
+
+def test_other_epochs_retrain_one_data_set(finished):
+    finished.configure(config(lambda digits, twin: twin["train"].update(epochs=3)))
+    trained = [job.output for job in finished.plan() if job.stage == "train"]
+    assert {output.split("/")[3] for output in trained if "-200" in output} == {"twin-200"}
+    assert sum("-200" in output for output in trained) == 2
+    assert not any("digits" in output for output in trained)
+
+
+def test_another_attack_evaluates_and_trains_nothing(finished):
+    finished.configure(config(lambda digits, twin: digits["attack"].update(steps=3)))
+    jobs = finished.plan()
+    assert not any(job.stage == "train" for job in jobs)
+    evaluated = [job.output for job in jobs if job.stage == "evaluate"]
+    assert sum("digits-200" in output for output in evaluated) == 4
+    assert not any("twin" in output for output in evaluated)
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("gradreg/attacks.py", {"train": False, "evaluate": True, "figure": True}),
+        ("gradreg/plots.py", {"train": False, "evaluate": False, "figure": True}),
+        ("gradreg/data/prepare.py", {"train": False, "evaluate": False, "figure": False}),
+        ("gradreg/training.py", {"train": True, "evaluate": True, "figure": True}),
+        ("workflow/scripts/train.py", {"train": True, "evaluate": True, "figure": True}),
+        ("gradreg/norms.py", {"train": True, "evaluate": True, "figure": True}),
+    ],
+)
+def test_edited_code_reruns_what_depends_on_it(finished, file, expected):
+    finished.append(file, "\nEDITED = True\n")
+    counts = finished.counts()
+    assert {stage: counts[stage] > 0 for stage in expected} == expected
+    if expected["train"]:
+        assert counts["train"] >= 6  # every selection run
+    if file == "gradreg/plots.py":
+        # A figure per kind, and the galleries, of each data set; then the report.
+        assert counts == {"figure": 12, "report": 1, "all": 1}
+
+
+def test_an_added_eps_that_does_not_win_retrains_no_final_cell(finished):
+    finished.configure(config(lambda digits, twin: digits["eps"].update({2: [0.1, 0.3, 40]})))
+    finals = {
+        file: file.read_bytes() for file in (finished.folder / "results/tiny/cells/digits-300").rglob("train.json")
+    }
+    done = finished.snakemake("--cores", 2, "results/tiny/metrics/test.csv", "--quiet", "host")
+    trained = re.findall(r"rule train_\w+:\n(?:    .*\n)*?    output: (.*)\n", done.stdout + done.stderr)
+    assert len(trained) == 1
+    assert "digits-200/net/perturb/p-2/eps-40" in trained[0]
+    assert finals == {file: file.read_bytes() for file in finals}
+
+
+# Around it
+
+
+def test_mistakes_in_a_config_end_the_run_in_one_line_each(template, tmp_path):
+    project = template.copy(tmp_path / "wrong")
+    wrong = config(lambda digits, twin: digits["train"].update(epoch=3), device="gpu")
+    project.configure(wrong)
+    done = project.snakemake("--cores", 1, "--dry-run", check=False)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("config.yaml:")]
+    assert len(lines) == 2
+    assert any("sweep[0].train.epoch: unknown key; did you mean 'epochs'?" in line for line in lines)
+    assert any("device: 'gpu' is none of auto, cpu, cuda" in line for line in lines)
+
+
+def test_a_failed_download_says_why_and_leaves_nothing(tmp_path):
+    mnist = config()
+    mnist["sweep"] = mnist["sweep"][:1]
+    mnist["sweep"][0]["dataset"] = "mnist"
+    project = create(tmp_path / "offline", mnist | {"data_dir": "nowhere"})
+    project.append("gradreg/data/mnist.py", "\n_mirrors = _npm = lambda *_: from_folder(Path('absent'), ['any'])\n")
+    done = project.snakemake("--cores", 1, "results/data/mnist.npz", check=False)
+    assert done.returncode != 0
+    assert "Error: mnist: no source answered. data_dir: nowhere has no train-images-idx3-ubyte" in done.stderr
+    assert [file.name for file in (project.folder / "results/data").iterdir()] == ["mnist.log"]
+
+
+def test_the_slurm_profile_plans_the_same_jobs(template, tmp_path):
+    pytest.importorskip("snakemake_executor_plugin_slurm")
+    project = template.copy(tmp_path / "cluster")
+    project.append("gradreg/training.py", "\nEDITED = True\n")
+    done = project.snakemake(
+        "--dry-run", "--workflow-profile", "profiles/slurm", "--quiet", "host", "--config", "device=cuda"
+    )
+    text = done.stdout + done.stderr
+    block = re.search(r"rule train_seeds_0_to_1:\n((?:    .*\n)*)", text)[1]
+    assert re.search(r"resources: .*\bgpu=1\b", block)
+    assert re.search(r"\bmem_mb=4000\b", block)
+    assert re.search(r"\bruntime=240\b", block)
+    assert "localcheckpoint choose" in text or "localrule choose" in text
+    profile = yaml.safe_load((ROOT / "profiles/slurm/profile.yaml").read_text())
+    assert profile["executor"] == "slurm"
+    assert "resources" not in profile, "a limit on GPUs would hold the cluster to it"
+
+
+def test_one_gpu_job_at_a_time(template, tmp_path):
+    """With ``device: cuda`` every job that runs networks asks for the one GPU of the default profile."""
+    project = template.copy(tmp_path / "gpu")
+    project.append("gradreg/training.py", "\nEDITED = True\n")
+    project.configure(config(device="cuda"))
+    done = project.snakemake("--cores", 2, "--dry-run", "--quiet", "host")
+    blocks = re.findall(r"rule (?:train|evaluate|gallery)\w*:\n((?:    .*\n)*)", done.stdout + done.stderr)
+    assert blocks
+    assert all(re.search(r"\bgpu=1\b", block) for block in blocks)
+    assert yaml.safe_load((ROOT / "profiles/default/profile.yaml").read_text())["resources"] == {"gpu": 1}
