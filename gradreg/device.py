@@ -1,13 +1,17 @@
 """Where to compute."""
 
+import argparse
+
 import torch
 
 
 def choose(name: str) -> torch.device:
     """The device for "auto" (a GPU where there is one), "cpu" or "cuda"; on a CPU, one thread.
 
-    Parallelism on a CPU comes from jobs. Raises ValueError for "cuda" where there is none.
+    Parallelism on a CPU comes from jobs. Raises ValueError for another name, and for "cuda" where there is none.
     """
+    if name not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device: {name} is none of auto, cpu, cuda")
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise ValueError("device: cuda is asked for, but PyTorch finds no usable GPU; use device: auto or cpu")
@@ -15,3 +19,11 @@ def choose(name: str) -> torch.device:
         torch.set_num_threads(1)
         return torch.device("cpu")
     return torch.device("cuda")
+
+
+def argument(name: str) -> torch.device:
+    """``choose`` as the type of a command's argument: what is wrong becomes the command's one-line error."""
+    try:
+        return choose(name)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -159,10 +159,8 @@ def learning_curves(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
                 ax.fill_between(
                     summary.epoch, low, summary["mean"] + half, color=looks[training]["color"], alpha=0.15, lw=0
                 )
-            ax.set_yscale("log")
-            ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            _log_axis(ax)
             if quantity == "held_out_error":
-                ax.yaxis.set_minor_formatter(FuncFormatter(_sparse))
                 ax.set_ylim(top=min(ax.get_ylim()[1], 100))
             ax.set_ylabel(f"{model}\n{label}" if column == 0 else label)
             if row == len(models) - 1:
@@ -188,11 +186,11 @@ def gradient_norms(test: pd.DataFrame) -> Figure:
             mean, half = summary["mean"].to_numpy(), summary.half.fillna(0).to_numpy()
             low = np.minimum(half, 0.9 * mean)  # the axis is logarithmic
             ax.errorbar(x, mean, [low, half], ls="", capsize=2, elinewidth=0.7, **looks[training])
-        ax.set_yscale("log")
+        _log_axis(ax)
         ax.set_xticks(range(len(norms)), [style.norm_name(q) for q in norms])
         ax.set_xlabel("norm of the input gradient")
         ax.set_title(model)
-    axes[0, 0].set_ylabel("mean over images")
+    axes[0, 0].set_ylabel(r"mean of $\Vert\partial L/\partial x\Vert$ over images")
     figure.legend(handles=_handles(looks, names, table), loc="outside upper center", ncols=len(names))
     return figure
 
@@ -301,6 +299,13 @@ def _handles(looks: dict[str, dict[str, Any]], names: list[str], table: pd.DataF
     lost = table[table["flags"] == "diverged"].drop_duplicates(["model", "training", "seed"]).training.value_counts()
     labels = {name: style.p_name(name) + (f" ({lost[name]} diverged)" if name in lost else "") for name in names}
     return [Line2D([], [], label=labels[name], **looks[name]) for name in names]
+
+
+def _log_axis(ax: Axes) -> None:
+    """A logarithmic y axis that says its numbers in full."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(FuncFormatter(_sparse))
 
 
 def _sparse(value: float, _: int) -> str:

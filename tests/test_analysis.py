@@ -29,7 +29,16 @@ def made_up(n_train=100, part="test", seeds=3, diverged=()):
                         for attack_eps in grid
                     ]
                 for attack, attack_p, attack_eps, metric, value in values:
-                    measured = (part, attack, attack_p, attack_eps, metric, value + generator.normal(0, 0.01), 50, flags)
+                    measured = (
+                        part,
+                        attack,
+                        attack_p,
+                        attack_eps,
+                        metric,
+                        value + generator.normal(0, 0.01),
+                        50,
+                        flags,
+                    )
                     rows.append(cell | dict(zip(metrics.MEASUREMENT, measured, strict=True)))
     return pd.DataFrame(rows)
 
@@ -37,7 +46,9 @@ def made_up(n_train=100, part="test", seeds=3, diverged=()):
 def history(table):
     """Three epochs for every cell of a table."""
     cells = table[metrics.CELL].drop_duplicates()
-    epochs = [cells.assign(epoch=e, loss=1 / e, error=0.1, held_out_error=0.1 / e, held_out_loss=1.0) for e in (1, 2, 3)]
+    epochs = [
+        cells.assign(epoch=e, loss=1 / e, error=0.1, held_out_error=0.1 / e, held_out_loss=1.0) for e in (1, 2, 3)
+    ]
     return pd.concat(epochs)
 
 

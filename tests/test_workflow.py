@@ -80,11 +80,11 @@ def test_tables_are_tidy_and_keep_their_labels(template):
 
 def test_the_choice_is_the_least_validation_error(template):
     validation = metrics.read(template.folder / "results/tiny/metrics/validation.csv")
-    clean = validation[(validation.attack == "none") & (validation.metric == "error") & (validation.dataset == "digits")]
+    clean = validation[
+        (validation.attack == "none") & (validation.metric == "error") & (validation.dataset == "digits")
+    ]
     means = clean[clean.p == "2"].groupby("eps").value.mean()
-    choice = json.loads(
-        (template.folder / "results/tiny/groups/digits-300/net/perturb/p-2/choice.json").read_text()
-    )
+    choice = json.loads((template.folder / "results/tiny/groups/digits-300/net/perturb/p-2/choice.json").read_text())
     assert choice["eps"] == means.idxmin()
     test = metrics.read(template.folder / "results/tiny/metrics/test.csv")
     assert set(test[(test.dataset == "digits") & (test.p == "2")].eps) == {choice["eps"]}
@@ -227,6 +227,17 @@ def test_mistakes_in_a_config_end_the_run_in_one_line_each(template, tmp_path):
     assert any("device: 'gpu' is none of auto, cpu, cuda" in line for line in lines)
 
 
+def test_a_missing_gpu_is_told_in_one_line(template, tmp_path):
+    """``device: cuda`` on a machine without one: the job fails, and the screen says why."""
+    project = template.copy(tmp_path / "no gpu")
+    project.append("gradreg/training.py", "\nEDITED = True\n")
+    cell = "results/tiny/cells/digits-200/net/plain/p-none/eps-0/seed-0/train.json"
+    done = project.snakemake("--cores", 1, cell, "--config", "device=cuda", check=False)
+    assert done.returncode != 0
+    assert "device: cuda is asked for, but PyTorch finds no usable GPU; use device: auto or cpu" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_failed_download_says_why_and_leaves_nothing(tmp_path):
     mnist = config()
     mnist["sweep"] = mnist["sweep"][:1]
@@ -237,6 +248,13 @@ def test_a_failed_download_says_why_and_leaves_nothing(tmp_path):
     assert done.returncode != 0
     assert "Error: mnist: no source answered. data_dir: nowhere has no train-images-idx3-ubyte" in done.stderr
     assert [file.name for file in (project.folder / "results/data").iterdir()] == ["mnist.log"]
+
+
+def test_lint(template):
+    """Snakemake's own linter. No container is named: environments are pinned by constraints.txt instead."""
+    done = template.snakemake("--lint", "text", check=False)
+    titles = set(re.findall(r"^    \* (.*):$", done.stdout + done.stderr, re.MULTILINE))
+    assert titles == {"Specify a conda environment or container for each rule."}
 
 
 def test_the_slurm_profile_plans_the_same_jobs(template, tmp_path):

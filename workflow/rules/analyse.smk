@@ -29,7 +29,7 @@ rule join_group:
     log:
         f"{ROOT}/logs/join/{GROUP_PATTERN}/{{table}}.log",
     shell:
-        "python workflow/scripts/join_tables.py --out {output:q} {input.tables:q} > {log:q} 2>&1"
+        "logged {log:q} python workflow/scripts/join_tables.py --out {output:q} {input.tables:q}"
 
 
 rule join:
@@ -41,7 +41,7 @@ rule join:
     log:
         f"{ROOT}/logs/join/{{table}}.log",
     shell:
-        "python workflow/scripts/join_tables.py --out {output:q} {input.tables:q} > {log:q} 2>&1"
+        "logged {log:q} python workflow/scripts/join_tables.py --out {output:q} {input.tables:q}"
 
 
 rule gallery:
@@ -61,5 +61,5 @@ rule gallery:
     params:
         gallery=gallery_settings,
     shell:
-        "python workflow/scripts/make_gallery.py --data {input.data:q} --gallery {params.gallery:q}"
-        " --record {input.record:q} --out {output:q} --device {resources.device} > {log:q} 2>&1"
+        "logged {log:q} python workflow/scripts/make_gallery.py --data {input.data:q} --gallery {params.gallery:q}"
+        " --record {input.record:q} --out {output:q} --device {resources.device}"

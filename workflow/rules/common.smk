@@ -2,6 +2,7 @@
 import atexit
 import json
 import os
+import shlex
 import sys
 
 from gradreg.config import ConfigError
@@ -27,8 +28,13 @@ DATA = "results/data/{dataset}.npz"
 DEVICE = EXPERIMENT.config["device"]
 GPUS = 1 if DEVICE == "cuda" or (DEVICE == "auto" and has_gpu()) else 0
 
-# The Python that runs Snakemake also runs the jobs, whether or not its environment is activated.
-shell.prefix(f"set -euo pipefail; export PATH='{os.path.dirname(sys.executable)}':$PATH; ")
+# Before each command: the Python that runs Snakemake also runs the jobs, whether or not its environment is activated;
+# and ``logged FILE COMMAND`` keeps what a command prints in FILE, whose end it shows when the command fails.
+shell.prefix(
+    f"set -euo pipefail; export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH; "
+    # Braces are doubled: Snakemake formats the prefix with the command.
+    'logged() {{ local log="$1"; shift; "$@" > "$log" 2>&1 || {{ tail -n 5 "$log" >&2; return 1; }}; }}; '
+)
 
 
 wildcard_constraints:

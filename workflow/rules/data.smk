@@ -17,5 +17,5 @@ rule data:
         mem_mb=2000,
         runtime="30m",
     shell:
-        "python workflow/scripts/prepare_data.py {wildcards.dataset} {output:q}"
-        " --data-dir={resources.data_dir:q} > {log:q} 2>&1"
+        "logged {log:q} python workflow/scripts/prepare_data.py {wildcards.dataset} {output:q}"
+        " --data-dir={resources.data_dir:q}"

@@ -27,8 +27,8 @@ for _block, _sizes in EXPERIMENT.blocks():
             attack=attack_settings,
             cells=folders,
         shell:
-            "python workflow/scripts/evaluate.py --data {input.data:q} --attack {params.attack:q}"
-            " --cells {params.cells:q} --device {resources.device} > {log:q} 2>&1"
+            "logged {log:q} python workflow/scripts/evaluate.py --data {input.data:q} --attack {params.attack:q}"
+            " --cells {params.cells:q} --device {resources.device}"
 
 
 localrules:
@@ -47,4 +47,4 @@ checkpoint choose:
     params:
         candidates=candidate_settings,
     shell:
-        "python workflow/scripts/choose_setting.py --candidates {params.candidates:q} --out {output:q} > {log:q} 2>&1"
+        "logged {log:q} python workflow/scripts/choose_setting.py --candidates {params.candidates:q} --out {output:q}"

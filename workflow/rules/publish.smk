@@ -47,9 +47,9 @@ rule errors:
     params:
         facts=facts,
     shell:
-        "python workflow/scripts/make_table.py --test {input.test:q} --dataset {wildcards.dataset}"
+        "logged {log:q} python workflow/scripts/make_table.py --test {input.test:q} --dataset {wildcards.dataset}"
         " --n-train {wildcards.n_train} --csv {output.csv:q} --markdown {output.markdown:q}"
-        " --html {output.html:q} > {log:q} 2>&1"
+        " --html {output.html:q}"
 
 
 for _number, _figure in enumerate(FIGURES, start=2):
@@ -77,8 +77,8 @@ for _number, _figure in enumerate(FIGURES, start=2):
             ],
             figure=lambda wildcards, output: os.path.splitext(os.path.basename(output.svg))[0],
         shell:
-            "python workflow/scripts/plot_figure.py {params.figure} {params.tables:q} --dataset {wildcards.dataset}"
-            " --n-train {wildcards.n_train} --out {output:q} > {log:q} 2>&1"
+            "logged {log:q} python workflow/scripts/plot_figure.py {params.figure} {params.tables:q} --dataset {wildcards.dataset}"
+            " --n-train {wildcards.n_train} --out {output:q}"
 
 
 rule figure_gallery:
@@ -98,7 +98,7 @@ rule figure_gallery:
     params:
         facts=facts,
     shell:
-        "python workflow/scripts/plot_figure.py gallery --galleries {input.galleries:q} --out {output:q} > {log:q} 2>&1"
+        "logged {log:q} python workflow/scripts/plot_figure.py gallery --galleries {input.galleries:q} --out {output:q}"
 
 
 # A nested Snakemake writes the report from the finished figures; nothing is run by it.
@@ -114,5 +114,5 @@ rule report:
     params:
         published=PUBLISHED,
     shell:
-        "python -m snakemake {params.published:q} --report {output:q} --nolock --workflow-profile none"
-        " --configfile {input.config:q} > {log:q} 2>&1"
+        "logged {log:q} python -m snakemake {params.published:q} --report {output:q} --nolock --workflow-profile none"
+        " --configfile {input.config:q}"

@@ -29,5 +29,5 @@ for _block, _sizes in EXPERIMENT.blocks():
             run=names_of_run,
             cells=folders,
         shell:
-            "python workflow/scripts/train.py --data {input.data:q} --hp {params.hp:q} --run {params.run:q}"
-            " --cells {params.cells:q} --device {resources.device} > {log:q} 2>&1"
+            "logged {log:q} python workflow/scripts/train.py --data {input.data:q} --hp {params.hp:q} --run {params.run:q}"
+            " --cells {params.cells:q} --device {resources.device}"

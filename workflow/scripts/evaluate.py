@@ -5,9 +5,8 @@ import json
 import time
 from pathlib import Path
 
-from gradreg import metrics, models
+from gradreg import device, metrics, models
 from gradreg.data import arrays
-from gradreg.device import choose
 from gradreg.evaluation import evaluate
 
 
@@ -16,9 +15,8 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="file of the prepared data set")
     parser.add_argument("--attack", required=True, type=json.loads, help="settings of the attacks, as JSON")
     parser.add_argument("--cells", required=True, nargs="+", type=Path, help="folders of trained cells")
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--device", default="auto", type=device.argument, help="auto, cpu or cuda")
     args = parser.parse_args()
-    device = choose(args.device)
     for cell in args.cells:
         start = time.monotonic()
         record = json.loads((cell / "train.json").read_text(encoding="utf-8"))
@@ -28,8 +26,8 @@ def main() -> None:
             "part": "validation" if held_out else "test",
             "flags": "diverged" if record["status"] == "diverged" else "",
         }
-        network = models.load(cell / "model.safetensors", device)
-        rows = evaluate(network, split.to(device), args.attack)
+        network = models.load(cell / "model.safetensors", args.device)
+        rows = evaluate(network, split.to(args.device), args.attack)
         table = [{**record["cell"], **labels, **row} for row in rows]
         metrics.write(
             cell / "metrics.csv", [{key: row[key] for key in metrics.CELL + metrics.MEASUREMENT} for row in table]

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gradreg import evaluation, models
+from gradreg import device, evaluation, models
 from gradreg.data import arrays
-from gradreg.device import choose
 from gradreg.files import atomic_path
 
 
@@ -21,11 +20,10 @@ def main() -> None:
     )
     parser.add_argument("--record", required=True, type=Path, help="train.json of the network")
     parser.add_argument("--out", required=True, help="file to write (npz)")
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--device", default="auto", type=device.argument, help="auto, cpu or cuda")
     args = parser.parse_args()
-    device = choose(args.device)
-    split = arrays.load(args.data, "test").to(device)
-    network = models.load(args.record.with_name("model.safetensors"), device)
+    split = arrays.load(args.data, "test").to(args.device)
+    network = models.load(args.record.with_name("model.safetensors"), args.device)
     settings = args.gallery
     shown = evaluation.gallery(network, split, settings["classes"], settings["eps"], settings["steps"])
     cell = json.loads(args.record.read_text(encoding="utf-8"))["cell"]

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import torch
 
-from gradreg import metrics, models, training
+from gradreg import device, metrics, models, training
 from gradreg.data import arrays
-from gradreg.device import choose
 from gradreg.files import write_json
 from gradreg.labels import parse
 from gradreg.progress import EpochProgress
@@ -23,9 +22,8 @@ def main() -> None:
     parser.add_argument("--hp", required=True, type=json.loads, help="hyper-parameters, as JSON")
     parser.add_argument("--run", required=True, type=json.loads, help="the run's names and labels, as JSON")
     parser.add_argument("--cells", required=True, nargs="+", type=Path, help="folders that end in seed-N")
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--device", default="auto", type=device.argument, help="auto, cpu or cuda")
     args = parser.parse_args()
-    device = choose(args.device)
     hp, start = args.hp, time.monotonic()
     seeds = [int(cell.name.removeprefix("seed-")) for cell in args.cells]
     train = arrays.held_in(args.data, hp["n_train"])
@@ -34,7 +32,7 @@ def main() -> None:
     run = args.run
     title = f"{run['dataset']} {run['model']} {run['objective']} p={run['p']} eps={run['eps']} seeds {seeds}"
     progress = EpochProgress(title, hp["train"]["epochs"])
-    replicas = training.train_block(seeds, train, held_out, hp | {"objective": numbers}, device, progress)
+    replicas = training.train_block(seeds, train, held_out, hp | {"objective": numbers}, args.device, progress)
 
     spec = hp["model"]
     settings = {key: value for key, value in spec.items() if key != "kind"}
@@ -50,7 +48,7 @@ def main() -> None:
                 "hp": hp,
                 "status": "trained" if replica.diverged is None else "diverged",
                 "diverged_in_epoch": replica.diverged,
-                "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+                "device": torch.cuda.get_device_name() if args.device.type == "cuda" else "cpu",
                 "seconds_of_block": round(time.monotonic() - start, 1),
                 "seeds_of_block": seeds,
                 "versions": versions,

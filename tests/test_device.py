@@ -1,0 +1,48 @@
+"""Where to compute, and the face of a long loop."""
+
+import argparse
+
+import pytest
+import torch
+
+from gradreg import device, progress
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_without_a_gpu():
+    assert device.choose("auto") == device.choose("cpu") == torch.device("cpu")
+    assert torch.get_num_threads() == 1
+    with pytest.raises(ValueError, match="finds no usable GPU; use device: auto or cpu"):
+        device.choose("cuda")
+    with pytest.raises(argparse.ArgumentTypeError, match="finds no usable GPU"):
+        device.argument("cuda")
+
+
+def test_unknown_devices_are_refused():
+    with pytest.raises(ValueError, match="device: tpu is none of auto, cpu, cuda"):
+        device.choose("tpu")
+
+
+ROWS = [{"loss": 1.0, "error": 0.5, "held_out_error": 0.25}, {"loss": 3.0, "error": 0.1, "held_out_error": 0.75}]
+
+
+def test_a_log_gets_a_line_per_epoch(capsys):
+    show = progress.EpochProgress("net", 2)
+    show(1, ROWS)
+    show(2, [{"loss": float("nan"), "error": 0.1}])
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("net  epoch 1/2  loss 2.0000  error % 30.00  validation error % 50.00  ")
+    assert second.startswith("net  epoch 2/2  error % 10.00  ")
+
+
+def test_a_terminal_gets_a_bar(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    show = progress.EpochProgress("net", 2)
+    show(1, ROWS)
+    show(2, ROWS)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    last = captured.err.split("\r")[-1]
+    assert "net: 100%" in last
+    assert "loss=2.0000, error %=30.00, validation error %=50.00" in last
+    assert "<" in last  # the time left
