@@ -26,4 +26,5 @@ rule all:
 
 onsuccess:
     # Snakemake's own closing lines follow this block; the report is named below them.
-    atexit.register(print, f"Report: {REPORT}", file=sys.stderr)
+    if os.path.exists(REPORT):
+        atexit.register(print, f"Report: {REPORT}", file=sys.stderr)

@@ -33,14 +33,29 @@ def loss_gradient(network: Network, x: Tensor, y: Tensor) -> Tensor:
         return torch.autograd.grad(loss, inputs)[0]
 
 
+def ascent_direction(network: Network, x: Tensor, y: Tensor) -> Tensor:
+    """A positive multiple of each sample's ``loss_gradient`` that does not vanish, the shape of x.
+
+    The gradient of log(sum over k != y of exp z_k) - z_y is dL/dx / (1 - pi_y), with pi_y the probability of the
+    label. In single precision dL/dx itself loses the label's own logit once pi_y rounds to 1, and with it its
+    direction, which would make confident networks look robust.
+    """
+    inputs = x.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        logits = network(inputs)
+        own = F.one_hot(y, logits.shape[1]).bool()
+        others = logits.masked_fill(own, -math.inf).logsumexp(1)
+        return torch.autograd.grad((others - logits[own]).sum(), inputs)[0]
+
+
 def box_step(x: Tensor, g: Tensor, p: float, eps: float) -> Tensor:
     """The s that maximises <g, s> over ||s||_p <= eps and 0 <= x + s <= 1: the steepest step of a bounded image.
 
     For p = inf it is the clipped sign step. For p = 1 coordinates are filled up to the box in the order of |g|
     until the budget is spent (a fractional knapsack). Between, the maximiser is
     s_i = sign(g_i) min(lambda |g_i|^(q-1), room_i), from the conditions of Karush, Kuhn and Tucker, with
-    lambda such that ||s||_p = eps; lambda is bisected. Where the whole box lies in the ball along g, s fills the
-    box. A zero gradient gives a zero step. Raises ValueError unless 1 <= p <= inf.
+    lambda such that ||s||_p = eps; lambda is bisected. Where filling the box along g stays in the ball, s fills
+    it. A zero gradient gives a zero step. Raises ValueError unless 1 <= p <= inf.
     """
     q = dual_exponent(p)
     flat, start = g.flatten(1), x.flatten(1)
@@ -54,31 +69,37 @@ def box_step(x: Tensor, g: Tensor, p: float, eps: float) -> Tensor:
         filled = torch.minimum(sorted_room, (eps - before).clamp(min=0))
         size = torch.zeros_like(room).scatter(1, order, filled)
     else:
-        ratio = flat.abs() / flat.abs().amax(1, keepdim=True).clamp(min=torch.finfo(g.dtype).tiny)
-        size = _fill(ratio.pow(q - 1), room, p, eps)
+        scale = flat.abs().amax(1, keepdim=True)
+        ratio = flat.abs() / torch.where(scale > 0, scale, 1)
+        size = _fill((q - 1) * ratio.double().log(), room.double(), p, eps).to(x.dtype)
     return (flat.sign() * size).view_as(x)
 
 
-def _fill(direction: Tensor, room: Tensor, p: float, eps: float) -> Tensor:
-    """min(lambda * direction, room) with p-norm eps, or room where that is shorter. All (N, D), p finite."""
-    active = direction > 0
-    full = torch.where(active, room, 0)
-    # lambda is least where no coordinate is full and largest where all are; bisected on a log scale.
-    tiny = torch.finfo(room.dtype).tiny
-    low = (eps / norm(direction, p).clamp(min=tiny)).unsqueeze(1)
-    needed = torch.where(active, room / torch.where(active, direction, 1), 0).amax(1, keepdim=True)
-    high = torch.maximum(needed.clamp(max=torch.finfo(room.dtype).max), low)
-    for _ in range(50):
-        middle = low.sqrt() * high.sqrt()
-        short = norm(torch.minimum(middle * direction, room), p).unsqueeze(1) <= eps
-        low, high = torch.where(short, middle, low), torch.where(short, high, middle)
-    fits = norm(full, p).unsqueeze(1) <= eps
-    return torch.where(fits, full, torch.minimum(low * direction, room))
+def _fill(log_direction: Tensor, room: Tensor, p: float, eps: float) -> Tensor:
+    """min(lambda * direction, room) with p-norm eps, or room where that is shorter. All (N, D), p finite.
+
+    In logarithms and double precision: for p near 1 the entries of the direction span thousands of decades.
+    """
+    log_room = room.log()  # -inf where there is no room, as is log_direction where there is no gradient
+    free = (room > 0) & (log_direction > -math.inf)
+    # lambda is least where no coordinate is full and largest where all are.
+    low = math.log(eps) - norm(log_direction.exp(), p).clamp(min=1).log().unsqueeze(1)
+    high = torch.where(free, log_room - log_direction, -math.inf).amax(1, keepdim=True).maximum(low)
+
+    def filled(log_lambda: Tensor) -> Tensor:
+        return torch.where(free, torch.minimum(log_lambda + log_direction, log_room), -math.inf).exp()
+
+    fits = norm(filled(high), p).unsqueeze(1) <= eps
+    for _ in range(100):
+        middle = (low + high) / 2
+        short = norm(filled(middle), p).unsqueeze(1) <= eps
+        low, high = torch.where(short, middle, low), torch.where(short | fits, high, middle)
+    return filled(torch.where(fits, high, low))
 
 
 def one_step(network: Network, x: Tensor, y: Tensor, p: float, eps: float) -> Tensor:
     """x plus the steepest step inside the box. p = inf: the fast gradient sign method, clipped to [0, 1]."""
-    return (x + box_step(x, loss_gradient(network, x, y), p, eps)).clamp(0, 1)
+    return (x + box_step(x, ascent_direction(network, x, y), p, eps)).clamp(0, 1)
 
 
 def multi_step(network: Network, x: Tensor, y: Tensor, p: float, eps: float, steps: int) -> Tensor:
@@ -96,7 +117,7 @@ def multi_step(network: Network, x: Tensor, y: Tensor, p: float, eps: float, ste
         if len(rest) == 0:
             break
         at, current = x[rest], s[rest]
-        target = box_step(at, loss_gradient(network, at + current, y[rest]), p, eps)
+        target = box_step(at, ascent_direction(network, at + current, y[rest]), p, eps)
         s[rest] = current = current + 2 / (k + 2) * (target - current)
         with torch.no_grad():
             right[rest] = network((at + current).clamp(0, 1)).argmax(1) == y[rest]

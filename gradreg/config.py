@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,15 +15,6 @@ from gradreg.data.registry import DATASETS
 from gradreg.labels import NUMBER, canonical, parse
 
 SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.yaml"
-TRAINING = {
-    "epochs": 12,
-    "batch_size": 128,
-    "lr": 0.1,
-    "momentum": 0.9,
-    "weight_decay": 0.0,
-    "max_norm": None,
-    "eps_warmup": 0.0,
-}
 KeyPath = tuple[str | int, ...]
 
 
@@ -36,22 +28,33 @@ def resolve(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> dict
     config: what the YAML ``files`` merge to; the files, in the order they are laid over each other, only serve to
     say where a mistake stands. Raises ConfigError with one line per mistake.
     """
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    schema = _schema()
     resolved = copy.deepcopy(dict(config))
     sources = _Sources(files)
     problems = list(sources.duplicates())
     problems += _canonical_grids(resolved)
-    problems += _not_finite(resolved, ())
     _fill(resolved, schema, schema)
+    problems += _not_finite(resolved, ())
     validator = jsonschema.Draft202012Validator(schema)
-    structural = [item for error in validator.iter_errors(resolved) for item in _explain(error, schema)]
-    problems += structural
-    if not problems:
-        problems += _check_entries(resolved["sweep"])
+    problems += [item for error in validator.iter_errors(resolved) for item in _explain(error, schema)]
+    if isinstance(resolved.get("sweep"), list):
+        broken = {path[1] for path, _ in problems if len(path) > 1 and path[0] == "sweep"}
+        problems += _check_entries({i: e for i, e in enumerate(resolved["sweep"]) if i not in broken})
     if problems:
         lines = dict.fromkeys(f"{sources.where(path)}{_dotted(path)}: {text}" for path, text in problems)
         raise ConfigError("\n".join(lines))
     return resolved
+
+
+def training_defaults() -> dict[str, Any]:
+    """The training settings that hold where a config says nothing."""
+    properties = _schema()["$defs"]["training"]["properties"]
+    return {name: own["x-default"] for name, own in properties.items()}
+
+
+@functools.cache
+def _schema() -> Any:
+    return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
 
 
 def _dotted(path: KeyPath) -> str:
@@ -69,7 +72,7 @@ def _deref(schema: Any, root: Any) -> Any:
 
 
 def _fill(value: Any, schema: Any, root: Any) -> None:
-    """Fill in defaults, and read as numbers what YAML 1.1 leaves as text (1e-3), in place."""
+    """Fill in defaults, and give every number its type: 1e-3, text in YAML 1.1, is one, and 3.0 a whole one."""
     schema = _deref(schema, root)
     if isinstance(value, dict):
         for key, sub in schema.get("properties", {}).items():
@@ -78,16 +81,27 @@ def _fill(value: Any, schema: Any, root: Any) -> None:
                 value[key] = copy.deepcopy(sub["default"])
             if key not in value:
                 continue
-            number = "number" in (sub.get("type") or ())
-            if number and isinstance(value[key], str) and NUMBER.fullmatch(value[key].strip()):
-                value[key] = float(value[key])
+            value[key] = _number(value[key], sub.get("type") or ())
             _fill(value[key], sub, root)
         for key in value.keys() - schema.get("properties", {}).keys():
             if isinstance(schema.get("additionalProperties"), dict):
                 _fill(value[key], schema["additionalProperties"], root)
     elif isinstance(value, list) and "items" in schema:
-        for item in value:
-            _fill(item, schema["items"], root)
+        items = _deref(schema["items"], root)
+        for i, item in enumerate(value):
+            value[i] = _number(item, items.get("type") or ())
+            _fill(value[i], items, root)
+
+
+def _number(value: Any, types: Sequence[str]) -> Any:
+    """A number of the wanted type, where value means one; else value."""
+    if "number" in types and isinstance(value, str) and NUMBER.fullmatch(value.strip()):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    if "number" in types:
+        return float(value)
+    return int(value) if "integer" in types and float(value).is_integer() else value
 
 
 def _canonical_grids(config: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:
@@ -117,6 +131,9 @@ def _canonical_grid(grid: dict[Any, Any], path: KeyPath) -> Any:
             yield path, f"p = {key} is not a norm; p is a decimal number from 1 up, or inf"
         if p in result:
             yield path, f"p = {p} is listed twice"
+        if values is None:
+            result[p] = None
+            continue
         single = not isinstance(values, list)
         seen: dict[float, object] = {}
         labels = []
@@ -177,6 +194,8 @@ def _explain(error: jsonschema.ValidationError, root: Any) -> Iterator[tuple[Key
         known = [str(item) for item in rule]
         close = difflib.get_close_matches(str(value), known, 1, 0.5)
         yield path, f"{value!r} is none of {', '.join(known)}" + (f"; did you mean {close[0]!r}?" if close else "")
+    elif error.validator == "type" and isinstance(value, bool):
+        yield path, f"YAML reads this as {str(value).lower()}; put quotes around off, on, no and yes"
     elif error.validator == "type":
         wanted = {
             "integer": "a whole number",
@@ -195,7 +214,7 @@ def _explain(error: jsonschema.ValidationError, root: Any) -> Iterator[tuple[Key
             "maximum": "at most",
             "exclusiveMaximum": "less than",
         }
-        yield path, f"{value} must be {words[str(error.validator)]} {rule}"
+        yield path, f"{value:g} must be {words[str(error.validator)]} {rule}"
     elif error.validator in ("minItems", "minProperties"):
         yield path, "is empty; it needs at least one entry"
     elif error.validator == "pattern":
@@ -206,15 +225,16 @@ def _explain(error: jsonschema.ValidationError, root: Any) -> Iterator[tuple[Key
         yield path, f"{value!r} is not allowed here"
 
 
-def _check_entries(entries: Sequence[dict[str, Any]]) -> Iterator[tuple[KeyPath, str]]:
-    """What the schema cannot say; entries are complete."""
+def _check_entries(entries: Mapping[int, dict[str, Any]]) -> Iterator[tuple[KeyPath, str]]:
+    """What the schema cannot say; entries, by their place in the sweep, are complete."""
+    finals = {(e["dataset"], _n_final(e)): i for i, e in entries.items()}
     seeds: dict[tuple[str, int], int] = {}
     owners: dict[tuple[str, int, str], int] = {}
-    for i, entry in enumerate(entries):
+    for i, entry in entries.items():
         here: KeyPath = ("sweep", i)
         spec = DATASETS[entry["dataset"]]
         selection = entry["selection"]
-        n_train = spec.n_train if entry["n_train"] == "all" else entry["n_train"]
+        n_train = _n_final(entry)
         if n_train > spec.n_train:
             yield (*here, "n_train"), f"{n_train} is more than the {spec.n_train} training images of {entry['dataset']}"
         if selection["n_train"] + selection["n_validation"] > spec.n_train:
@@ -223,15 +243,19 @@ def _check_entries(entries: Sequence[dict[str, Any]]) -> Iterator[tuple[KeyPath,
                 f"n_train + n_validation = {selection['n_train'] + selection['n_validation']} is more than the "
                 f"{spec.n_train} training images of {entry['dataset']}: the validation images would be trained on",
             )
-        if selection["n_train"] == n_train:
-            yield (*here, "selection", "n_train"), f"must differ from the n_train of the final runs ({n_train})"
-            continue
+        final = finals.get((entry["dataset"], selection["n_train"]))
+        if final is not None:
+            yield (
+                (*here, "selection", "n_train"),
+                f"sweep[{final}] reads runs of {selection['n_train']} images on the test set; take another number, "
+                "so that nothing is chosen there",
+            )
         for n, count, path in (
             (n_train, entry["seeds"], (*here, "seeds")),
             (selection["n_train"], selection["seeds"], (*here, "selection", "seeds")),
         ):
             known = seeds.setdefault((entry["dataset"], n), count)
-            if known != count:
+            if final is None and known != count:
                 yield path, f"{count} seeds, but {known} elsewhere for {entry['dataset']} with n_train = {n}"
         for name, model in entry["models"].items():
             at = (*here, "models", name)
@@ -249,6 +273,17 @@ def _check_entries(entries: Sequence[dict[str, Any]]) -> Iterator[tuple[KeyPath,
             yield (*here, "objectives", "baseline"), "this name is taken by the baseline"
         for p in entry["gallery"].get("eps", {}).keys() - entry["attack"]["eps"].keys():
             yield (*here, "gallery", "eps"), f"p = {p} is not among the attacked norms"
+        inputs = math.prod(spec.image_shape)
+        for key, grid in (("eps", entry["eps"]), ("attack", entry["attack"]["eps"])):
+            for p, labels in grid.items():
+                diagonal = inputs ** (1 / parse(p))
+                for label in labels:
+                    if parse(label) > diagonal:
+                        at = (*here, "eps", p) if key == "eps" else (*here, "attack", "eps", p)
+                        yield (
+                            at,
+                            f"eps = {label} is longer than the whole box [0, 1]^{inputs} at p = {p} ({diagonal:g})",
+                        )
         for label in entry["gallery"]["classes"]:
             if label >= spec.classes:
                 yield (*here, "gallery", "classes"), f"{entry['dataset']} has no class {label}"
@@ -265,6 +300,10 @@ def _check_entries(entries: Sequence[dict[str, Any]]) -> Iterator[tuple[KeyPath,
         if batch[0] > least:
             place = tuple(batch[1].split(".")) if batch[1] else ()
             yield (*here, *place, "train", "batch_size"), f"{batch[0]} is more than the {least} training images"
+
+
+def _n_final(entry: Mapping[str, Any]) -> int:
+    return DATASETS[entry["dataset"]].n_train if entry["n_train"] == "all" else int(entry["n_train"])
 
 
 class _Sources:
@@ -312,10 +351,19 @@ class _Sources:
             seen = set()
             for key, value in node.value:
                 here = (*path, key.value)
-                if key.value in seen:
+                name = _spelling(key.value)
+                if name in seen:
                     yield here, key.start_mark.line + 1
-                seen.add(key.value)
+                seen.add(name)
                 yield from self._duplicates(value, here)
         elif isinstance(node, yaml.SequenceNode):
             for i, item in enumerate(node.value):
                 yield from self._duplicates(item, (*path, i))
+
+
+def _spelling(key: str) -> str:
+    """A key as Python compares it: 2 and 2.0 are one."""
+    try:
+        return canonical(key)
+    except ValueError:
+        return key

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from gradreg.config import TRAINING, ConfigError, resolve
+from gradreg.config import ConfigError, resolve, training_defaults
 from gradreg.data.registry import DATASETS
 from gradreg.labels import parse, to_path
 
@@ -93,6 +93,11 @@ class Experiment:
         """The data sets in use."""
         return sorted({run.dataset for run in self.selection})
 
+    def selection_size(self, dataset: str, n_train: int, model: str) -> int:
+        """The n_train of the selection runs behind the final runs of a network."""
+        group = next(g for g in self.groups if (g.dataset, g.n_train, g.model) == (dataset, n_train, model))
+        return self.groups[group][0].n_train
+
     def plan(self, run: Run) -> Plan:
         """How a run is trained and read. Raises KeyError for a run that the config does not mean."""
         return self.final[run] if run in self.final else self.selection[run]
@@ -101,17 +106,16 @@ class Experiment:
         """The run on all training data for what ``choice.json`` says of a group."""
         return Run(group.dataset, group.n_train, group.model, chosen["objective"], group.p, chosen["eps"])
 
-    def blocks(self) -> Iterator[tuple[tuple[int, ...], list[str]]]:
-        """The seeds that are trained in one job, and the "dataset-n_train" of the runs that have this block."""
+    def blocks(self) -> Iterator[tuple[str, tuple[int, ...], list[int]]]:
+        """The jobs that train: (data set, the seeds of one job, the n_train of the runs that have this block)."""
         size = self.config["seeds_per_job"]
-        found: dict[tuple[int, ...], set[str]] = {}
-        for plans in (self.selection, self.final):
-            for run, plan in plans.items():
-                for start in range(0, plan.seeds, size):
-                    block = tuple(range(start, min(start + size, plan.seeds)))
-                    found.setdefault(block, set()).add(f"{run.dataset}-{run.n_train}")
-        for block in sorted(found):
-            yield block, sorted(found[block])
+        found: dict[tuple[str, tuple[int, ...]], set[int]] = {}
+        for run, plan in (self.selection | self.final).items():
+            for start in range(0, plan.seeds, size):
+                block = tuple(range(start, min(start + size, plan.seeds)))
+                found.setdefault((run.dataset, block), set()).add(run.n_train)
+        for dataset, block in sorted(found):
+            yield dataset, block, sorted(found[dataset, block])
 
     def _add(self, entry: Mapping[str, Any]) -> None:
         dataset = entry["dataset"]
@@ -130,7 +134,7 @@ class Experiment:
                 "steps": attack["steps"],
             }
             for group, objective, p, eps, definition in _settings(entry, dataset, n_final, model):
-                train = TRAINING | entry["train"] | model_spec.get("train", {}) | definition.get("train", {})
+                train = training_defaults() | entry["train"] | model_spec.get("train", {}) | definition.get("train", {})
                 details = {key: value for key, value in definition.items() if key != "train"}
                 if p != NO_P:
                     details |= {"p": p, "eps": eps}
@@ -159,7 +163,7 @@ def _settings(
     entry: Mapping[str, Any], dataset: str, n_final: int, model: str
 ) -> Iterator[tuple[Group, str, str, str, dict[str, Any]]]:
     """Every (group, objective's name, p, eps, definition) of one model in a sweep entry."""
-    for name, definition in entry["baseline"].items():
+    for name, definition in sorted(entry["baseline"].items()):
         yield Group(dataset, n_final, model, BASELINE, NO_P), name, NO_P, NO_EPS, {"kind": "plain", **definition}
     for name, definition in entry["objectives"].items():
         for p, grid in entry["eps"].items():

@@ -25,6 +25,8 @@ def canonical(written: object) -> str:
         return f"{int(fraction[1])}/{int(fraction[2])}"
     if not NUMBER.fullmatch(text):
         raise ValueError(f"{written!r} is not a number")
+    if math.isinf(float(text)):
+        raise ValueError(f"{written!r} is too large")
     plain = format(Decimal(text), "f")
     return (plain.rstrip("0").rstrip(".") if "." in plain else plain).lstrip("+") or "0"
 

@@ -22,7 +22,8 @@ sweep:
     n_train: 300
     seeds: 2
     selection: {n_train: 200, n_validation: 100, seeds: 2}
-    models: {net: {kind: sigmoid_mlp, units: [8]}}
+    models: {softmax: {kind: sigmoid_mlp, units: [8]}}
+    baseline: {plain: {}, alike: {}}
     eps: {2: [0.1, 0.3], inf: [0.05]}
     train: {epochs: 2, batch_size: 50, lr: 1.0}
     attack: {images: 20, steps: 2, eps: {2: [0.2], inf: [0.05]}}
@@ -51,9 +52,9 @@ class Project:
 
     folder: Path
 
-    def snakemake(self, *arguments, check=True):
+    def snakemake(self, *arguments, check=True, **environment):
         """Run Snakemake there, on the copy of the package."""
-        environment = os.environ | {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = os.environ | {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"} | environment
         command = [sys.executable, "-m", "snakemake", *map(str, arguments)]
         done = subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL

@@ -104,7 +104,7 @@ MISTAKES = [
     ({"train": {"epochs": 2.5}}, "sweep[0].train.epochs: 2.5 is not a whole number"),
     ({"train": {"momentum": 1}}, "sweep[0].train.momentum: 1 must be less than 1"),
     ({"train": {"batch_size": 901}}, "sweep[0].train.batch_size: 901 is more than the 900 training images"),
-    ({"train": None} | {"selection": None}, "'selection' is missing (the runs among which"),
+    ({"selection": None}, "'selection' is missing (the runs among which"),
     ({"dataset": "minst"}, "sweep[0].dataset: 'minst' is none of digits, mnist; did you mean 'mnist'?"),
     ({"eps": {2: [0.1, "0.10"]}}, "sweep[0].eps.2[1]: 0.10 is the same number as 0.1"),
     ({"eps": {"inf": [8_255]}}, "(8_255 is the number 8255; a fraction is 8/255)"),
@@ -120,7 +120,12 @@ MISTAKES = [
     ({"models": {"net": {"kind": "sigmoid_mlp", "units": [8], "pieces": 2}}}, "pieces: a sigmoid_mlp has none"),
     ({"models": {"My net": {"kind": "sigmoid_mlp", "units": [8]}}}, "'My net' is no name; use small letters"),
     ({"selection": {"n_train": 1000, "n_validation": 300}}, "the validation images would be trained on"),
-    ({"n_train": 900}, "must differ from the n_train of the final runs (900)"),
+    ({"n_train": 900}, "sweep[0] reads runs of 900 images on the test set; take another number"),
+    ({"eps": {2: [8_255]}}, "sweep[0].eps.2: eps = 8255 is longer than the whole box [0, 1]^64 at p = 2 (8)"),
+    ({"eps": {2: ["1e400"]}}, "sweep[0].eps.2[0]: '1e400' is not a number"),
+    ({"train": {"lr": "1e400"}}, "sweep[0].train.lr: inf is not a finite number"),
+    ({"eps": {2: None}}, "sweep[0].eps.2: is empty; give it a value or remove the line"),
+    ({"baseline": {False: {}}}, "sweep[0].baseline: YAML reads this as false; put quotes around off, on, no and yes"),
     ({"n_train": 5000}, "sweep[0].n_train: 5000 is more than the 1297 training images of digits"),
     ({"n_train": "some"}, "sweep[0].n_train: 'some' is neither a number from 1 up nor 'all'"),
     ({"objectives": {"plain": {"kind": "perturb"}}}, "sweep[0].objectives.plain: the baseline has a setting of"),
@@ -134,8 +139,6 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("changes", "line"), MISTAKES, ids=[line[-40:] for _, line in MISTAKES])
 def test_each_mistake_is_one_line(changes, line):
-    if "train" in changes and changes["train"] is None:
-        changes = {"selection": None}
     found = mistakes(edited(**changes))
     assert len(found) == 1, found
     assert line in found[0]
@@ -157,6 +160,20 @@ def test_an_empty_or_wrong_sweep(empty):
 
 def test_a_file_with_nothing_in_it():
     assert [line.split(" ")[1] for line in mistakes({})] == ["'experiment'", "'sweep'"]
+
+
+def test_whole_numbers_may_be_written_as_decimals_and_numbers_without():
+    entry = resolve(edited(seeds=5.0, train={"epochs": 3.0, "lr": 1}))["sweep"][0]
+    assert (entry["seeds"], entry["train"]) == (5, {"epochs": 3, "lr": 1.0})
+    assert [type(entry["seeds"]), *map(type, entry["train"].values())] == [int, int, float]
+
+
+def test_what_is_chosen_in_one_entry_is_not_read_on_the_test_set_in_another():
+    config = copy.deepcopy(BASE)
+    config["sweep"].append(copy.deepcopy(config["sweep"][0]) | {"n_train": 900, "seeds": 3})
+    config["sweep"][1]["selection"] = {"n_train": 600, "n_validation": 300}
+    (line,) = mistakes(config)
+    assert line.startswith("sweep[0].selection.n_train: sweep[1] reads runs of 900 images on the test set")
 
 
 def test_lines_say_file_and_line(tmp_path):
@@ -184,6 +201,9 @@ def test_a_key_that_stands_twice_is_found(tmp_path):
     file.write_text(yaml.safe_dump(BASE) + "experiment: other\n")
     (line,) = mistakes(yaml.safe_load(file.read_text()), [file])
     assert "experiment: this key stands twice in one block" in line
+    file.write_text(yaml.safe_dump(edited(eps=None)).replace("eps:", "eps: {2: [1], 2.0: [2]}\n    old:", 1))
+    found = mistakes(yaml.safe_load(file.read_text()), [file])
+    assert any("eps.2.0: this key stands twice in one block" in line for line in found)
 
 
 def test_two_entries_may_not_mean_the_same_network():

@@ -125,6 +125,24 @@ def test_mirrors_are_tried_in_turn(tiny, offline, mirror, tmp_path, monkeypatch)
     assert_tiny(tmp_path / "mnist.npz")
 
 
+class Garbage(http.server.BaseHTTPRequestHandler):
+    """Answers what is no HTTP."""
+
+    def handle(self):
+        """Say something else."""
+        self.request.recv(1000)
+        self.request.sendall(b"220 ready\r\n")
+
+
+def test_a_server_that_speaks_something_else_is_passed_over():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Garbage)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with pytest.raises(SourceError, match=r"127\.0\.0\.1"):
+        sources.download([f"http://127.0.0.1:{server.server_port}/"], md5="0" * 32, most=10)
+    server.shutdown()
+    server.server_close()
+
+
 def test_what_a_mirror_serves_is_checked(mirror, tmp_path):
     folder, url = mirror
     (folder / "file").write_bytes(b"x" * 1000)
@@ -222,5 +240,8 @@ def test_broken_gzip_files_are_refused():
     for content, message in ((packed[:-5], "not a whole gzip"), (b"plain", "not a whole gzip")):
         with pytest.raises(SourceError, match=message):
             sources.decompress(content)
+    damaged = packed[:12] + b"\xff\xff\xff" + packed[15:]
+    with pytest.raises(SourceError, match="not a whole gzip"):
+        sources.decompress(damaged)
     with pytest.raises(SourceError, match="more than 9999 bytes"):
         sources.decompress(packed, most=9999)

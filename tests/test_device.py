@@ -8,8 +8,8 @@ import torch
 from gradreg import device, progress
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_without_a_gpu():
+def test_without_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert device.choose("auto") == device.choose("cpu") == torch.device("cpu")
     assert torch.get_num_threads() == 1
     with pytest.raises(ValueError, match="finds no usable GPU; use device: auto or cpu"):

@@ -49,7 +49,7 @@ def test_it_ends_in_a_report_that_the_last_line_names(template):
 
 def test_every_cell_has_its_folder_and_files(template):
     cells = sorted((template.folder / "results/tiny/cells").glob("*/*/*/p-*/eps-*/seed-*"))
-    selection, final = 4 + 2, 3 + 2
+    selection, final = 5 + 2, 3 + 2
     assert len(cells) == 2 * (selection + final)
     for cell in cells:
         assert sorted(file.name for file in cell.iterdir()) == [
@@ -84,7 +84,9 @@ def test_the_choice_is_the_least_validation_error(template):
         (validation.attack == "none") & (validation.metric == "error") & (validation.dataset == "digits")
     ]
     means = clean[clean.p == "2"].groupby("eps").value.mean()
-    choice = json.loads((template.folder / "results/tiny/groups/digits-300/net/perturb/p-2/choice.json").read_text())
+    choice = json.loads(
+        (template.folder / "results/tiny/groups/digits-300/softmax/perturb/p-2/choice.json").read_text()
+    )
     assert choice["eps"] == means.idxmin()
     test = metrics.read(template.folder / "results/tiny/metrics/test.csv")
     assert set(test[(test.dataset == "digits") & (test.p == "2")].eps) == {choice["eps"]}
@@ -119,7 +121,7 @@ def test_reordered_keys_rerun_nothing(finished):
     assert finished.plan() == []
 
 
-@pytest.mark.parametrize("top", [{"device": "auto"}, {"data_dir": "elsewhere"}])
+@pytest.mark.parametrize("top", [{"device": "auto"}, {"device": "cuda"}, {"data_dir": "elsewhere"}])
 def test_where_jobs_run_reruns_nothing(finished, top):
     finished.configure(config(**top))
     assert finished.plan("--cores", 1) == []
@@ -142,7 +144,7 @@ def test_an_added_eps_trains_its_own_block(finished):
     jobs = finished.plan()
     trained = [job.output for job in jobs if job.stage == "train"]
     assert len(trained) == 1
-    assert "digits-200/net/perturb/p-2/eps-0.2/seed-0" in trained[0]
+    assert "digits-200/softmax/perturb/p-2/eps-0.2/seed-0" in trained[0]
     assert sum(job.stage == "evaluate" for job in jobs) == 1
 
 
@@ -150,13 +152,13 @@ def test_an_added_norm_trains_its_own_blocks(finished):
     finished.configure(config(lambda digits, twin: digits["eps"].update({1: [0.5, 1]})))
     trained = [job.output for job in finished.plan() if job.stage == "train"]
     assert len(trained) == 2
-    assert all("digits-200/net/perturb/p-1/" in output for output in trained)
+    assert all("digits-200/softmax/perturb/p-1/" in output for output in trained)
 
 
 def test_an_added_block_of_seeds_trains_only_that(finished):
     finished.configure(config(lambda digits, twin: digits["selection"].update(seeds=4)))
     trained = [job.output for job in finished.plan() if job.stage == "train"]
-    assert len(trained) == 4  # the selection runs of digits
+    assert len(trained) == 5  # the selection runs of digits
     assert all("digits-200" in output and "seed-2" in output and "seed-1/" not in output for output in trained)
 
 
@@ -173,7 +175,7 @@ def test_another_attack_evaluates_and_trains_nothing(finished):
     jobs = finished.plan()
     assert not any(job.stage == "train" for job in jobs)
     evaluated = [job.output for job in jobs if job.stage == "evaluate"]
-    assert sum("digits-200" in output for output in evaluated) == 4
+    assert sum("digits-200" in output for output in evaluated) == 5
     assert not any("twin" in output for output in evaluated)
 
 
@@ -193,21 +195,21 @@ def test_edited_code_reruns_what_depends_on_it(finished, file, expected):
     counts = finished.counts()
     assert {stage: counts[stage] > 0 for stage in expected} == expected
     if expected["train"]:
-        assert counts["train"] >= 6  # every selection run
+        assert counts["train"] >= 7  # every selection run
     if file == "gradreg/plots.py":
         # A figure per kind, and the galleries, of each data set; then the report.
         assert counts == {"figure": 12, "report": 1, "all": 1}
 
 
 def test_an_added_eps_that_does_not_win_retrains_no_final_cell(finished):
-    finished.configure(config(lambda digits, twin: digits["eps"].update({2: [0.1, 0.3, 40]})))
+    finished.configure(config(lambda digits, twin: digits["eps"].update({2: [0.1, 0.3, 7.9]})))
     finals = {
         file: file.read_bytes() for file in (finished.folder / "results/tiny/cells/digits-300").rglob("train.json")
     }
     done = finished.snakemake("--cores", 2, "results/tiny/metrics/test.csv", "--quiet", "host")
     trained = re.findall(r"rule train_\w+:\n(?:    .*\n)*?    output: (.*)\n", done.stdout + done.stderr)
     assert len(trained) == 1
-    assert "digits-200/net/perturb/p-2/eps-40" in trained[0]
+    assert "digits-200/softmax/perturb/p-2/eps-7.9" in trained[0]
     assert finals == {file: file.read_bytes() for file in finals}
 
 
@@ -231,8 +233,8 @@ def test_a_missing_gpu_is_told_in_one_line(template, tmp_path):
     """``device: cuda`` on a machine without one: the job fails, and the screen says why."""
     project = template.copy(tmp_path / "no gpu")
     project.append("gradreg/training.py", "\nEDITED = True\n")
-    cell = "results/tiny/cells/digits-200/net/plain/p-none/eps-0/seed-0/train.json"
-    done = project.snakemake("--cores", 1, cell, "--config", "device=cuda", check=False)
+    cell = "results/tiny/cells/digits-200/softmax/plain/p-none/eps-0/seed-0/train.json"
+    done = project.snakemake("--cores", 1, cell, "--config", "device=cuda", check=False, CUDA_VISIBLE_DEVICES="")
     assert done.returncode != 0
     assert "device: cuda is asked for, but PyTorch finds no usable GPU; use device: auto or cpu" in done.stderr
     assert "Traceback" not in done.stderr
@@ -261,11 +263,9 @@ def test_the_slurm_profile_plans_the_same_jobs(template, tmp_path):
     pytest.importorskip("snakemake_executor_plugin_slurm")
     project = template.copy(tmp_path / "cluster")
     project.append("gradreg/training.py", "\nEDITED = True\n")
-    done = project.snakemake(
-        "--dry-run", "--workflow-profile", "profiles/slurm", "--quiet", "host", "--config", "device=cuda"
-    )
+    done = project.snakemake("--dry-run", "--workflow-profile", "profiles/slurm", "--quiet", "host")
     text = done.stdout + done.stderr
-    block = re.search(r"rule train_seeds_0_to_1:\n((?:    .*\n)*)", text)[1]
+    block = re.search(r"rule train_digits_seeds_0_to_1:\n((?:    .*\n)*)", text)[1]
     assert re.search(r"resources: .*\bgpu=1\b", block)
     assert re.search(r"\bmem_mb=4000\b", block)
     assert re.search(r"\bruntime=240\b", block)

@@ -39,7 +39,7 @@ def prepare(dataset: str, path: str | Path, data_dir: str | Path | None = None) 
     """
     spec = DATASETS[dataset]
     path = Path(path)
-    folder = Path(data_dir) if data_dir else None
+    folder = Path(data_dir).expanduser() if data_dir else None
     reasons = []
     for name, fetch in SOURCES[dataset](folder, path.parent):
         try:

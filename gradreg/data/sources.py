@@ -2,6 +2,8 @@
 
 import gzip
 import hashlib
+import http.client
+import io
 import shutil
 import subprocess
 import tarfile
@@ -9,6 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -25,7 +28,11 @@ def from_folder(folder: Path, names: Iterable[str]) -> bytes:
     for name in names:
         for path in (folder / name, *sorted(folder.glob(f"*/{name}"))):
             if path.is_file():
-                return decompress(path.read_bytes()) if name.endswith(".gz") else path.read_bytes()
+                try:
+                    content = path.read_bytes()
+                except OSError as error:
+                    raise SourceError(f"{path} cannot be read ({error.strerror})") from None
+                return decompress(content) if name.endswith(".gz") else content
     raise SourceError(f"{folder} has no {' or '.join(names)}")
 
 
@@ -48,7 +55,7 @@ def download(urls: Iterable[str], *, md5: str, most: int, seconds: float = 120) 
                         raise SourceError(f"not complete after {seconds:.0f} s")
             if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
                 raise SourceError("wrong md5 checksum")
-        except (SourceError, OSError, ValueError) as error:
+        except (SourceError, OSError, ValueError, http.client.HTTPException) as error:
             # URLError wraps the cause; HTTPError says its status itself.
             reasons.append(f"{url.split('/')[2]} ({getattr(error, 'reason', None) or error})")
             continue
@@ -58,12 +65,10 @@ def download(urls: Iterable[str], *, md5: str, most: int, seconds: float = 120) 
 
 def decompress(content: bytes, most: int = 1 << 30) -> bytes:
     """Undo gzip. Raises SourceError for anything else, or when more than ``most`` bytes come out."""
-    import io
-
     try:
         with gzip.open(io.BytesIO(content)) as file:
             plain = file.read(most + 1)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise SourceError(f"not a whole gzip file ({error})") from None
     if len(plain) > most:
         raise SourceError(f"unpacks to more than {most} bytes")

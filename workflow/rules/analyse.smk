@@ -47,7 +47,7 @@ rule join:
 rule gallery:
     input:
         data=DATA,
-        record=first_final_record,
+        cell=first_final_cell,
         code=closure("workflow/scripts/make_gallery.py"),
     output:
         f"{GROUPS}/gallery.npz",
@@ -62,4 +62,4 @@ rule gallery:
         gallery=gallery_settings,
     shell:
         "logged {log:q} python workflow/scripts/make_gallery.py --data {input.data:q} --gallery {params.gallery:q}"
-        " --record {input.record:q} --out {output:q} --device {resources.device}"
+        " --record {input.cell[0]:q} --out {output:q} --device {resources.device}"

@@ -5,6 +5,8 @@ import os
 import shlex
 import sys
 
+sys.path.insert(0, str(workflow.basedir))
+
 from gradreg.config import ConfigError
 from gradreg.data.registry import DATASETS
 from gradreg.experiment import Experiment, Group, GROUP_PATTERN, Run, RUN_PATTERN, as_json
@@ -25,14 +27,16 @@ REPORT = f"{ROOT}/report.html"
 DATA = "results/data/{dataset}.npz"
 
 # Jobs ask for a GPU only where networks will run on one.
-DEVICE = EXPERIMENT.config["device"]
-GPUS = 1 if DEVICE == "cuda" or (DEVICE == "auto" and has_gpu()) else 0
+DEVICE = EXPERIMENT.config["device"] if has_gpu() or EXPERIMENT.config["device"] == "cuda" else "cpu"
+GPUS = 0 if DEVICE == "cpu" else 1
 
-# Before each command: the Python that runs Snakemake also runs the jobs, whether or not its environment is activated;
-# and ``logged FILE COMMAND`` keeps what a command prints in FILE, whose end it shows when the command fails.
+# Before each command: the Python that runs Snakemake also runs the jobs, whether or not its environment is activated,
+# on the package of this folder, wherever another copy is installed; and ``logged FILE COMMAND`` keeps what a command
+# prints in FILE, whose end it shows when the command fails.
 shell.prefix(
-    f"set -euo pipefail; export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH; "
+    f"set -euo pipefail; export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH"
     # Braces are doubled: Snakemake formats the prefix with the command.
+    f" PYTHONPATH={shlex.quote(str(workflow.basedir))}" + "${{PYTHONPATH:+:$PYTHONPATH}}; "
     'logged() {{ local log="$1"; shift; "$@" > "$log" 2>&1 || {{ tail -n 5 "$log" >&2; return 1; }}; }}; '
 )
 
@@ -49,8 +53,8 @@ wildcard_constraints:
 
 def run_of(wildcards):
     """The run that wildcards name."""
-    labels = {key: from_path(wildcards[key]) for key in ("model", "objective", "p", "eps")}
-    return Run(wildcards.dataset, int(wildcards.n_train), **labels)
+    names = {key: wildcards[key] for key in ("dataset", "model", "objective")}
+    return Run(**names, n_train=int(wildcards.n_train), p=from_path(wildcards.p), eps=from_path(wildcards.eps))
 
 
 def hyperparameters(wildcards):
@@ -111,9 +115,9 @@ def tables_of_group(wildcards):
     return candidate_files(wildcards, {"validation": "metrics.csv", "history": "history.csv"}[wildcards.table])
 
 
-def first_final_record(wildcards):
-    """The record of the first seed of a group's chosen run."""
-    return f"{ROOT}/cells/{final_run(wildcards).path}/seed-0/train.json"
+def first_final_cell(wildcards):
+    """The record and the network of the first seed of a group's chosen run."""
+    return [f"{ROOT}/cells/{final_run(wildcards).path}/seed-0/{name}" for name in ("train.json", "model.safetensors")]
 
 
 def galleries(wildcards):
@@ -130,22 +134,20 @@ def gallery_settings(wildcards):
 
 def facts(wildcards):
     """What captions say of a study: images, seeds, attack."""
-    entry = next(
-        entry
-        for entry in EXPERIMENT.config["sweep"]
-        if entry["dataset"] == wildcards.dataset and entry["n_train"] in ("all", int(wildcards.n_train))
-    )
-    spec = DATASETS[wildcards.dataset]
-    selection, attack = entry["selection"], entry["attack"]
+    study = (wildcards.dataset, int(wildcards.n_train))
+    run, final = next((run, plan) for run, plan in EXPERIMENT.final.items() if (run.dataset, run.n_train) == study)
+    size = EXPERIMENT.selection_size(*study, run.model)
+    selection = next(p for r, p in EXPERIMENT.selection.items() if (r.dataset, r.n_train) == (run.dataset, size))
+    n_test = DATASETS[run.dataset].n_test
     return {
-        "n_train": int(wildcards.n_train),
-        "n_test": spec.n_test,
-        "n_selection": selection["n_train"],
-        "n_validation": selection["n_validation"],
-        "seeds": entry["seeds"],
-        "selection_seeds": selection["seeds"],
-        "attacked": min(attack["images"], spec.n_test),
-        "steps": attack["steps"],
+        "n_train": run.n_train,
+        "n_test": n_test,
+        "n_selection": size,
+        "n_validation": selection.hp["n_validation"],
+        "seeds": final.seeds,
+        "selection_seeds": selection.seeds,
+        "attacked": min(final.attack["images"], n_test),
+        "steps": final.attack["steps"],
     }
 
 

@@ -1,10 +1,10 @@
 # Evaluation: in the blocks of training. Selection runs are read on held-out training images, final runs on the test set.
 
-for _block, _sizes in EXPERIMENT.blocks():
+for _dataset, _block, _sizes in EXPERIMENT.blocks():
 
     rule:
         name:
-            f"evaluate_seeds_{_block[0]}_to_{_block[-1]}"
+            f"evaluate_{_dataset}_seeds_{_block[0]}_to_{_block[-1]}"
         input:
             data=DATA,
             model=expand(f"{CELLS}/seed-{{seed}}/model.safetensors", seed=_block, allow_missing=True),
@@ -15,8 +15,8 @@ for _block, _sizes in EXPERIMENT.blocks():
         log:
             f"{ROOT}/logs/evaluate/{RUN_PATTERN}/seeds-{_block[0]}-to-{_block[-1]}.log",
         wildcard_constraints:
-            dataset="|".join(sorted({size.rpartition("-")[0] for size in _sizes})),
-            n_train="|".join(sorted({size.rpartition("-")[2] for size in _sizes})),
+            dataset=_dataset,
+            n_train="|".join(map(str, _sizes)),
         threads: 1
         resources:
             gpu=GPUS,

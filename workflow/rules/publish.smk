@@ -78,7 +78,7 @@ for _number, _figure in enumerate(FIGURES, start=2):
             figure=lambda wildcards, output: os.path.splitext(os.path.basename(output.svg))[0],
         shell:
             "logged {log:q} python workflow/scripts/plot_figure.py {params.figure} {params.tables:q} --dataset {wildcards.dataset}"
-            " --n-train {wildcards.n_train} --out {output:q}"
+            " --n-train {wildcards.n_train} --n-selection {params.facts[n_selection]} --out {output:q}"
 
 
 rule figure_gallery:

@@ -1,11 +1,11 @@
 # Training: one job per run and block of seeds, one folder per cell.
 # A run is one point of the grid: (dataset, n_train, model, objective, p, eps).
 
-for _block, _sizes in EXPERIMENT.blocks():
+for _dataset, _block, _sizes in EXPERIMENT.blocks():
 
     rule:
         name:
-            f"train_seeds_{_block[0]}_to_{_block[-1]}"
+            f"train_{_dataset}_seeds_{_block[0]}_to_{_block[-1]}"
         input:
             data=DATA,
             code=closure("workflow/scripts/train.py"),
@@ -16,8 +16,8 @@ for _block, _sizes in EXPERIMENT.blocks():
         log:
             f"{ROOT}/logs/train/{RUN_PATTERN}/seeds-{_block[0]}-to-{_block[-1]}.log",
         wildcard_constraints:
-            dataset="|".join(sorted({size.rpartition("-")[0] for size in _sizes})),
-            n_train="|".join(sorted({size.rpartition("-")[2] for size in _sizes})),
+            dataset=_dataset,
+            n_train="|".join(map(str, _sizes)),
         threads: 1
         resources:
             gpu=GPUS,

@@ -19,23 +19,26 @@ def main() -> None:
     parser.add_argument("--galleries", nargs="+", help="galleries of one network")
     parser.add_argument("--dataset", help="data set, as the tables name it")
     parser.add_argument("--n-train", type=int, help="training images of the final runs")
+    parser.add_argument("--n-selection", type=int, help="training images of the selection runs")
     parser.add_argument("--out", required=True, nargs="+", help="files to write; the suffix says the format")
     args = parser.parse_args()
     style.use()
 
-    def own(path: str) -> pd.DataFrame:
+    def own(path: str, n_train: int) -> pd.DataFrame:
         table = metrics.read(path)
-        return table[table.dataset == args.dataset]
+        return table[(table.dataset == args.dataset) & (table.n_train == n_train)]
+
+    def selection(path: str) -> pd.DataFrame:
+        return own(path, args.n_selection)
 
     def final() -> pd.DataFrame:
-        table = own(args.test)
-        return table[table.n_train == args.n_train]
+        return own(args.test, args.n_train)
 
     figure = {
-        "validation_error": lambda: plots.validation_error(own(args.validation), final()),
+        "validation_error": lambda: plots.validation_error(selection(args.validation), final()),
         "robust_error": lambda: plots.robust_error(final()),
         "norm_matrix": lambda: plots.norm_matrix(final()),
-        "learning_curves": lambda: plots.learning_curves(own(args.history), final()),
+        "learning_curves": lambda: plots.learning_curves(selection(args.history), final()),
         "gradient_norms": lambda: plots.gradient_norms(final()),
         "gallery": lambda: plots.gallery(args.galleries),
     }[args.figure]()

@@ -1,0 +1,52 @@
+"""Why eps rises slowly: p = inf on MNIST, with and without, from small and from ordinary initial weights.
+
+Read on held-out training images only. Prints the table of docs/method.md; about two minutes per row on one core.
+Run after results/data/mnist.npz is there (python workflow/scripts/prepare_data.py mnist results/data/mnist.npz).
+"""
+
+import math
+
+import torch
+
+from gradreg import objectives, training
+from gradreg.data import arrays
+from gradreg.models import build
+
+DATA = "results/data/mnist.npz"
+EPOCHS = 12
+ORDINARY = math.sqrt(3 / 784)  # uniform weights of standard deviation 1 / sqrt(784)
+ROWS = [("constant", ORDINARY, 0.0), ("constant", 0.005, 0.0), ("rises", ORDINARY, 0.5), ("rises", 0.005, 0.5)]
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    train, held_out = arrays.held_in(DATA, 50000), arrays.held_out(DATA, 10000)
+    print("| eps | initial weights | training loss on x + s | training loss on x | validation error, % |")
+    print("| --- | --- | --- | --- | --- |")
+    for eps, init, warmup in ROWS:
+        model = {"kind": "maxout", "units": [240, 240], "pieces": 5, "init": init}
+        hp = {
+            "model": model,
+            "objective": {"kind": "perturb", "p": math.inf, "eps": 0.1},
+            "train": {
+                "epochs": EPOCHS,
+                "batch_size": 128,
+                "lr": 0.1,
+                "momentum": 0.9,
+                "weight_decay": 0.0,
+                "max_norm": 1.9365,
+                "eps_warmup": warmup,
+            },
+        }
+        (replica,) = training.train_block([0], train, held_out, hp, torch.device("cpu"))
+        net = build("maxout", (1, 28, 28), 10, {"units": [240, 240], "pieces": 5})
+        net.load_state_dict(replica.parameters)
+        part = train.first(10000)
+        clean, _ = objectives.plain(lambda _, x: net(x), {}, part.pixels(), part.labels)
+        last = replica.history[-1]
+        error = 100 * last["held_out_error"]
+        print(f"| {eps} | U(-{init:.3f}, {init:.3f}) | {last['loss']:.3f} | {clean:.3f} | {error:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
