@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gradreg.norms import dual_exponent, norm
+from gradreg.norms import dual_exponent
 
 Network = Callable[[Tensor], Tensor]
 
@@ -54,7 +54,7 @@ def box_step(x: Tensor, g: Tensor, p: float, eps: float) -> Tensor:
     For p = inf it is the clipped sign step. For p = 1 coordinates are filled up to the box in the order of |g|
     until the budget is spent (a fractional knapsack). Between, the maximiser is
     s_i = sign(g_i) min(lambda |g_i|^(q-1), room_i), from the conditions of Karush, Kuhn and Tucker, with
-    lambda such that ||s||_p = eps; lambda is bisected. Where filling the box along g stays in the ball, s fills
+    lambda such that ||s||_p = eps. Where filling the box along g stays in the ball, s fills
     it. A zero gradient gives a zero step. Raises ValueError unless 1 <= p <= inf.
     """
     q = dual_exponent(p)
@@ -78,23 +78,25 @@ def box_step(x: Tensor, g: Tensor, p: float, eps: float) -> Tensor:
 def _fill(log_direction: Tensor, room: Tensor, p: float, eps: float) -> Tensor:
     """min(lambda * direction, room) with p-norm eps, or room where that is shorter. All (N, D), p finite.
 
-    In logarithms and double precision: for p near 1 the entries of the direction span thousands of decades.
+    With the full coordinates known, lambda^p = (eps^p - sum of their room^p) / (sum of the others' direction^p).
+    Starting from none, those that the found lambda fills are added until none is; lambda only grows, so none
+    leaves again. In logarithms and double precision: for p near 1 the entries of the direction span thousands of
+    decades.
     """
-    log_room = room.log()  # -inf where there is no room, as is log_direction where there is no gradient
     free = (room > 0) & (log_direction > -math.inf)
-    # lambda is least where no coordinate is full and largest where all are.
-    low = math.log(eps) - norm(log_direction.exp(), p).clamp(min=1).log().unsqueeze(1)
-    high = torch.where(free, log_room - log_direction, -math.inf).amax(1, keepdim=True).maximum(low)
-
-    def filled(log_lambda: Tensor) -> Tensor:
-        return torch.where(free, torch.minimum(log_lambda + log_direction, log_room), -math.inf).exp()
-
-    fits = norm(filled(high), p).unsqueeze(1) <= eps
-    for _ in range(100):
-        middle = (low + high) / 2
-        short = norm(filled(middle), p).unsqueeze(1) <= eps
-        low, high = torch.where(short, middle, low), torch.where(short | fits, high, middle)
-    return filled(torch.where(fits, high, low))
+    log_room = room.log()
+    rooms = torch.where(free, p * (log_room - math.log(eps)), -math.inf)  # p-th powers, in units of eps^p
+    directions = torch.where(free, p * log_direction, -math.inf)
+    full = torch.zeros_like(free)
+    while True:
+        left = torch.log1p(-rooms.where(full, -math.inf).logsumexp(1).exp().clamp(max=1))
+        rest = directions.masked_fill(full, -math.inf).logsumexp(1)
+        log_lambda = math.log(eps) + torch.where(rest > -math.inf, (left - rest) / p, math.inf).unsqueeze(1)
+        filled = free & (full | (log_lambda + log_direction > log_room))
+        if torch.equal(filled, full):
+            break
+        full = filled
+    return torch.where(full, room, torch.where(free, (log_lambda + log_direction).exp(), 0))
 
 
 def one_step(network: Network, x: Tensor, y: Tensor, p: float, eps: float) -> Tensor:

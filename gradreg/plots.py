@@ -12,19 +12,21 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from gradreg import style
 from gradreg.analysis import by_number, half_width, middle, over_seeds, training_order, with_training
 from gradreg.labels import parse
 
 ERROR = "error, %"
+FEWEST = 3  # seeds; an interval from two is 13 times as wide as they are apart
 
 
 def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
     """Validation error against training eps, a panel per model and norm, plain as a line across.
 
     validation: measurements of the selection runs; chosen: those of the final runs, whose settings are ringed.
+    Intervals are drawn from three seeds on.
     """
     clean = with_training(validation[(validation.attack == "none") & (validation.metric == "error")])
     clean = clean.assign(value=100 * clean.value)
@@ -37,7 +39,7 @@ def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
             ax = axes[row, column]
             ax.axhline(base.mean(), **_line("plain"), label="plain (its best setting)")
             width = half_width(base.tolist())
-            if not math.isnan(width):
+            if len(base) >= FEWEST:
                 ax.axhspan(base.mean() - width, base.mean() + width, color=style.BASELINE["color"], alpha=0.15, lw=0)
             own = regularised[(regularised.model == model) & (regularised.p == p)]
             looks = style.series([n for n in training_order(clean) if n != "plain"])
@@ -47,7 +49,7 @@ def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
                 summary = over_seeds(part, ["eps"])
                 x = summary.eps.map(parse).to_numpy(float)
                 order = np.argsort(x)
-                half = summary.half.fillna(0).to_numpy()
+                half = summary.half.where(summary.seeds >= FEWEST, 0).to_numpy()
                 ax.errorbar(x[order], summary["mean"].to_numpy()[order], half[order], capsize=2, elinewidth=0.7, **look)
                 ax.plot(part.eps.map(parse), part.value, ".", ms=2.5, color=look["color"], alpha=0.5)
                 final = with_training(chosen)
@@ -67,7 +69,8 @@ def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
             if row == len(models) - 1:
                 ax.set_xlabel(rf"training $\epsilon$ in {style.norm_name(p)}")
         axes[row, 0].set_ylabel(f"{model}\nvalidation {ERROR}")
-    axes[0, 0].legend(handles=[Line2D([], [], **_line("plain"), label="plain"), _ring()], loc="upper left")
+    handles = [Line2D([], [], **_line("plain"), label="plain"), _ring()]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2)
     return figure
 
 
@@ -111,7 +114,7 @@ def norm_matrix(test: pd.DataFrame) -> Figure:
     table = with_training(test[(test.attack == "multi_step") & (test.metric == "error")])
     names, norms = training_order(table), by_number(table.attack_p)
     models = list(dict.fromkeys(table.model))
-    figure, axes = _grid(1, len(models), height=0.55 + 0.33 * len(names))
+    figure, axes = _grid(1, len(models), width=3.4, height=0.55 + 0.33 * len(names))
     strength = {p: middle(table[table.attack_p == p].attack_eps) for p in norms}
     for ax, model in zip(axes[0], models, strict=True):
         own = table[table.model == model]
@@ -153,7 +156,7 @@ def learning_curves(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
             for training in names:
                 own = table[(table.model == model) & (table.training == training)]
                 summary = over_seeds(own.assign(value=scale * own[quantity]), ["epoch"])
-                half = summary.half.fillna(0)
+                half = summary.half.where(summary.seeds >= FEWEST, 0)
                 ax.plot(summary.epoch, summary["mean"], color=looks[training]["color"], **_dash(training))
                 low = np.maximum(summary["mean"] - half, summary["mean"] / 3)  # the axis is logarithmic
                 ax.fill_between(
@@ -165,6 +168,7 @@ def learning_curves(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
             ax.set_ylabel(f"{model}\n{label}" if column == 0 else label)
             if row == len(models) - 1:
                 ax.set_xlabel("epoch")
+                ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     handles = [Line2D([], [], color=looks[name]["color"], label=style.p_name(name), **_dash(name)) for name in names]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(names))
     return figure

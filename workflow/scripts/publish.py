@@ -1,26 +1,34 @@
-"""Copy the tables, figures and joined metrics of every finished experiment to results/published/, which git keeps."""
+"""Copy tables, figures, choices and joined metrics of every finished experiment to results/published/, kept by git.
 
+Only what the experiment's config means is copied, not what earlier configs left behind; the report, which holds the
+same figures again, is not.
+"""
+
+import json
 import shutil
 from pathlib import Path
 
+from gradreg.experiment import Experiment
+
 RESULTS = Path("results")
-PUBLISHED = RESULTS / "published"
-PARTS = ("config.json", "tables", "figures", "metrics", "groups")
 
 
 def main() -> None:
     for report in sorted(RESULTS.glob("*/report.html")):
-        experiment = report.parent
-        target = PUBLISHED / experiment.name
+        source, target = report.parent, RESULTS / "published" / report.parent.name
+        experiment = Experiment(json.loads((source / "config.json").read_text(encoding="utf-8")))
+        studies = {f"{group.dataset}-{group.n_train}" for group in experiment.groups}
+        files = [source / "config.json", *sorted((source / "metrics").glob("*.csv"))]
+        files += [source / "groups" / group.path / "choice.json" for group in experiment.groups]
+        files += [
+            file for study in studies for part in ("tables", "figures") for file in (source / part / study).iterdir()
+        ]
         shutil.rmtree(target, ignore_errors=True)
-        for part in PARTS:
-            for file in sorted([experiment / part, *(experiment / part).rglob("*")]):
-                # Of a group, what was chosen; its tables are in metrics.
-                if file.is_file() and (part != "groups" or file.name == "choice.json"):
-                    copy = target / file.relative_to(experiment)
-                    copy.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(file, copy)
-        print(f"{experiment} -> {target}")
+        for file in files:
+            copy = target / file.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+        print(f"{source} -> {target}: {len(files)} files")
 
 
 if __name__ == "__main__":
