@@ -60,6 +60,7 @@ def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
                 for eps in set(final.eps):
                     best = summary[summary.eps == eps]["mean"]
                     ax.plot([parse(eps)] * len(best), best, "o", ms=9, mfc="none", mec=look["color"], mew=0.8)
+            ax.set_ylim(bottom=max(0, ax.get_ylim()[0]))
             ax.set_xscale("log")
             ticks = by_number(own.eps)
             ax.set_xticks([parse(t) for t in ticks], ticks)
