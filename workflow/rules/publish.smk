@@ -26,6 +26,8 @@ PUBLISHED = [
 
 localrules:
     all,
+    errors,
+    figure_gallery,
     report,
 
 
@@ -70,6 +72,7 @@ for _number, _figure in enumerate(FIGURES, start=2):
             png=f"{ROOT}/figures/{{dataset}}-{{n_train}}/{_figure}.png",
         log:
             f"{ROOT}/logs/figures/{{dataset}}-{{n_train}}/{_figure}.log",
+        localrule: True
         params:
             facts=facts,
             tables=lambda wildcards, input: [
