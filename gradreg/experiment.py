@@ -88,11 +88,6 @@ class Experiment:
         """The config without what only says where and how jobs run."""
         return {key: self.config[key] for key in ("experiment", "sweep")}
 
-    @property
-    def datasets(self) -> list[str]:
-        """The data sets in use."""
-        return sorted({run.dataset for run in self.selection})
-
     def selection_size(self, dataset: str, n_train: int, model: str) -> int:
         """The n_train of the selection runs behind the final runs of a network."""
         group = next(g for g in self.groups if (g.dataset, g.n_train, g.model) == (dataset, n_train, model))

@@ -10,6 +10,7 @@ from gradreg.files import atomic_path
 
 CELL = ["dataset", "n_train", "model", "objective", "p", "eps", "seed"]
 MEASUREMENT = ["part", "attack", "attack_p", "attack_eps", "metric", "value", "n", "flags"]
+NUMBERS = ["value", "loss", "error", "held_out_loss", "held_out_error"]
 LABELS = ["dataset", "model", "objective", "p", "eps", "part", "attack", "attack_p", "attack_eps", "metric", "flags"]
 
 
@@ -22,11 +23,8 @@ def write(path: str | Path, rows: pd.DataFrame | Iterable[Mapping[str, Any]]) ->
 
 def read(path: str | Path) -> pd.DataFrame:
     """Read what ``write`` wrote; the columns of LABELS as text, "inf" and "none" included."""
-    text = {name: str for name in LABELS}
-    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values={"value": [""], **NUMBERS})
-
-
-NUMBERS = {name: [""] for name in ("loss", "error", "held_out_loss", "held_out_error")}
+    text = dict.fromkeys(LABELS, str)
+    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values={name: [""] for name in NUMBERS})
 
 
 def read_all(paths: Iterable[str | Path]) -> pd.DataFrame:

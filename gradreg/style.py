@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from gradreg.files import atomic_path
 
 TEXT_WIDTH = 7.0  # inches, two columns
-COLUMN_WIDTH = 3.4
 
 # Okabe and Ito's colours, told apart with every common form of colour blindness; grey is the baseline's.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
