@@ -54,8 +54,8 @@ def box_step(x: Tensor, g: Tensor, p: float, eps: float) -> Tensor:
     For p = inf it is the clipped sign step. For p = 1 coordinates are filled up to the box in the order of |g|
     until the budget is spent (a fractional knapsack). Between, the maximiser is
     s_i = sign(g_i) min(lambda |g_i|^(q-1), room_i), from the conditions of Karush, Kuhn and Tucker, with
-    lambda such that ||s||_p = eps. Where filling the box along g stays in the ball, s fills
-    it. A zero gradient gives a zero step. Raises ValueError unless 1 <= p <= inf.
+    lambda such that ||s||_p = eps. Where filling the box along g stays in the ball, s fills it. A zero gradient
+    gives a zero step. Raises ValueError unless 1 <= p <= inf.
     """
     q = dual_exponent(p)
     flat, start = g.flatten(1), x.flatten(1)

@@ -227,14 +227,14 @@ def _explain(error: jsonschema.ValidationError, root: Any) -> Iterator[tuple[Key
 
 def _check_entries(entries: Mapping[int, dict[str, Any]]) -> Iterator[tuple[KeyPath, str]]:
     """What the schema cannot say; entries, by their place in the sweep, are complete."""
-    finals = {(e["dataset"], _n_final(e)): i for i, e in entries.items()}
+    finals = {(e["dataset"], n_final(e)): i for i, e in entries.items()}
     seeds: dict[tuple[str, int], int] = {}
     owners: dict[tuple[str, int, str], int] = {}
     for i, entry in entries.items():
         here: KeyPath = ("sweep", i)
         spec = DATASETS[entry["dataset"]]
         selection = entry["selection"]
-        n_train = _n_final(entry)
+        n_train = n_final(entry)
         if n_train > spec.n_train:
             yield (*here, "n_train"), f"{n_train} is more than the {spec.n_train} training images of {entry['dataset']}"
         if selection["n_train"] + selection["n_validation"] > spec.n_train:
@@ -302,7 +302,8 @@ def _check_entries(entries: Mapping[int, dict[str, Any]]) -> Iterator[tuple[KeyP
             yield (*here, *place, "train", "batch_size"), f"{batch[0]} is more than the {least} training images"
 
 
-def _n_final(entry: Mapping[str, Any]) -> int:
+def n_final(entry: Mapping[str, Any]) -> int:
+    """The training images of the final runs of an entry of the sweep."""
     return DATASETS[entry["dataset"]].n_train if entry["n_train"] == "all" else int(entry["n_train"])
 
 

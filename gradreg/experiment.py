@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from gradreg.config import ConfigError, resolve, training_defaults
+from gradreg.config import ConfigError, n_final, resolve, training_defaults
 from gradreg.data.registry import DATASETS
 from gradreg.labels import parse, to_path
 
@@ -116,26 +116,26 @@ class Experiment:
         dataset = entry["dataset"]
         spec = DATASETS[dataset]
         selection = entry["selection"]
-        n_final = spec.n_train if entry["n_train"] == "all" else entry["n_train"]
+        n_train_final = n_final(entry)
         attack = {key: entry["attack"][key] for key in ("images", "steps", "eps")}
         for model, model_spec in entry["models"].items():
             network = {key: value for key, value in model_spec.items() if key != "train"}
             shown = {
                 p: entry["gallery"].get("eps", {}).get(p, _middle(grid)) for p, grid in entry["attack"]["eps"].items()
             }
-            self.galleries[dataset, n_final, model] = {
+            self.galleries[dataset, n_train_final, model] = {
                 "classes": entry["gallery"]["classes"],
                 "eps": shown,
                 "steps": attack["steps"],
             }
-            for group, objective, p, eps, definition in _settings(entry, dataset, n_final, model):
+            for group, objective, p, eps, definition in _settings(entry, dataset, n_train_final, model):
                 train = training_defaults() | entry["train"] | model_spec.get("train", {}) | definition.get("train", {})
                 details = {key: value for key, value in definition.items() if key != "train"}
                 if p != NO_P:
                     details |= {"p": p, "eps": eps}
                 for n_train, n_validation, seeds, plans in (
                     (selection["n_train"], selection["n_validation"], selection["seeds"], self.selection),
-                    (n_final, None, entry["seeds"], self.final),
+                    (n_train_final, None, entry["seeds"], self.final),
                 ):
                     run = Run(dataset, n_train, model, objective, p, eps)
                     hp = {
@@ -147,23 +147,23 @@ class Experiment:
                         "train": train,
                     }
                     part = "test" if n_validation is None else "validation"
-                    plan = plans.setdefault(run, Plan(hp, attack, part, seeds))
-                    if plan != Plan(hp, attack, part, seeds):
+                    plan = Plan(hp, attack, part, seeds)
+                    if plans.setdefault(run, plan) != plan:
                         raise ConfigError(f"sweep: {run.path} is meant twice, with different settings")
                     if plans is self.selection:
                         self.groups.setdefault(group, []).append(run)
 
 
 def _settings(
-    entry: Mapping[str, Any], dataset: str, n_final: int, model: str
+    entry: Mapping[str, Any], dataset: str, n_train: int, model: str
 ) -> Iterator[tuple[Group, str, str, str, dict[str, Any]]]:
     """Every (group, objective's name, p, eps, definition) of one model in a sweep entry."""
     for name, definition in sorted(entry["baseline"].items()):
-        yield Group(dataset, n_final, model, BASELINE, NO_P), name, NO_P, NO_EPS, {"kind": "plain", **definition}
+        yield Group(dataset, n_train, model, BASELINE, NO_P), name, NO_P, NO_EPS, {"kind": "plain", **definition}
     for name, definition in entry["objectives"].items():
         for p, grid in entry["eps"].items():
             for eps in sorted(grid, key=parse):
-                yield Group(dataset, n_final, model, name, p), name, p, eps, definition
+                yield Group(dataset, n_train, model, name, p), name, p, eps, definition
 
 
 def _middle(grid: Sequence[str]) -> str:
