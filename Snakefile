@@ -24,6 +24,10 @@ rule all:
         REPORT,
 
 
+onstart:
+    print_budget(workflow)
+
+
 onsuccess:
     # Snakemake's own closing lines follow this block; the report is named below them.
     if os.path.exists(REPORT):

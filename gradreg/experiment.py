@@ -3,13 +3,22 @@
 Everything here is names and numbers; torch is not imported, since the workflow reads this at every start.
 """
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from gradreg.config import ConfigError, n_final, resolve, training_defaults
+from gradreg.config import (
+    ConfigError,
+    final_sizes,
+    objective_defaults,
+    resolve,
+    selection_size,
+    strengths,
+    training_defaults,
+)
 from gradreg.data.registry import DATASETS
 from gradreg.labels import parse, to_path
 
@@ -113,57 +122,66 @@ class Experiment:
             yield dataset, block, sorted(found[dataset, block])
 
     def _add(self, entry: Mapping[str, Any]) -> None:
-        dataset = entry["dataset"]
-        spec = DATASETS[dataset]
-        selection = entry["selection"]
-        n_train_final = n_final(entry)
+        attacked = entry["attack"]["eps"]
+        shown = {p: entry["gallery"].get("eps", {}).get(p, _middle(grid)) for p, grid in attacked.items()}
+        gallery = {"classes": entry["gallery"]["classes"], "eps": shown, "steps": entry["attack"]["steps"]}
+        for n_train, model in itertools.product(final_sizes(entry), entry["models"]):
+            if gallery["classes"]:
+                self.galleries[entry["dataset"], n_train, model] = gallery
+            for setting in _settings(entry):
+                self._add_setting(entry, n_train, model, setting)
+
+    def _add_setting(self, entry: Mapping[str, Any], n_train: int, model: str, setting: "_Setting") -> None:
+        """The selection run and the final run of one setting of one model."""
+        dataset, selection, own = entry["dataset"], entry["selection"], entry["models"][model]
+        hp = {
+            "data": DATASETS[dataset].fingerprint,
+            "model": {key: value for key, value in own.items() if key != "train"},
+            "objective": setting.details,
+            "train": training_defaults() | entry["train"] | own.get("train", {}) | setting.train,
+        }
         attack = {key: entry["attack"][key] for key in ("images", "steps", "eps")}
-        for model, model_spec in entry["models"].items():
-            network = {key: value for key, value in model_spec.items() if key != "train"}
-            shown = {
-                p: entry["gallery"].get("eps", {}).get(p, _middle(grid)) for p, grid in entry["attack"]["eps"].items()
-            }
-            self.galleries[dataset, n_train_final, model] = {
-                "classes": entry["gallery"]["classes"],
-                "eps": shown,
-                "steps": attack["steps"],
-            }
-            for group, objective, p, eps, definition in _settings(entry, dataset, n_train_final, model):
-                train = training_defaults() | entry["train"] | model_spec.get("train", {}) | definition.get("train", {})
-                details = {key: value for key, value in definition.items() if key != "train"}
-                if p != NO_P:
-                    details |= {"p": p, "eps": eps}
-                for n_train, n_validation, seeds, plans in (
-                    (selection["n_train"], selection["n_validation"], selection["seeds"], self.selection),
-                    (n_train_final, None, entry["seeds"], self.final),
-                ):
-                    run = Run(dataset, n_train, model, objective, p, eps)
-                    hp = {
-                        "data": spec.fingerprint,
-                        "n_train": n_train,
-                        "n_validation": n_validation,
-                        "model": network,
-                        "objective": details,
-                        "train": train,
-                    }
-                    part = "test" if n_validation is None else "validation"
-                    plan = Plan(hp, attack, part, seeds)
-                    if plans.setdefault(run, plan) != plan:
-                        raise ConfigError(f"sweep: {run.path} is meant twice, with different settings")
-                    if plans is self.selection:
-                        self.groups.setdefault(group, []).append(run)
+        for n, n_validation, seeds, part, plans in (
+            (
+                selection_size(entry, n_train),
+                selection["n_validation"],
+                selection["seeds"],
+                "validation",
+                self.selection,
+            ),
+            (n_train, None, entry["seeds"], "test", self.final),
+        ):
+            run = Run(dataset, n, model, setting.objective, setting.p, setting.eps)
+            plan = Plan(hp | {"n_train": n, "n_validation": n_validation}, attack, part, seeds)
+            if plans.setdefault(run, plan) != plan:
+                raise ConfigError(f"sweep: {run.path} is meant twice, with different settings")
+            if plans is self.selection:
+                self.groups.setdefault(Group(dataset, n_train, model, setting.group, setting.p), []).append(run)
 
 
-def _settings(
-    entry: Mapping[str, Any], dataset: str, n_train: int, model: str
-) -> Iterator[tuple[Group, str, str, str, dict[str, Any]]]:
-    """Every (group, objective's name, p, eps, definition) of one model in a sweep entry."""
+@dataclass(frozen=True)
+class _Setting:
+    """One way to train a model: the name of its group's objective, its own labels, and what they stand for."""
+
+    group: str
+    objective: str
+    p: str
+    eps: str
+    details: dict[str, Any]
+    train: dict[str, Any]
+
+
+def _settings(entry: Mapping[str, Any]) -> Iterator[_Setting]:
+    """Every setting with which the models of an entry are trained, those that compete one after another."""
     for name, definition in sorted(entry["baseline"].items()):
-        yield Group(dataset, n_train, model, BASELINE, NO_P), name, NO_P, NO_EPS, {"kind": "plain", **definition}
+        yield _Setting(BASELINE, name, NO_P, NO_EPS, {"kind": "plain"}, definition.get("train", {}))
     for name, definition in entry["objectives"].items():
-        for p, grid in entry["eps"].items():
+        details = objective_defaults(definition["kind"]) | definition
+        details = {key: value for key, value in details.items() if key not in ("train", "eps")}
+        for p, grid in strengths(entry, definition).items():
+            at_p = details | {"p": p} | ({"h": details["h"][p]} if "h" in details else {})
             for eps in sorted(grid, key=parse):
-                yield Group(dataset, n_train, model, name, p), name, p, eps, definition
+                yield _Setting(name, name, p, eps, at_p | {"eps": eps}, definition.get("train", {}))
 
 
 def _middle(grid: Sequence[str]) -> str:

@@ -2,8 +2,10 @@
 
 import math
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 NUMBER = re.compile(r"[+]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 FRACTION = re.compile(r"\s*(\d+)\s*/\s*(\d+)\s*")
@@ -45,3 +47,8 @@ def to_path(label: str) -> str:
 def from_path(text: str) -> str:
     """Undo ``to_path``."""
     return text.replace("of", "/")
+
+
+def numbers(objective: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of an objective with the labels among them, p, eps and h, as numbers."""
+    return {key: parse(value) if key in ("p", "eps", "h") else value for key, value in objective.items()}

@@ -46,19 +46,54 @@ class MaxoutLayer(Linear):
         return filters.max(-2).values
 
 
+class Dropout(nn.Module):
+    """Multiplies inputs (N, *shape) by a mask, where one is given, and else passes them on.
+
+    The mask is a buffer, for ``functional_call`` to fill for each batch: so that every pass of an objective sees the
+    same one. Srivastava et al., JMLR 2014.
+    """
+
+    mask: Tensor | None
+
+    def __init__(self, shape: Sequence[int], keep: float, rescale: bool) -> None:
+        super().__init__()
+        self.shape, self.keep, self.rescale = tuple(shape), keep, rescale
+        self.register_buffer("mask", None, persistent=False)
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """A mask for n samples, (n, *shape): nonzero with probability keep; 1 / keep there if rescaled, else 1."""
+        kept = torch.rand(n, *self.shape, generator=generator) < self.keep
+        return kept.float() / (self.keep if self.rescale else 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, *shape) -> (N, *shape)."""
+        return x if self.mask is None else x * self.mask
+
+
 def dense_maxout(
-    image_shape: Sequence[int], classes: int, *, units: Sequence[int], pieces: int, init: float = 0.005
+    image_shape: Sequence[int],
+    classes: int,
+    *,
+    units: Sequence[int],
+    pieces: int,
+    init: float = 0.005,
+    keep_input: float = 1.0,
+    keep_hidden: float = 1.0,
 ) -> nn.Module:
     """Maxout layers of ``units`` outputs each, then a linear layer to the logits.
 
-    W ~ U(-init, init) and zero biases throughout; .005 is the maxout paper's, for permutation-invariant MNIST.
+    W ~ U(-init, init) and zero biases throughout; .005 is the maxout paper's, for permutation-invariant MNIST. Dropout
+    keeps an input with probability keep_input, and what a hidden layer passes on with keep_hidden (1: no dropout);
+    as in that paper, kept inputs are not rescaled, and kept hidden units are.
     """
     layers: list[nn.Module] = [nn.Flatten(-3)]
     inputs = math.prod(image_shape)
-    for width in units:
-        layers.append(MaxoutLayer(inputs, width, pieces, init))
+    for i, width in enumerate((*units, classes)):
+        keep = keep_hidden if i else keep_input
+        if keep < 1:
+            layers.append(Dropout([inputs], keep, rescale=i > 0))
+        layers.append(MaxoutLayer(inputs, width, pieces, init) if i < len(units) else Linear(inputs, width, init))
         inputs = width
-    layers.append(Linear(inputs, classes, init))
     return nn.Sequential(*layers)
 
 

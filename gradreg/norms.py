@@ -1,4 +1,4 @@
-"""Norms, dual exponents and steepest steps for any p in [1, inf].
+"""Norms, dual exponents, steepest steps and projections for p in [1, inf].
 
 Every function acts per sample: the first dimension of a tensor counts samples, all further dimensions
 together form one sample's vector. Everything is differentiable tensor algebra without data-dependent
@@ -56,7 +56,8 @@ def steepest_step(g: Tensor, p: float, eps: float | Tensor) -> Tensor:
     gradient; at p = 1 the coordinates of largest |g| share the budget equally, the limit p -> 1.
 
     g: (N, ...); eps in the units of the input, a number or a tensor that broadcasts over samples' vectors,
-    (N, 1). Returns the shape of g. A zero gradient gives a zero step.
+    (N, 1). Returns the shape of g. A zero gradient gives a zero step. Differentiable in g, with derivative 0
+    where the step jumps or its slope is infinite: everywhere for p = 1 and inf, at zero entries for p > 2.
     Raises ValueError unless 1 <= p <= inf.
     """
     q = dual_exponent(p)
@@ -64,13 +65,38 @@ def steepest_step(g: Tensor, p: float, eps: float | Tensor) -> Tensor:
     if math.isinf(p):
         return (eps * flat.sign()).view_as(g)
     magnitude = flat.abs()
-    scale = magnitude.amax(1, keepdim=True)
+    scale = magnitude.detach().amax(1, keepdim=True)
     positive = scale > 0
     if p == 1:
         shape = ((magnitude == scale) & positive).to(g.dtype)
-        length = shape.sum(1, keepdim=True)
+        length = torch.where(positive, shape.sum(1, keepdim=True), 1)
     else:
         ratio = magnitude / torch.where(positive, scale, 1)
-        shape = ratio.pow(q - 1)
-        length = ratio.pow(q).sum(1, keepdim=True).pow(1 / p)  # = ||shape||_p, as (q-1) p = q
-    return (eps * flat.sign() * shape / torch.where(positive, length, 1)).view_as(g)
+        # What stands for zeros is multiplied by their sign; 0 ** (q - 1) would have an infinite derivative.
+        shape = ratio.masked_fill(ratio == 0, 1).pow(q - 1)
+        # = ||shape||_p, as (q-1) p = q
+        length = torch.where(positive, ratio.pow(q).sum(1, keepdim=True), 1).pow(1 / p)
+    return (eps * flat.sign() * shape / length).view_as(g)
+
+
+def project(s: Tensor, p: float, eps: float | Tensor) -> Tensor:
+    """The point of the p-norm ball of radius eps that is nearest to s in L2, exactly, for p in {1, 2, inf}.
+
+    For p = 1 it is soft thresholding, sign(s) * max(|s| - t, 0), with t = max over k of (sum of the k largest
+    |s_i| - eps) / k where that is positive (Duchi et al., ICML 2008, figure 1, in closed form).
+
+    s: (N, ...); eps a number or a tensor (N, 1). Returns the shape of s; a point inside stays as it is.
+    Raises ValueError for any other p, for which there is no closed form.
+    """
+    flat = s.flatten(1)
+    if math.isinf(p):
+        return (flat.sign() * flat.abs().clamp(max=eps)).view_as(s)
+    if p == 2:
+        length = norm(flat, 2).unsqueeze(1)
+        return (flat * torch.where(length > eps, eps / torch.where(length > 0, length, 1), 1)).view_as(s)
+    if p == 1:
+        total = flat.abs().sort(1, descending=True).values.cumsum(1)
+        count = torch.arange(1, flat.shape[1] + 1, dtype=s.dtype, device=s.device)
+        threshold = ((total - eps) / count).amax(1, keepdim=True).clamp(min=0)
+        return (flat.sign() * (flat.abs() - threshold).clamp(min=0)).view_as(s)
+    raise ValueError(f"no exact projection for p = {p}; there is one for 1, 2 and inf")

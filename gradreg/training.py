@@ -16,12 +16,13 @@ from torch import Tensor
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from torch.optim.sgd import sgd
 
-from gradreg import objectives
+from gradreg import noise, objectives
 from gradreg.data.arrays import Split
-from gradreg.models import build, cap_norms
+from gradreg.models import Dropout, build, cap_norms
 
 Row = dict[str, float]
 EVALUATION_BATCH = 1000
+NOISE_SEEDS = 2**32  # far from the seeds of anyone
 
 
 @dataclass
@@ -44,13 +45,14 @@ def train_block(
 ) -> list[Replica]:
     """Train one replica per seed.
 
-    hp has three parts: ``model`` (kind and settings), ``objective`` (kind, p, eps, alpha) and ``train``
-    (epochs, batch_size, lr, momentum, weight_decay, max_norm, eps_warmup). held_out, where given, is read once
-    per epoch and influences nothing. ``on_epoch(epoch, rows)`` is called after each epoch with a row per replica.
+    hp has three parts: ``model`` (kind and settings), ``objective`` (kind, p, eps and the kind's settings) and
+    ``train`` (epochs, batch_size, min_steps, lr, momentum, weight_decay, max_norm, eps_warmup). A batch is the whole
+    training set where that is smaller; an epoch passes over the set as often as it takes to make min_steps steps.
+    held_out, where given, is read once per epoch and influences nothing. ``on_epoch(epoch, rows)`` is called after
+    each epoch with a row per replica.
 
     A replica whose loss stops being finite is put back to its state at the end of the last epoch that was finite,
     and stays there; its ``diverged`` is the epoch (from 1) in which that happened.
-    Raises ValueError when a batch is larger than the training set.
     """
     stacks = [list(seeds)] if device.type == "cuda" else [[seed] for seed in seeds]
     train = train.to(device)
@@ -67,13 +69,16 @@ class _Stack:
     def __init__(self, seeds: Sequence[int], train: Split, held_out: Split | None, hp: Mapping[str, Any]) -> None:
         settings, objective = hp["train"], dict(hp["objective"])
         self.seeds, self.train, self.held_out = seeds, train, held_out
-        self.batch = settings["batch_size"]
-        self.steps = len(train) // self.batch
-        if self.steps == 0:
-            raise ValueError(f"batch_size {self.batch} is larger than the training set ({len(train)})")
+        self.batch = min(settings["batch_size"], len(train))
+        self.steps_of_pass = len(train) // self.batch
+        self.steps = max(self.steps_of_pass, settings["min_steps"])
         self.eps = objective.pop("eps", 0.0)
+        self.objective = objectives.bind(**objective)
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        # Their own, so that an objective with noise sees the samples in the same order as one without.
+        self.noise_generators = [torch.Generator().manual_seed(NOISE_SEEDS + seed) for seed in seeds]
         model, self.parameters = _initial(hp["model"], train, self.generators)
+        self.dropouts = {name: layer for name, layer in model.named_modules() if isinstance(layer, Dropout)}
         self.kept = {name: value.clone() for name, value in self.parameters.items()}
         self.history: list[list[Row]] = [[] for _ in seeds]
         self.diverged: list[int | None] = [None] * len(seeds)
@@ -82,18 +87,26 @@ class _Stack:
             logits: Tensor = functional_call(model, dict(values), (x,))
             return logits
 
+        def loss(
+            values: objectives.Params, random: Mapping[str, Tensor], x: Tensor, y: Tensor, eps: float
+        ) -> objectives.Result:
+            masks = {name: value for name, value in random.items() if name != "draw"}
+            return self.objective(
+                lambda own, inputs: forward({**own, **masks}, inputs), values, x, y, eps, random.get("draw")
+            )
+
         self.forward = forward
-        step = grad_and_value(objectives.bind(forward, **objective), has_aux=True)
-        self.step_gradients = vmap(step, in_dims=(0, 0, 0, None)) if len(seeds) > 1 else _unstacked(step)
+        step = grad_and_value(loss, has_aux=True)
+        self.step_gradients = vmap(step, in_dims=(0, 0, 0, 0, None)) if len(seeds) > 1 else _unstacked(step)
         # The fused update rounds the body and the tail of a tensor differently: each replica has its own tensors.
         self.views = [(name, i, value[i]) for name, value in self.parameters.items() for i in range(len(seeds))]
         self.momenta: list[Tensor | None] = [None] * len(self.views)
         self.settings, self.total = settings, settings["epochs"] * self.steps
 
     def run_epoch(self, epoch: int) -> list[Row]:
-        """One pass over the training set (a last incomplete batch is left out); a row of history per replica."""
+        """A pass over the training set, or several (a last incomplete batch is left out); a row per replica."""
         device = self.train.labels.device
-        order = torch.stack([torch.randperm(len(self.train), generator=g) for g in self.generators]).to(device)
+        order = torch.stack([self._order(generator) for generator in self.generators]).to(device)
         loss_sum = torch.zeros(len(self.seeds), device=device)
         errors = torch.zeros(len(self.seeds), device=device)
         for step in range(self.steps):
@@ -101,7 +114,9 @@ class _Stack:
             labels = self.train.labels[index]
             done = ((epoch - 1) * self.steps + step) / self.total
             eps = self.eps * ramp(done, self.settings["eps_warmup"])
-            gradients, (loss, logits) = self.step_gradients(self.parameters, self.train.pixels(index), labels, eps)
+            gradients, (loss, logits) = self.step_gradients(
+                self.parameters, self._random(), self.train.pixels(index), labels, eps
+            )
             self._descend(gradients, self.settings["lr"] * one_cycle(done))
             loss_sum += loss
             errors += (logits.argmax(-1) != labels).sum(-1)
@@ -130,6 +145,25 @@ class _Stack:
             )
             for i, seed in enumerate(self.seeds)
         ]
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        """The samples of an epoch, in the order in which they are seen."""
+        passes = math.ceil(self.steps / self.steps_of_pass)
+        whole = self.steps_of_pass * self.batch
+        return torch.cat([torch.randperm(len(self.train), generator=generator)[:whole] for _ in range(passes)])
+
+    def _random(self) -> dict[str, Tensor]:
+        """What one step draws, stacked over replicas (R, N, ...): dropout masks, and ``draw`` for the objective."""
+        drawn: dict[str, list[Tensor]] = {}
+        for generator in self.noise_generators:
+            for name, layer in self.dropouts.items():
+                drawn.setdefault(f"{name}.mask", []).append(layer.draw(self.batch, generator))
+            if self.objective.distribution:
+                shape = (self.batch, *self.train.images.shape[1:])
+                p = self.objective.p or math.inf
+                drawn.setdefault("draw", []).append(noise.draw(self.objective.distribution, shape, generator, p))
+        device = self.train.labels.device
+        return {name: torch.stack(values).to(device) for name, values in drawn.items()}
 
     def _descend(self, gradients: Mapping[str, Tensor], lr: float) -> None:
         """One step of stochastic gradient descent with Nesterov momentum, then the cap on norms."""
@@ -193,8 +227,9 @@ def ramp(done: float, share: float) -> float:
 def _unstacked(step: Callable[..., Any]) -> Callable[..., Any]:
     """``step`` for a stack of one, without the cost of vmap."""
 
-    def call(parameters: Mapping[str, Tensor], x: Tensor, y: Tensor, eps: float) -> Any:
-        gradients, (loss, logits) = step({name: value[0] for name, value in parameters.items()}, x[0], y[0], eps)
+    def call(parameters: Mapping[str, Tensor], random: Mapping[str, Tensor], x: Tensor, y: Tensor, eps: float) -> Any:
+        own, drawn = ({name: value[0] for name, value in mapping.items()} for mapping in (parameters, random))
+        gradients, (loss, logits) = step(own, drawn, x[0], y[0], eps)
         return {name: value[None] for name, value in gradients.items()}, (loss[None], logits[None])
 
     return call

@@ -1,12 +1,14 @@
 """Configs: defaults, canonical numbers, and one line per mistake."""
 
 import copy
+import inspect
 from pathlib import Path
 
 import pytest
 import yaml
 
-from gradreg.config import ConfigError, resolve
+from gradreg import objectives
+from gradreg.config import SCHEMA, ConfigError, final_sizes, resolve, selection_size
 from gradreg.experiment import Experiment
 
 ROOT = Path(__file__).parents[1]
@@ -61,7 +63,7 @@ def test_defaults_are_filled_in_and_idempotent():
     entry = resolved["sweep"][0]
     assert (resolved["device"], resolved["seeds_per_job"], resolved["data_dir"]) == ("auto", 5, None)
     assert (entry["n_train"], entry["seeds"], entry["selection"]["seeds"]) == ("all", 5, 3)
-    assert entry["objectives"] == {"perturb": {"kind": "perturb", "alpha": 0}}
+    assert entry["objectives"] == {"perturb": {"kind": "perturb"}}
     assert entry["baseline"] == {"plain": {}}
     assert entry["attack"] == {"images": 1000, "steps": 20, "eps": {"2": ["0.5"]}}
     assert resolve(resolved) == resolved
@@ -98,12 +100,46 @@ def test_grids_keep_their_numbers_in_one_spelling():
     assert resolved == {"inf": ["8/255", "0.001", "0.1"], "2": ["0.1", "2"], "1": ["3"], "1.5": ["0.5"]}
 
 
+PENALTY = {"kind": "penalty", "eps": {2: [30]}}  # a strength, not a length: it may be larger than the box
 MISTAKES = [
+    (
+        {"objectives": {"gp": PENALTY | {"alpha": 0.5}}},
+        "sweep[0].objectives.gp.alpha: kind penalty has no such setting; it has power, eps, train",
+    ),
+    (
+        {"objectives": {"pgd": {"kind": "adversarial"}}},
+        "sweep[0].objectives.pgd: 'steps' is missing (ascent steps per training step)",
+    ),
+    ({"objectives": {"gp": PENALTY | {"power": 3}}}, "sweep[0].objectives.gp.power: 3 is none of 1, 2"),
+    (
+        {"objectives": {"cure": {"kind": "curvature", "h": {1: 0.5}}}},
+        "sweep[0].objectives.cure.h: no h for p = 2",
+    ),
+    (
+        {"objectives": {"cure": {"kind": "curvature", "h": {2: 0}}}},
+        "sweep[0].objectives.cure.h.2: h must be positive and finite, not 0",
+    ),
+    (
+        {"objectives": {"fd": {"kind": "finite_difference", "h": {2: 9}}}},
+        "sweep[0].objectives.fd.h.2: h = 9 is longer than the whole box",
+    ),
+    (
+        {"objectives": {"pgd": {"kind": "adversarial", "steps": 3, "start": 2}}},
+        "sweep[0].objectives.pgd.start: a start further than eps is outside the ball",
+    ),
+    (
+        {"objectives": {"pgd": {"kind": "adversarial", "steps": 3, "step": 1, "eps": {1.5: [0.1]}}}},
+        "sweep[0].objectives.pgd.step: for p = 1.5 the ascent is by Frank-Wolfe, which has none",
+    ),
+    (
+        {"objectives": {"fgsm": {"kind": "perturb", "eps": {"inf": [1.5]}}}},
+        "sweep[0].objectives.fgsm.eps.inf[0]: eps = 1.5 is longer than the whole box [0, 1]^64 at p = inf (1)",
+    ),
     ({"train": {"epoch": 3}}, "sweep[0].train.epoch: unknown key; did you mean 'epochs'?"),
     ({"train": {"lr": "fast"}}, "sweep[0].train.lr: 'fast' is not a number"),
     ({"train": {"epochs": 2.5}}, "sweep[0].train.epochs: 2.5 is not a whole number"),
     ({"train": {"momentum": 1}}, "sweep[0].train.momentum: 1 must be less than 1"),
-    ({"train": {"batch_size": 901}}, "sweep[0].train.batch_size: 901 is more than the 900 training images"),
+    ({"train": {"min_steps": -1}}, "sweep[0].train.min_steps: -1 must be at least 0"),
     ({"selection": None}, "'selection' is missing (the runs among which"),
     ({"dataset": "minst"}, "sweep[0].dataset: 'minst' is none of digits, mnist; did you mean 'mnist'?"),
     ({"eps": {2: [0.1, "0.10"]}}, "sweep[0].eps.2[1]: 0.10 is the same number as 0.1"),
@@ -121,13 +157,24 @@ MISTAKES = [
     ({"models": {"My net": {"kind": "sigmoid_mlp", "units": [8]}}}, "'My net' is no name; use small letters"),
     ({"selection": {"n_train": 1000, "n_validation": 300}}, "the validation images would be trained on"),
     ({"n_train": 900}, "sweep[0] reads runs of 900 images on the test set; take another number"),
-    ({"eps": {2: [8_255]}}, "sweep[0].eps.2: eps = 8255 is longer than the whole box [0, 1]^64 at p = 2 (8)"),
+    ({"eps": {2: [8_255]}}, "sweep[0].eps.2[0]: eps = 8255 is longer than the whole box [0, 1]^64 at p = 2 (8)"),
     ({"eps": {2: ["1e400"]}}, "sweep[0].eps.2[0]: '1e400' is not a number"),
     ({"train": {"lr": "1e400"}}, "sweep[0].train.lr: inf is not a finite number"),
     ({"eps": {2: None}}, "sweep[0].eps.2: is empty; give it a value or remove the line"),
     ({"baseline": {False: {}}}, "sweep[0].baseline: YAML reads this as false; put quotes around off, on, no and yes"),
     ({"n_train": 5000}, "sweep[0].n_train: 5000 is more than the 1297 training images of digits"),
-    ({"n_train": "some"}, "sweep[0].n_train: 'some' is neither a number from 1 up nor 'all'"),
+    ({"n_train": [100, 2000]}, "sweep[0].n_train: 2000 is more than the 1297 training images of digits"),
+    ({"n_train": [100, 100]}, "sweep[0].n_train: [100, 100] is not a number from 1 up, 'all', or a list of these"),
+    (
+        {"selection": {"n_train": "6/5", "n_validation": 300}},
+        "n_train + n_validation = 1856 is more than the 1297 training images",
+    ),
+    ({"n_train": 1, "selection": {"n_train": 0.5, "n_validation": 300}}, "selection.n_train: 0.5 of 1 images is none"),
+    (
+        {"n_train": [100, 200], "selection": {"n_train": "1/2", "n_validation": 300}},
+        "sweep[0] reads runs of 100 images on the test set; take another number",
+    ),
+    ({"n_train": "some"}, "sweep[0].n_train: 'some' is not a number from 1 up, 'all', or a list of these"),
     ({"objectives": {"plain": {"kind": "perturb"}}}, "sweep[0].objectives.plain: the baseline has a setting of"),
     ({"objectives": {"x": {"kind": "perturb", "alpha": 1}}}, "alpha: 1 must be less than 1"),
     ({"gallery": {"eps": {1: 2}}}, "sweep[0].gallery.eps: p = 1 is not among the attacked norms"),
@@ -148,7 +195,7 @@ def test_all_mistakes_are_told_at_once():
     config = edited(dataset="mnits", train={"epoch": 1, "lr": -1}, eps={2: ["x"], "inf": [2]})
     config["seed_per_job"] = 3
     found = mistakes(config)
-    assert len(found) == 6
+    assert len(found) == 5
     assert any(line.startswith("seed_per_job: unknown key; did you mean 'seeds_per_job'?") for line in found)
 
 
@@ -186,13 +233,13 @@ def test_lines_say_file_and_line(tmp_path):
         "    models: {net: {kind: sigmoid_mlp, units: [8]}}\n"
         "    eps:\n"
         "      2: [0.1]\n"
-        "      inf: [0.1, 3]\n"
+        "      inf: [0.1, -3]\n"
         "    attack: {eps: {2: [0.5]}}\n"
         "    seeds:\n"
     )
     config = merged(yaml.safe_load(first.read_text()), yaml.safe_load(second.read_text()))
     found = mistakes(config, [first, second])
-    assert found[0].startswith(f"{second}:7: sweep[0].eps.inf[1]: eps = 3 at p = inf is more than")
+    assert found[0].startswith(f"{second}:7: sweep[0].eps.inf[1]: -3 is not a number")
     assert found[1] == f"{second}:9: sweep[0].seeds: is empty; give it a value or remove the line"
 
 
@@ -220,3 +267,36 @@ def test_runs_of_one_size_have_one_number_of_seeds():
     config["sweep"].append(other)
     (line,) = mistakes(config)
     assert line == "sweep[1].seeds: 7 seeds, but 5 elsewhere for digits with n_train = 1297"
+
+
+def test_strengths_of_penalties_are_no_lengths():
+    assert resolve(edited(objectives={"gp": PENALTY}))["sweep"][0]["objectives"]["gp"]["eps"] == {"2": ["30"]}
+
+
+def test_an_entry_needs_no_eps_where_each_objective_has_its_own():
+    config = edited(objectives={"gp": PENALTY})
+    del config["sweep"][0]["eps"]
+    resolve(config)
+    config["sweep"][0]["objectives"]["fgsm"] = {"kind": "perturb"}
+    (line,) = mistakes(config)
+    assert line == "sweep[0].objectives.fgsm: 'eps' is missing, here or for the whole entry (p: [eps, ...])"
+
+
+def test_every_setting_of_the_schema_is_one_of_its_kind_and_the_other_way_round():
+    """The schema and the functions of gradreg.objectives have the same settings."""
+    schema = yaml.safe_load(SCHEMA.read_text())
+    properties = schema["$defs"]["entry"]["properties"]["objectives"]["additionalProperties"]["properties"]
+    assert set(properties["kind"]["enum"]) == set(objectives.KINDS) - {"plain"}
+    given = {"forward", "params", "x", "y", "p", "eps", "draw"}
+    for kind in properties["kind"]["enum"]:
+        wanted = set(inspect.signature(objectives.KINDS[kind]).parameters) - given
+        having = {name for name, own in properties.items() if kind in own.get("x-kinds", ())}
+        assert having - {"distribution"} == wanted
+
+
+def test_sizes_of_training_sets():
+    (entry,) = resolve(edited(n_train=[100, "all"], selection={"n_train": "5/6", "n_validation": 200}))["sweep"]
+    assert final_sizes(entry) == [100, 1297]
+    assert [selection_size(entry, n) for n in (100, 1297)] == [83, 1080]
+    entry["selection"]["n_train"] = 0.1  # exactly a tenth, not the nearest double
+    assert selection_size(entry, 30) == 3

@@ -29,7 +29,14 @@ def test_runs_of_a_small_sweep():
     run = Run("digits", 900, "net", "perturb", "2", "0.1")
     plan = own.plan(run)
     assert (plan.part, plan.seeds) == ("validation", 3)
-    assert plan.hp["objective"] == {"kind": "perturb", "alpha": 0, "p": "2", "eps": "0.1"}
+    assert plan.hp["objective"] == {
+        "kind": "perturb",
+        "alpha": 0,
+        "differentiate": False,
+        "start": 0,
+        "p": "2",
+        "eps": "0.1",
+    }
     assert plan.hp["n_validation"] == 300
     assert run.cells(2) == [f"{run.path}/seed-0", f"{run.path}/seed-1"]
     final = own.final_run(Group("digits", 1297, "net", "perturb", "2"), {"objective": "perturb", "eps": "0.1"})

@@ -53,7 +53,8 @@ def test_caps_shorten_long_filters_only_and_leave_biases():
 
 
 @pytest.mark.parametrize(
-    ("kind", "settings"), [("maxout", {"units": [6, 5], "pieces": 3}), ("sigmoid_mlp", {"units": [7]})]
+    ("kind", "settings"),
+    [("maxout", {"units": [6, 5], "pieces": 3, "keep_hidden": 0.5}), ("sigmoid_mlp", {"units": [7]})],
 )
 def test_files_bring_a_network_back_to_the_bit(tmp_path, kind, settings):
     net = build(kind, settings, shape=(1, 4, 4))
@@ -66,3 +67,25 @@ def test_files_bring_a_network_back_to_the_bit(tmp_path, kind, settings):
     assert not any(p.requires_grad for p in loaded.parameters())
     assert models.digest(dict(loaded.named_parameters())) == models.digest(state)
     assert [p.name for p in (tmp_path / "a").iterdir()] == ["model.safetensors"]
+
+
+def test_dropout_masks_what_a_layer_is_given():
+    layer = models.Dropout([3, 50], keep=0.8, rescale=True)
+    x = torch.rand(40, 3, 50)
+    assert torch.equal(layer(x), x)
+    mask = layer.draw(40, torch.Generator().manual_seed(0))
+    assert mask.shape == (40, 3, 50)
+    assert sorted(mask.unique().tolist()) == pytest.approx([0, 1.25])
+    assert (mask > 0).float().mean().item() == pytest.approx(0.8, abs=0.02)
+    assert torch.equal(torch.func.functional_call(layer, {"mask": mask}, (x,)), x * mask)
+    assert layer.mask is None
+    assert set(models.Dropout([2], 0.5, rescale=False).draw(9, torch.Generator()).unique().tolist()) == {0, 1}
+
+
+def test_dropout_of_maxout_is_that_of_the_paper():
+    """Inputs are kept as they are, hidden units are rescaled; weights have no place for masks."""
+    net = build("maxout", {"units": [6, 5], "pieces": 2, "keep_input": 0.8, "keep_hidden": 0.5})
+    found = [(m.shape, m.keep, m.rescale) for m in net if isinstance(m, models.Dropout)]
+    inputs = net[1].shape[0]
+    assert found == [((inputs,), 0.8, False), ((6,), 0.5, True), ((5,), 0.5, True)]
+    assert not any("mask" in name for name in net.state_dict())

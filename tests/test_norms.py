@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gradreg.norms import dual_exponent, norm, steepest_step
+from gradreg.norms import dual_exponent, norm, project, steepest_step
 
 EXPONENTS = st.one_of(st.sampled_from([1.0, 1.001, 1.5, 2.0, 3.0, 100.0, math.inf]), st.floats(1, 1e6, allow_nan=False))
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=4, min_side=1, max_side=5)
@@ -121,3 +121,39 @@ def test_vmap_and_a_tensor_of_eps(p):
     torch.testing.assert_close(stacked, torch.stack([steepest_step(part, p, 0.2) for part in g]))
     eps = torch.tensor([[0.1], [0.2], [0.3], [0.4]])
     torch.testing.assert_close(norm(steepest_step(g[0], p, eps), p), eps.squeeze(1))
+
+
+@pytest.mark.parametrize("p", [1, 1.3, 2, 3, math.inf])
+def test_the_derivative_of_the_step_matches_finite_differences(p):
+    """In double precision, at entries away from zero and ties; zero entries and samples give finite derivatives."""
+    g = torch.tensor([[0.5, -0.2, 0.3, -0.9], [0.1, 0.7, -0.4, 0.2]], dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda g: steepest_step(g, p, 0.3), g.requires_grad_())
+    flat = torch.tensor([[0.0, 0.0, 0.0], [0.5, 0.0, -1.0]]).requires_grad_()
+    (slope,) = torch.autograd.grad(steepest_step(flat, p, 0.3).square().sum(), flat)
+    assert slope.isfinite().all()
+
+
+@given(tensors(st.sampled_from([1e-3, 1.0, 1e3])), st.sampled_from([1.0, 2.0, math.inf]), st.floats(0.01, 100))
+def test_projection_is_onto_the_ball_and_leaves_what_is_inside(s, p, eps):
+    s = s.double()
+    projected = project(s, p, eps)
+    assert (norm(projected, p) <= eps * (1 + RELATIVE)).all()
+    inside = norm(s, p) <= eps * (1 - RELATIVE)
+    assert torch.equal(projected[inside], s[inside])
+    torch.testing.assert_close(project(s, p, torch.tensor(eps, dtype=torch.float64)), projected)
+
+
+@given(tensors(st.just(1.0)), st.sampled_from([1.0, 2.0, math.inf]), st.floats(0.01, 3))
+def test_projection_is_the_nearest_point(s, p, eps):
+    """The variational inequality: <s - P, v - P> <= 0 for all v in the ball; at worst v is the steepest step."""
+    s = s.double()
+    projected = project(s, p, eps)
+    rest = s - projected
+    worst = steepest_step(rest, p, eps)
+    assert ((rest * (worst - projected)).flatten(1).sum(1) <= 1e-9).all()
+
+
+@pytest.mark.parametrize("p", [1.5, 3.0])
+def test_no_projection_where_none_is_exact(p):
+    with pytest.raises(ValueError, match="no exact projection for p"):
+        project(torch.ones(1, 2), p, 1.0)

@@ -25,6 +25,7 @@ def hp(model=None, objective=None, **train):
         "train": {
             "epochs": 2,
             "batch_size": 50,
+            "min_steps": 0,
             "lr": 0.2,
             "momentum": 0.9,
             "weight_decay": 1e-4,
@@ -36,10 +37,23 @@ def hp(model=None, objective=None, **train):
 
 
 @pytest.mark.parametrize(
-    "model", [{"kind": "maxout", "units": [15, 9], "pieces": 3, "init": 0.1}, {"kind": "sigmoid_mlp", "units": [127]}]
+    "model",
+    [
+        {"kind": "maxout", "units": [15, 9], "pieces": 3, "init": 0.1},
+        {"kind": "maxout", "units": [15, 9], "pieces": 3, "init": 0.1, "keep_input": 0.8, "keep_hidden": 0.5},
+        {"kind": "sigmoid_mlp", "units": [127]},
+    ],
 )
 @pytest.mark.parametrize(
-    "objective", [{"kind": "plain"}] + [{"kind": "perturb", "p": p, "eps": 0.2} for p in (1.0, 1.5, 2.0, math.inf)]
+    "objective",
+    [{"kind": "plain"}]
+    + [{"kind": "perturb", "p": p, "eps": 0.2} for p in (1.0, 1.5, 2.0, math.inf)]
+    + [
+        {"kind": "noise", "distribution": "gaussian", "p": 2.0, "eps": 0.2},
+        {"kind": "perturb", "start": 1.0, "p": 3.0, "eps": 0.2},
+        {"kind": "penalty", "p": 2.0, "eps": 0.1},
+        {"kind": "alignment", "weight": 0.1, "p": 2.0, "eps": 0.2},
+    ],
 )
 def test_a_replica_in_a_block_equals_the_same_replica_alone(model, objective):
     settings = hp(model, objective)
@@ -52,9 +66,19 @@ def test_a_replica_in_a_block_equals_the_same_replica_alone(model, objective):
     assert alone.history == block[1].history
 
 
-def test_stacked_replicas_agree_with_looped_ones():
+@pytest.mark.parametrize(
+    "objective",
+    [
+        {"kind": "perturb", "p": 2.0, "eps": 0.3},
+        {"kind": "penalty", "p": math.inf, "eps": 0.01},
+        {"kind": "adversarial", "steps": 2, "start": 0.5, "p": 1.0, "eps": 0.3},
+    ],
+    ids=lambda objective: objective["kind"],
+)
+def test_stacked_replicas_agree_with_looped_ones(objective):
     """The path that GPUs take, run on the CPU: equal up to rounding."""
-    settings, train = hp(), TRAIN.first(300)
+    model = {"kind": "maxout", "units": [15, 9], "pieces": 3, "init": 0.1, "keep_hidden": 0.8}
+    settings, train = hp(model, objective), TRAIN.first(300)
     stack = training._Stack([0, 1], train, TRAIN.last(60), settings)
     for epoch in (1, 2):
         stack.run_epoch(epoch)
@@ -100,6 +124,20 @@ def test_a_diverged_replica_freezes_and_says_when():
         assert torch.equal(replica.parameters[name], value)
 
 
+def test_noise_leaves_the_order_of_samples_as_it_is():
+    """A seed means the same initial weights and the same order for every objective and every dropout."""
+    settings = hp(), hp(objective={"kind": "noise", "distribution": "sign", "p": 2.0, "eps": 0.1})
+    plain, noisy = (training._Stack([0], TRAIN.first(200), None, own) for own in settings)
+    for stack in (plain, noisy):
+        stack.run_epoch(1)
+    assert torch.equal(plain._order(plain.generators[0]), noisy._order(noisy.generators[0]))
+    assert [name for name in noisy._random()] == ["draw"]
+    assert plain._random() == {}
+    first, second = (noisy._random()["draw"] for _ in range(2))
+    assert first.shape == (1, 50, 1, 8, 8)
+    assert not torch.equal(first, second)
+
+
 def test_divergence_leaves_the_others_of_a_stack_alone():
     settings = hp(max_norm=None, objective={"kind": "plain"})
     stack = training._Stack([0, 1], TRAIN.first(200), None, settings)
@@ -112,9 +150,19 @@ def test_divergence_leaves_the_others_of_a_stack_alone():
     assert torch.equal(stack.parameters["1.weight"][0], stack.kept["1.weight"][0])
 
 
-def test_a_batch_larger_than_the_data_is_refused():
-    with pytest.raises(ValueError, match="batch_size 50 is larger than the training set"):
-        training.train_block([0], TRAIN.first(20), None, hp(), CPU)
+def test_a_batch_is_at_most_the_training_set():
+    (replica,) = training.train_block([0], TRAIN.first(20), None, hp(epochs=1), CPU)
+    (whole,) = training.train_block([0], TRAIN.first(20), None, hp(epochs=1, batch_size=20), CPU)
+    assert models.digest(replica.parameters) == models.digest(whole.parameters)
+
+
+def test_small_training_sets_are_passed_over_until_there_are_enough_steps():
+    stack = training._Stack([0], TRAIN.first(120), None, hp(min_steps=5))
+    order = stack._order(torch.Generator().manual_seed(0))
+    assert stack.steps == 5
+    assert len(order) == 3 * 100  # three passes of two batches of 50; the odd 20 are left out
+    assert all(len(set(part.tolist())) == 100 for part in order.split(100))
+    assert stack.run_epoch(1)[0]["error"] <= 1
 
 
 def test_schedules():

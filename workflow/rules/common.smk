@@ -3,6 +3,7 @@ import atexit
 import json
 import os
 import shlex
+import subprocess
 import sys
 
 sys.path.insert(0, str(workflow.basedir))
@@ -154,3 +155,52 @@ def facts(wildcards):
 def glob_captions():
     """The captions, relative to the folder that Snakemake runs in."""
     return [f"workflow/report/{name}" for name in os.listdir(os.path.join(workflow.basedir, "workflow", "report"))]
+
+
+def remaining_work(jobs):
+    """What the jobs of a DAG train and measure, with the final runs of choices that are still open: for the budget."""
+    found = {}
+
+    def add(run, **counts):
+        plan = EXPERIMENT.plan(run)
+        item = {
+            "dataset": run.dataset,
+            "hp": plan.hp,
+            "attack": plan.attack,
+            "n_read": plan.hp["n_validation"] or DATASETS[run.dataset].n_test,
+            "train": 0,
+            "evaluate": 0,
+        }
+        for stage, count in counts.items():
+            found.setdefault(run, item)[stage] += count
+
+    for job in jobs:
+        stage = job.rule.name.split("_")[0]
+        if stage in ("train", "evaluate"):
+            last = {"train": "model.safetensors", "evaluate": "metrics.csv"}[stage]
+            add(run_of(job.wildcards), **{stage: sum(str(file).endswith(last) for file in job.output)})
+        elif stage == "choose":
+            candidate = EXPERIMENT.groups[group_of(job.wildcards)][-1]
+            final = EXPERIMENT.final_run(group_of(job.wildcards), vars(candidate))
+            seeds = EXPERIMENT.final[final].seeds
+            add(final, train=seeds, evaluate=seeds)
+    return list(found.values())
+
+
+def print_budget(workflow):
+    """Say before the first job how much is to be done and, where jobs run on this machine, how long it will take."""
+    jobs = list(workflow.dag.needrun_jobs())
+    work = remaining_work(jobs)
+    if not work:
+        return
+    if not workflow.local_exec:
+        counts = [sum(item[stage] for item in work) for stage in ("train", "evaluate")]
+        print(f"Budget: {counts[0]} networks to train, {counts[1]} to measure.", file=sys.stderr)
+        return
+    parallel = 1 if GPUS else workflow.cores
+    command = [sys.executable, f"{workflow.basedir}/workflow/scripts/budget.py", "--device", DEVICE]
+    command += ["--jobs", str(len(jobs)), "--parallel", str(parallel)]
+    environment = os.environ | {"PYTHONPATH": str(workflow.basedir)}
+    print("Timing a few training steps of each kind ...", file=sys.stderr)
+    done = subprocess.run(command, input=json.dumps(work), env=environment, stdout=subprocess.PIPE, text=True)
+    print(done.stdout.strip() or "Budget: not known, see above; the run goes on", file=sys.stderr)

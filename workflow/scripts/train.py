@@ -9,10 +9,9 @@ from pathlib import Path
 
 import torch
 
-from gradreg import device, metrics, models, training
+from gradreg import device, labels, metrics, models, training
 from gradreg.data import arrays
 from gradreg.files import write_json
-from gradreg.labels import parse
 from gradreg.progress import EpochProgress
 
 
@@ -28,11 +27,11 @@ def main() -> None:
     seeds = [int(cell.name.removeprefix("seed-")) for cell in args.cells]
     train = arrays.held_in(args.data, hp["n_train"])
     held_out = arrays.held_out(args.data, hp["n_validation"]) if hp["n_validation"] else None
-    numbers = {key: parse(value) if key in ("p", "eps") else value for key, value in hp["objective"].items()}
+    objective = labels.numbers(hp["objective"])
     run = args.run
     title = f"{run['dataset']} {run['model']} {run['objective']} p={run['p']} eps={run['eps']} seeds {seeds}"
     progress = EpochProgress(title, hp["train"]["epochs"])
-    replicas = training.train_block(seeds, train, held_out, hp | {"objective": numbers}, args.device, progress)
+    replicas = training.train_block(seeds, train, held_out, hp | {"objective": objective}, args.device, progress)
 
     spec = hp["model"]
     settings = {key: value for key, value in spec.items() if key != "kind"}

@@ -1,0 +1,118 @@
+"""How long an experiment will take: each kind of step is timed on random images, and then counted."""
+
+import itertools
+import math
+import statistics
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from gradreg import models, training
+from gradreg.data.arrays import Split
+from gradreg.data.registry import DATASETS
+from gradreg.evaluation import answers, evaluate
+from gradreg.labels import numbers
+
+STEPS, REPEATS = 5, 3
+ATTACKED = 20
+
+
+@dataclass(frozen=True)
+class Work:
+    """Networks that are alike in cost: ``count`` networks of a data set, to be trained or measured or both.
+
+    hp and attack are as in the experiment's plan; n_read is the number of images of the split that is measured.
+    """
+
+    dataset: str
+    hp: Mapping[str, Any]
+    attack: Mapping[str, Any]
+    n_read: int
+    train: int
+    evaluate: int
+
+
+@dataclass
+class Seconds:
+    """Seconds of one core, or of the GPU."""
+
+    training: float = 0.0
+    evaluation: float = 0.0
+
+
+def estimate(work: Iterable[Work], device: torch.device) -> Seconds:
+    """The time that training and evaluation will take, from a few steps of each kind made on this machine.
+
+    The attacks count as if every image stood all their steps, which is the most they take.
+    """
+    steps: dict[str, float] = {}
+    readings: dict[str, tuple[float, float]] = {}
+    total = Seconds()
+    for item in work:
+        model, settings = item.hp["model"], item.hp["train"]
+        objective = {key: value for key, value in item.hp["objective"].items() if key != "eps"}
+        network = f"{item.dataset} {sorted(model.items())}"
+        kind = f"{network} {sorted(objective.items(), key=str)} {settings['batch_size']}"
+        reading = f"{network} {item.attack}"
+        if kind not in steps:
+            steps[kind] = _step(item, device)
+        if reading not in readings:
+            readings[reading] = _reading(item, device)
+        per_image, per_attacked = readings[reading]
+        batch = min(settings["batch_size"], item.hp["n_train"])
+        steps_of_epoch = max(item.hp["n_train"] // batch, settings["min_steps"])
+        epoch = steps_of_epoch * steps[kind] + (item.hp["n_validation"] or 0) * per_image
+        total.training += item.train * settings["epochs"] * epoch
+        attacked = min(item.attack["images"], item.n_read)
+        total.evaluation += item.evaluate * (item.n_read * per_image + attacked * per_attacked)
+    return total
+
+
+def _step(item: Work, device: torch.device) -> float:
+    """Seconds of one training step of one replica."""
+    batch = item.hp["train"]["batch_size"]
+    marks: list[float] = []
+    hp = {
+        "model": item.hp["model"],
+        "objective": numbers(item.hp["objective"]),
+        "train": {**item.hp["train"], "epochs": 1 + REPEATS, "min_steps": STEPS},
+    }
+    data = _random(item.dataset, batch)
+    training.train_block([0], data, None, hp, device, lambda epoch, rows: marks.append(time.perf_counter()))
+    return statistics.median(later - earlier for earlier, later in itertools.pairwise(marks)) / STEPS
+
+
+def _reading(item: Work, device: torch.device) -> tuple[float, float]:
+    """Seconds to read one image, and to put one under all the attacks."""
+    spec, model = DATASETS[item.dataset], item.hp["model"]
+    settings = {key: value for key, value in model.items() if key != "kind"}
+    generator = torch.Generator().manual_seed(0)
+    network = models.build(model["kind"], spec.image_shape, spec.classes, settings, generator).to(device).eval()
+    split = _random(item.dataset, 1000).to(device)
+    start = time.perf_counter()
+    _, answer = answers(network, split.pixels())
+    per_image = (time.perf_counter() - start) / len(split)
+    # Right answers and tiny perturbations: no image is given up early.
+    standing = Split(split.images, answer, split.top, split.classes).first(ATTACKED)
+    grid = {p: ["0.000001"] * len(labels) for p, labels in item.attack["eps"].items()}
+    start = time.perf_counter()
+    evaluate(network, standing, {**item.attack, "eps": grid})
+    return per_image, (time.perf_counter() - start) / ATTACKED
+
+
+def _random(dataset: str, n: int) -> Split:
+    spec = DATASETS[dataset]
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, spec.top + 1, (n, *spec.image_shape), generator=generator, dtype=torch.uint8)
+    return Split(images, torch.randint(0, spec.classes, (n,), generator=generator), spec.top, spec.classes)
+
+
+def minutes(seconds: float) -> str:
+    """ "7 min", "2 h 5 min"; "less than a minute" for less."""
+    whole = math.ceil(seconds / 60)
+    if whole <= 1:
+        return "less than a minute"
+    return f"{whole} min" if whole < 100 else f"{whole // 60} h {whole % 60} min"

@@ -1,0 +1,45 @@
+"""Random directions, drawn from a generator of the caller's: what objectives with randomness are given."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gradreg.norms import dual_exponent, norm
+
+DISTRIBUTIONS = ("gaussian", "uniform", "sign", "ball")
+
+
+def draw(distribution: str, shape: Sequence[int], generator: torch.Generator, p: float = math.inf) -> Tensor:
+    """A random tensor of ``shape`` (N, ...) on the generator's device.
+
+    gaussian: N(0, 1) entries; uniform: entries in [-1, 1]; sign: -1 or 1, as likely; ball: each sample uniform in the
+    unit ball of the p-norm. Raises ValueError for another distribution, or unless 1 <= p <= inf.
+    """
+    if distribution == "gaussian":
+        return torch.randn(shape, generator=generator, device=generator.device)
+    if distribution == "uniform":
+        return torch.rand(shape, generator=generator, device=generator.device) * 2 - 1
+    if distribution == "sign":
+        return torch.randint(0, 2, shape, generator=generator, device=generator.device).float() * 2 - 1
+    if distribution == "ball":
+        return _in_ball(shape, generator, p)
+    raise ValueError(f"no distribution {distribution!r}; there are {', '.join(DISTRIBUTIONS)}")
+
+
+def _in_ball(shape: Sequence[int], generator: torch.Generator, p: float) -> Tensor:
+    """Uniform in the p-ball: z / (sum |z_i|^p + e)^(1/p), e ~ Exp(1), z_i of density proportional to exp(-|z|^p).
+
+    Barthe et al., "A probabilistic approach to the geometry of the l_p^n-ball", Ann. Probab. 2005. |z_i| is drawn as
+    u * gamma^(1/p), u uniform and gamma ~ Gamma(1 + 1/p): well conditioned for every p, and u itself for p = inf.
+    """
+    dual_exponent(p)  # the check of p
+    sign = draw("uniform", shape, generator)
+    if math.isinf(p):
+        return sign
+    gamma = torch._standard_gamma(torch.full(tuple(shape), 1 + 1 / p, device=generator.device), generator=generator)
+    z = (sign * gamma.pow(1 / p)).flatten(1)
+    spare = torch.empty(len(z), 1, device=generator.device).exponential_(generator=generator)
+    length = norm(torch.cat([z, spare.pow(1 / p)], 1), p)
+    return (z / length.unsqueeze(1)).view(tuple(shape))
