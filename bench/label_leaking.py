@@ -31,6 +31,7 @@ def main() -> None:
             "train": {
                 "epochs": EPOCHS,
                 "batch_size": 128,
+                "min_steps": 0,
                 "lr": 0.1,
                 "momentum": 0.9,
                 "weight_decay": 0.0,

@@ -1,3 +1,58 @@
-"""Gradient regularisation against adversarial examples, for every p-norm."""
+"""Gradient regularisation against adversarial examples, for every p-norm.
+
+For a training loop of your own, ``from gradreg import ...`` has the norms and steps (dual_exponent, norm,
+steepest_step, project), the random directions (draw), and the objectives with what they are made of (plain, noise,
+perturb, penalty, finite_difference, adversarial, alignment, curvature; ascend, input_gradient). docs/library.md shows
+them at work. Nothing is imported before it is asked for: planning an experiment needs no PyTorch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gradreg.draws import draw
+    from gradreg.norms import dual_exponent, norm, project, steepest_step
+    from gradreg.objectives import (
+        adversarial,
+        alignment,
+        ascend,
+        curvature,
+        finite_difference,
+        input_gradient,
+        noise,
+        penalty,
+        perturb,
+        plain,
+    )
 
 __version__ = "0.1.0"
+__all__ = [
+    "adversarial",
+    "alignment",
+    "ascend",
+    "curvature",
+    "draw",
+    "dual_exponent",
+    "finite_difference",
+    "input_gradient",
+    "noise",
+    "norm",
+    "penalty",
+    "perturb",
+    "plain",
+    "project",
+    "steepest_step",
+]
+_MODULES = ("norms", "draws", "objectives")
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        for module in map(importlib.import_module, (f"{__name__}.{own}" for own in _MODULES)):
+            if name in vars(module):
+                return vars(module)[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

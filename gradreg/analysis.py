@@ -49,6 +49,20 @@ def with_training(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(training=np.where(regularised, prefix + "p = " + table.p, "plain"))
 
 
+def by_objective(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """A part per model and objective, each with the baseline and a column ``training``; and a name for it.
+
+    The name is that of the model, and of the objective where the table holds several.
+    """
+    parts = []
+    several = table[table.p != "none"].objective.nunique() > 1
+    for model, own in table.groupby("model", sort=False):
+        for objective in dict.fromkeys(own[own.p != "none"].objective):
+            part = own[(own.p == "none") | (own.objective == objective)]
+            parts.append((f"{model}\n{objective}" if several else str(model), with_training(part)))
+    return parts
+
+
 def training_order(table: pd.DataFrame) -> list[str]:
     """The values of ``training``: plain, then by objective and p."""
     rows = table[["training", "objective", "p"]].drop_duplicates()

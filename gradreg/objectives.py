@@ -5,7 +5,7 @@ and returns ``(loss, logits)``: the mean loss to minimise, a scalar, and logits 
 where there are such, else at x. Below, L is a sample's cross-entropy, g = dL/dx, 1/p + 1/q = 1, and eps the strength:
 a number or a scalar tensor. Perturbed inputs are not clipped to [0, 1]: the formulas hold exactly.
 
-The functions hold no state and draw no random numbers: what is random (``draw``: a tensor like x, from ``noise.draw``)
+The functions hold no state and draw no random numbers: what is random (``draw``: a tensor like x, from ``draws.draw``)
 is passed in, and dropout masks belong to ``forward``, the same in every pass. So ``torch.func.grad``, ``vmap`` and
 ``torch.compile`` apply. All raise ValueError unless 1 <= p <= inf.
 """
@@ -236,7 +236,7 @@ KINDS: dict[str, Callable[..., Result]] = {
 class Objective:
     """A kind of objective with its settings; called with a batch and the strength of the moment.
 
-    ``distribution`` names what ``noise.draw`` is to draw for each batch, with exponent ``p``; None: nothing.
+    ``distribution`` names what ``draws.draw`` is to draw for each batch, with exponent ``p``; None: nothing.
     """
 
     kind: str

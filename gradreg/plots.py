@@ -1,9 +1,7 @@
 """Figures from tidy metrics. Each function draws one figure of one data set; none touches a network."""
 
-import json
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib.pyplot as plt
@@ -15,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from gradreg import style
-from gradreg.analysis import by_number, half_width, middle, over_seeds, training_order, with_training
+from gradreg.analysis import by_number, by_objective, half_width, middle, over_seeds, training_order, with_training
 from gradreg.labels import parse
 
 ERROR = "error, %"
@@ -23,74 +21,77 @@ FEWEST = 3  # seeds; an interval from two is 13 times as wide as they are apart
 
 
 def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
-    """Validation error against training eps, a panel per model and norm, plain as a line across.
+    """Validation error against training eps: a row per model and objective, a column per norm, plain as a line across.
 
     validation: measurements of the selection runs; chosen: those of the final runs, whose settings are ringed.
     Intervals are drawn from three seeds on.
     """
-    clean = with_training(validation[(validation.attack == "none") & (validation.metric == "error")])
-    clean = clean.assign(value=100 * clean.value)
-    regularised = clean[clean.p != "none"]
-    norms, models = by_number(regularised.p), list(dict.fromkeys(clean.model))
-    figure, axes = _grid(len(models), len(norms), sharey="row", sharex="col")
-    for row, model in enumerate(models):
-        base = _baseline(clean[clean.model == model], chosen[chosen.model == model])
+    clean = validation[(validation.attack == "none") & (validation.metric == "error")]
+    parts = by_objective(clean.assign(value=100 * clean.value))
+    norms = by_number(clean[clean.p != "none"].p)
+    figure, axes = _grid(len(parts), len(norms), sharey="row")
+    for row, (name, part) in enumerate(parts):
+        final = chosen[chosen.model == part.model.iloc[0]]
+        base = _baseline(part, final)
+        looks = style.series([f"p = {p}" for p in norms])
         for column, p in enumerate(norms):
-            ax = axes[row, column]
+            ax, own = axes[row, column], part[part.p == p]
+            if own.empty:
+                ax.set_visible(False)
+                continue
             ax.axhline(base.mean(), **_line("plain"), label="plain (its best setting)")
             width = half_width(base.tolist())
             if len(base) >= FEWEST:
                 ax.axhspan(base.mean() - width, base.mean() + width, color=style.BASELINE["color"], alpha=0.15, lw=0)
-            own = regularised[(regularised.model == model) & (regularised.p == p)]
-            looks = style.series([n for n in training_order(clean) if n != "plain"])
-            for training in dict.fromkeys(own.training):
-                part = own[own.training == training]
-                look = looks[training]
-                summary = over_seeds(part, ["eps"])
-                x = summary.eps.map(parse).to_numpy(float)
-                order = np.argsort(x)
-                half = summary.half.where(summary.seeds >= FEWEST, 0).to_numpy()
-                ax.errorbar(x[order], summary["mean"].to_numpy()[order], half[order], capsize=2, elinewidth=0.7, **look)
-                ax.plot(part.eps.map(parse), part.value, ".", ms=2.5, color=look["color"], alpha=0.5)
-                final = with_training(chosen)
-                final = final[(final.model == model) & (final.p == p) & (final.objective == part.objective.iloc[0])]
-                for eps, count in part[part["flags"] == "diverged"].eps.value_counts().items():
-                    at = (parse(eps), summary[summary.eps == eps]["mean"].iloc[0])
-                    ax.annotate(f"{count} diverged", at, (0, 6), textcoords="offset points", ha="center", fontsize=6)
-                for eps in set(final.eps):
-                    best = summary[summary.eps == eps]["mean"]
-                    ax.plot([parse(eps)] * len(best), best, "o", ms=9, mfc="none", mec=look["color"], mew=0.8)
-            ax.set_ylim(bottom=max(0, ax.get_ylim()[0]))
-            ax.set_xscale("log")
-            ticks = by_number(own.eps)
-            ax.set_xticks([parse(t) for t in ticks], ticks)
-            ax.minorticks_off()
+            _strengths(ax, own, final[final.objective == own.objective.iloc[0]], looks[f"p = {p}"])
             if row == 0:
                 ax.set_title(f"training with {style.p_name(f'p = {p}')}")
-            if row == len(models) - 1:
-                ax.set_xlabel(rf"training $\epsilon$ in {style.norm_name(p)}")
-        axes[row, 0].set_ylabel(f"{model}\nvalidation {ERROR}")
+            if row == len(parts) - 1:
+                ax.set_xlabel(r"training $\epsilon$")
+        first = next(ax for ax in axes[row] if ax.get_visible())
+        first.set_ylabel(f"{name}\nvalidation {ERROR}")
+        first.tick_params(labelleft=True)
     handles = [Line2D([], [], **_line("plain"), label="plain"), _ring()]
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
     return figure
 
 
+def _strengths(ax: Axes, own: pd.DataFrame, final: pd.DataFrame, look: dict[str, Any]) -> None:
+    """Error of one objective at one p against its eps, what diverged, and a ring about what was chosen."""
+    summary = over_seeds(own, ["eps"])
+    x = summary.eps.map(parse).to_numpy(float)
+    order = np.argsort(x)
+    half = summary.half.where(summary.seeds >= FEWEST, 0).to_numpy()
+    ax.errorbar(x[order], summary["mean"].to_numpy()[order], half[order], capsize=2, elinewidth=0.7, **look)
+    ax.plot(own.eps.map(parse), own.value, ".", ms=2.5, color=look["color"], alpha=0.5)
+    for eps, count in own[own["flags"] == "diverged"].eps.value_counts().items():
+        at = (parse(eps), summary[summary.eps == eps]["mean"].iloc[0])
+        ax.annotate(f"{count} diverged", at, (0, 6), textcoords="offset points", ha="center", fontsize=6)
+    for eps in set(final[final.p == own.p.iloc[0]].eps):
+        best = summary[summary.eps == eps]["mean"]
+        ax.plot([parse(eps)] * len(best), best, "o", ms=9, mfc="none", mec=look["color"], mew=0.8)
+    ax.set_ylim(bottom=max(0, ax.get_ylim()[0]))
+    ax.set_xscale("log")
+    ticks = by_number(own.eps)
+    ax.set_xticks([parse(t) for t in ticks], ticks)
+    ax.minorticks_off()
+
+
 def robust_error(test: pd.DataFrame) -> Figure:
-    """Error under attack against attack eps: a panel per model and attack norm, a line per training norm."""
-    table = with_training(test[test.metric == "error"])
+    """Error under attack against attack eps: a row per model and objective, a column per attack norm, a line per p."""
+    table = test[test.metric == "error"]
     table = table.assign(value=100 * table.value)
-    names = training_order(table)
-    looks = style.series(names)
-    models, norms = list(dict.fromkeys(table.model)), by_number(table[table.attack != "none"].attack_p)
-    figure, axes = _grid(len(models), len(norms), sharex="col", sharey=True)
-    for row, model in enumerate(models):
+    parts, norms = by_objective(table), by_number(table[table.attack != "none"].attack_p)
+    names, looks = _trainings(parts)
+    figure, axes = _grid(len(parts), len(norms), sharex="col", sharey=True)
+    for row, (label, part) in enumerate(parts):
         for column, p in enumerate(norms):
             ax = axes[row, column]
-            own = table[(table.model == model) & (table.attack_p == p)]
-            for training in names:
+            own = part[part.attack_p == p]
+            for training in training_order(part):
                 for attack, dash in (("multi_step", "-"), ("one_step", ":")):
-                    part = own[(own.training == training) & (own.attack == attack)]
-                    summary = over_seeds(part, ["attack_eps"])
+                    line = own[(own.training == training) & (own.attack == attack)]
+                    summary = over_seeds(line, ["attack_eps"])
                     x = summary.attack_eps.map(parse).to_numpy(float)
                     order = np.argsort(x)
                     look = looks[training] | ({"marker": ""} if attack == "one_step" else {})
@@ -102,11 +103,11 @@ def robust_error(test: pd.DataFrame) -> Figure:
             ax.set_xlim(left=0)
             if row == 0:
                 ax.set_title(f"attack in {style.norm_name(p)}")
-            if row == len(models) - 1:
+            if row == len(parts) - 1:
                 ax.set_xlabel(rf"attack $\epsilon$ in {style.norm_name(p)}")
-        axes[row, 0].set_ylabel(f"{model}\n{ERROR}")
+        axes[row, 0].set_ylabel(f"{label}\n{ERROR}")
     dashes = [Line2D([], [], color="k", ls=ls, label=label) for label, ls in (("multi-step", "-"), ("one-step", ":"))]
-    figure.legend(handles=_handles(looks, names, table) + dashes, loc="outside upper center", ncols=len(names) + 2)
+    figure.legend(handles=_handles(looks, names, parts) + dashes, loc="outside upper center", ncols=len(names) + 2)
     return figure
 
 
@@ -146,16 +147,15 @@ def norm_matrix(test: pd.DataFrame) -> Figure:
 def learning_curves(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
     """Training loss and validation error by epoch of the chosen settings, in their selection runs."""
     final = chosen.drop_duplicates(["model", "objective", "p", "eps"])[["model", "objective", "p", "eps"]]
-    table = with_training(history.merge(final, on=["model", "objective", "p", "eps"]))
-    names, models = training_order(table), list(dict.fromkeys(table.model))
-    looks = style.series(names)
+    parts = by_objective(history.merge(final, on=["model", "objective", "p", "eps"]))
+    names, looks = _trainings(parts)
     columns = (("loss", "training loss", 1), ("held_out_error", f"validation {ERROR}", 100))
-    figure, axes = _grid(len(models), 2, sharex=True, width=2.9)
-    for row, model in enumerate(models):
+    figure, axes = _grid(len(parts), 2, sharex=True, width=2.9)
+    for row, (name, part) in enumerate(parts):
         for column, (quantity, label, scale) in enumerate(columns):
             ax = axes[row, column]
-            for training in names:
-                own = table[(table.model == model) & (table.training == training)]
+            for training in training_order(part):
+                own = part[part.training == training]
                 summary = over_seeds(own.assign(value=scale * own[quantity]), ["epoch"])
                 half = summary.half.where(summary.seeds >= FEWEST, 0)
                 ax.plot(summary.epoch, summary["mean"], color=looks[training]["color"], **_dash(training))
@@ -166,8 +166,8 @@ def learning_curves(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
             _log_axis(ax)
             if quantity == "held_out_error":
                 ax.set_ylim(top=min(ax.get_ylim()[1], 100))
-            ax.set_ylabel(f"{model}\n{label}" if column == 0 else label)
-            if row == len(models) - 1:
+            ax.set_ylabel(f"{name}\n{label}" if column == 0 else label)
+            if row == len(parts) - 1:
                 ax.set_xlabel("epoch")
                 ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     handles = [Line2D([], [], color=looks[name]["color"], label=style.p_name(name), **_dash(name)) for name in names]
@@ -176,95 +176,109 @@ def learning_curves(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
 
 
 def gradient_norms(test: pd.DataFrame) -> Figure:
-    """Mean norms of the input gradient on test images: a panel per model, a mark per training norm."""
-    table = with_training(test[test.metric.str.startswith("gradient_norm_")])
-    table = table.assign(q=table.metric.str.removeprefix("gradient_norm_"))
-    names, norms = training_order(table), by_number(table.q)
-    models = list(dict.fromkeys(table.model))
-    looks = style.series(names)
-    figure, axes = _grid(1, len(models), sharey=True, width=3.2, height=1.9)
-    for ax, model in zip(axes[0], models, strict=True):
-        for i, training in enumerate(names):
-            own = table[(table.model == model) & (table.training == training)]
-            summary = over_seeds(own, ["q"]).set_index("q").loc[norms]
-            x = np.arange(len(norms)) + 0.12 * (i - (len(names) - 1) / 2)
+    """Mean norms of the input gradient on test images: a panel per model and objective, a mark per p."""
+    table = test[test.metric.str.startswith("gradient_norm_")]
+    parts = by_objective(table.assign(q=table.metric.str.removeprefix("gradient_norm_")))
+    norms = by_number(parts[0][1].q)
+    names, looks = _trainings(parts)
+    columns = min(2, len(parts))
+    figure, axes = _grid(math.ceil(len(parts) / columns), columns, sharey=True, width=3.2, height=1.9)
+    for ax in axes.flat[len(parts) :]:
+        ax.set_visible(False)
+    for ax, (name, part) in zip(axes.flat, parts, strict=False):
+        order = training_order(part)
+        for i, training in enumerate(order):
+            summary = over_seeds(part[part.training == training], ["q"]).set_index("q").loc[norms]
+            x = np.arange(len(norms)) + 0.12 * (i - (len(order) - 1) / 2)
             mean, half = summary["mean"].to_numpy(), summary.half.fillna(0).to_numpy()
             low = np.minimum(half, 0.9 * mean)  # the axis is logarithmic
             ax.errorbar(x, mean, [low, half], ls="", capsize=2, elinewidth=0.7, **looks[training])
         _log_axis(ax)
         ax.set_xticks(range(len(norms)), [style.norm_name(q) for q in norms])
+        ax.set_title(name.replace("\n", ", "))
+    for ax in axes[-1]:
         ax.set_xlabel("norm of the input gradient")
-        ax.set_title(model)
-    axes[0, 0].set_ylabel(r"mean of $\Vert\partial L/\partial x\Vert$ over images")
-    figure.legend(handles=_handles(looks, names, table), loc="outside upper center", ncols=len(names))
+    for ax in axes[:, 0]:
+        ax.set_ylabel(r"mean of $\Vert\partial L/\partial x\Vert$")
+    figure.legend(handles=_handles(looks, names, parts), loc="outside upper center", ncols=len(names))
     return figure
 
 
-def gallery(paths: Sequence[str | Path]) -> Figure:
-    """Images, the perturbation of each norm, the perturbed images and the answers: rows of images per network.
+def objectives(test: pd.DataFrame) -> Figure:
+    """All objectives of one model beside each other: a line per objective, a panel per error, a mark per p.
 
-    paths: one file per network, as ``workflow/scripts/make_gallery.py`` writes them.
+    Errors under attack are those of the multi-step attack at the middle eps of each norm's grid; plain is the line
+    across with its interval. Several models stand below each other.
     """
-    networks = []
-    for path in paths:
-        with np.load(path, allow_pickle=False) as file:
-            networks.append(dict(file))
-    about = [json.loads(str(arrays["about"])) for arrays in networks]
-    cells = with_training(pd.DataFrame([entry["cell"] for entry in about]))
-    norms, images = by_number(list(about[0]["eps"])), len(networks[0]["y"])
-    columns, rows = 1 + 2 * len(norms), len(networks) * images
-    size = (style.TEXT_WIDTH * columns / 7, 1.03 * rows)
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
-    for i, (arrays, (_, cell)) in enumerate(zip(networks, cells.iterrows(), strict=True)):
-        for j in range(images):
-            row = axes[i * images + j]
-            x, label = arrays["x"][j], arrays["y"][j]
-            _show(row[0], x, arrays["answer"][j], arrays["confidence"][j], label)
-            if j == 0:
-                own = "" if cell.p == "none" else f", $\\epsilon$ = {cell.eps}"
-                row[0].set_ylabel(f"{style.p_name(cell.training)}{own}", fontsize=8, loc="top")
-            for k, p in enumerate(norms):
-                perturbed = arrays[f"x_{p}"][j]
-                _show_step(row[1 + 2 * k], perturbed - x)
-                _show(row[2 + 2 * k], perturbed, arrays[f"answer_{p}"][j], arrays[f"confidence_{p}"][j], label)
-    axes[0, 0].set_title("image")
-    for k, p in enumerate(norms):
-        axes[0, 1 + 2 * k].set_title(f"{style.norm_name(p)}, $\\epsilon$ = {about[0]['eps'][p]}")
-        axes[0, 2 + 2 * k].set_title("image + s")
-    for ax in axes.flat:
-        ax.set_xticks([])
-        ax.set_yticks([])
-        for spine in ax.spines.values():
-            spine.set_visible(False)
+    table = test[test.metric == "error"]
+    table = table.assign(value=100 * table.value)
+    models, names = list(dict.fromkeys(table.model)), list(dict.fromkeys(table[table.p != "none"].objective))
+    attacked = table[table.attack == "multi_step"]
+    columns = [("test error, %", table[table.attack == "none"])]
+    for p in by_number(attacked.attack_p):
+        own = attacked[attacked.attack_p == p]
+        eps = middle(own.attack_eps)
+        title = f"{ERROR}, attack in {style.norm_name(p)},\n$\\epsilon$ = {eps}"
+        columns.append((title, own[own.attack_eps == eps]))
+    norms = by_number(table[table.p != "none"].p)
+    looks = style.series([f"p = {p}" for p in norms])
+    height = 0.19 * len(names) + 0.3
+    figure, axes = _grid(len(models), len(columns), sharey=True, height=height)
+    for row, model in enumerate(models):
+        for column, (title, part) in enumerate(columns):
+            ax, own = axes[row, column], part[part.model == model]
+            base = own[own.p == "none"].value
+            ax.axvline(base.mean(), **_line("plain"))
+            if len(base) >= 2:
+                width = half_width(base.tolist())
+                ax.axvspan(base.mean() - width, base.mean() + width, color=style.BASELINE["color"], alpha=0.15, lw=0)
+            for i, p in enumerate(norms):
+                summary = over_seeds(own[own.p == p], ["objective"])
+                y = [names.index(name) + 0.16 * (i - (len(norms) - 1) / 2) for name in summary.objective]
+                half = summary.half.fillna(0)
+                ax.errorbar(summary["mean"], y, xerr=half, ls="", capsize=1.5, elinewidth=0.7, **looks[f"p = {p}"])
+            ax.set_xlabel(title)
+            ax.grid(axis="y", lw=0.3, color="#dddddd")
+        axes[row, 0].set_yticks(range(len(names)), names)
+        axes[row, 0].set_ylim(len(names) - 0.5, -0.5)
+        if len(models) > 1:
+            axes[row, 0].set_ylabel(model)
+    handles = [Line2D([], [], **_line("plain"), label="plain")]
+    handles += [Line2D([], [], ls="", label=style.p_name(name), **looks[name]) for name in looks if name != "plain"]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
 
 
-def _picture(x: np.ndarray) -> np.ndarray:
-    """(C, H, W) as imshow wants it."""
-    return x[0] if len(x) == 1 else x.transpose(1, 2, 0)
+def sample_size(test: pd.DataFrame) -> Figure:
+    """Test error against the number of training images, and as a share of plain's: a row per model.
 
-
-def _show_step(ax: Axes, step: np.ndarray) -> None:
-    """A perturbation: signed grey values in two colours, colour channels around mid-grey; scaled to its largest."""
-    picture, largest = _picture(step), max(float(abs(step).max()), 1e-12)
-    if picture.ndim == 3:
-        ax.imshow(0.5 + picture / (2 * largest))
-    else:
-        ax.imshow(picture, cmap=style.SIGNED, vmin=-largest, vmax=largest)
-    ax.set_xlabel(f"max |s| = {largest:.2g}" if step.any() else "s = 0", fontsize=6, labelpad=2)
-
-
-def _show(ax: Axes, x: np.ndarray, answer: int, confidence: float, label: int) -> None:
-    ax.imshow(_picture(x), cmap="gray_r", vmin=0, vmax=1)
-    right = answer == label
-    # Colour and sign both tell right from wrong.
-    ax.set_xlabel(
-        f"{'✓' if right else '✗'} {answer} ({100 * confidence:.0f} %)",
-        fontsize=6.5,
-        labelpad=2,
-        color=style.COLOURS[0] if right else style.COLOURS[1],
-        fontweight="normal" if right else "bold",
-    )
+    test: measurements of the final runs at every size. The share is that of the means; its interval is of the ratios
+    of equal seeds, which start from the same weights and see the same order of images.
+    """
+    clean = with_training(test[(test.attack == "none") & (test.metric == "error")])
+    clean = clean.assign(value=100 * clean.value)
+    base = clean[clean.p == "none"].set_index(["model", "n_train", "seed"]).value
+    plain = base.loc[list(clean[["model", "n_train", "seed"]].itertuples(index=False, name=None))].to_numpy()
+    names, models = training_order(clean), list(dict.fromkeys(clean.model))
+    looks = style.series(names)
+    figure, axes = _grid(len(models), 2, sharex=True, width=3.4, height=2.2)
+    for row, model in enumerate(models):
+        for column, (table, label) in enumerate(
+            ((clean, "test error, %"), (clean.assign(value=clean.value / plain), "share of plain's test error"))
+        ):
+            ax = axes[row, column]
+            for i, training in enumerate(names):
+                summary = over_seeds(table[(table.model == model) & (table.training == training)], ["n_train"])
+                summary = summary.sort_values("n_train")
+                x = summary.n_train.to_numpy(float) * 1.03 ** (i - (len(names) - 1) / 2)  # side by side
+                half = summary.half.fillna(0).to_numpy()
+                ax.errorbar(x, summary["mean"], half, capsize=2, elinewidth=0.7, **_dash(training), **looks[training])
+            ax.set_xscale("log")
+            ax.set_xlabel("training images")
+            ax.set_ylabel(f"{model}\n{label}" if len(models) > 1 and column == 0 else label)
+        _log_axis(axes[row, 0])
+    figure.legend(handles=_handles(looks, names, [("", clean)]), loc="outside upper center", ncols=3)
+    return figure
 
 
 def _grid(
@@ -299,9 +313,22 @@ def _ring() -> Line2D:
     return Line2D([], [], ls="", marker="o", ms=8, mfc="none", mec="#444444", label="chosen")
 
 
-def _handles(looks: dict[str, dict[str, Any]], names: list[str], table: pd.DataFrame) -> list[Line2D]:
+def _trainings(parts: Sequence[tuple[str, pd.DataFrame]]) -> tuple[list[str], dict[str, dict[str, Any]]]:
+    """The trainings of all parts of a figure in order, and the look of each."""
+    names = training_order(pd.concat([part for _, part in parts]))
+    return names, style.series(names)
+
+
+def _handles(
+    looks: dict[str, dict[str, Any]], names: list[str], parts: Sequence[tuple[str, pd.DataFrame]]
+) -> list[Line2D]:
     """A legend entry per training, which says how many of its replicas diverged."""
-    lost = table[table["flags"] == "diverged"].drop_duplicates(["model", "training", "seed"]).training.value_counts()
+    table = pd.concat([part for _, part in parts])
+    lost = (
+        table[table["flags"] == "diverged"]
+        .drop_duplicates(["model", "n_train", "objective", "p", "seed"])
+        .training.value_counts()
+    )
     labels = {name: style.p_name(name) + (f" ({lost[name]} diverged)" if name in lost else "") for name in names}
     return [Line2D([], [], label=labels[name], **looks[name]) for name in names]
 

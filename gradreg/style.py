@@ -14,7 +14,7 @@ TEXT_WIDTH = 7.0  # inches, two columns
 
 # Okabe and Ito's colours, told apart with every common form of colour blindness; grey is the baseline's.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
-MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<"]  # one more than colours: pairs repeat late
 BASELINE = {"color": "#666666", "marker": "x"}
 # Diverging, centred on zero: perturbations.
 SIGNED = "RdBu_r"

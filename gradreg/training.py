@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from torch.optim.sgd import sgd
 
-from gradreg import noise, objectives
+from gradreg import draws, objectives
 from gradreg.data.arrays import Split
 from gradreg.models import Dropout, build, cap_norms
 
@@ -161,7 +161,7 @@ class _Stack:
             if self.objective.distribution:
                 shape = (self.batch, *self.train.images.shape[1:])
                 p = self.objective.p or math.inf
-                drawn.setdefault("draw", []).append(noise.draw(self.objective.distribution, shape, generator, p))
+                drawn.setdefault("draw", []).append(draws.draw(self.objective.distribution, shape, generator, p))
         device = self.train.labels.device
         return {name: torch.stack(values).to(device) for name, values in drawn.items()}
 

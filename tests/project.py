@@ -32,6 +32,7 @@ sweep:
     seeds: 2
     selection: {n_train: 200, n_validation: 100, seeds: 2}
     models: {net: {kind: sigmoid_mlp, units: [8]}}
+    objectives: {perturb: {kind: perturb}, exact: {kind: penalty, eps: {2: [0.1]}}}
     eps: {2: [0.1]}
     train: {epochs: 2, batch_size: 50, lr: 1.0}
     attack: {images: 20, steps: 2, eps: {2: [0.2]}}

@@ -134,6 +134,57 @@ def test_figures_have_a_panel_per_model_and_norm(seeds):
         assert figure.get_size_inches()[0] <= style.TEXT_WIDTH
 
 
+def with_objectives(table, *names):
+    """The table with further objectives beside perturb, those of the regularised cells at p = 2 and inf."""
+    own = table[table.p.isin(["2", "inf"])]
+    return pd.concat([table, *(own.assign(objective=name) for name in names)], ignore_index=True)
+
+
+def test_several_objectives_stand_below_each_other():
+    """A row per model and objective, one colour for one p throughout; a norm that an objective lacks is left out."""
+    test = with_objectives(made_up(), "penalty", "noise")
+    validation = with_objectives(made_up(n_train=80, part="validation"), "penalty", "noise")
+    assert [name for name, _ in analysis.by_objective(test)][:3] == ["net\nperturb", "net\npenalty", "net\nnoise"]
+    for figure, rows, columns in (
+        (plots.validation_error(validation, test), 6, 3),
+        (plots.robust_error(test), 6, 2),
+        (plots.learning_curves(history(validation), test), 6, 2),
+        (plots.gradient_norms(test), 3, 2),
+    ):
+        assert len(panels(figure)) == rows * columns
+        assert figure.get_size_inches()[0] <= style.TEXT_WIDTH
+        assert not [text for legend in figure.legends for text in legend.get_texts() if "penalty" in text.get_text()]
+    hidden = [ax for ax in panels(plots.validation_error(validation, test)) if not ax.get_visible()]
+    assert len(hidden) == 4  # p = 1 of penalty and noise, for two models
+
+
+def test_objectives_are_compared_at_their_means():
+    test = with_objectives(made_up(), "penalty")
+    figure = plots.objectives(test)
+    assert len(panels(figure)) == 2 * 3
+    ax = panels(figure)[0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["perturb", "penalty"]
+    own = test[(test.model == "net") & (test.attack == "none") & (test.metric == "error")]
+    plain = 100 * own[own.p == "none"].value.mean()
+    assert ax.lines[0].get_xdata()[0] == pytest.approx(plain)
+    marked = {round(x, 6) for line in ax.lines[1:] for x in np.atleast_1d(line.get_xdata())}
+    assert round(100 * own[(own.objective == "penalty") & (own.p == "2")].value.mean(), 6) in marked
+    assert figure.get_size_inches()[0] <= style.TEXT_WIDTH
+
+
+def test_errors_against_training_images():
+    sizes = (100, 300, 1000)
+    test = pd.concat([made_up(n_train=n, seeds=2).query("model == 'net'") for n in sizes])
+    test.loc[(test.p == "2") & (test.metric == "error") & (test.attack == "none"), "value"] *= 0.5
+    figure = plots.sample_size(test)
+    errors, shares = panels(figure)
+    assert (errors.get_xscale(), errors.get_yscale()) == ("log", "log")
+    plain = next(line for line in shares.lines if line.get_linestyle() == "--")
+    assert plain.get_ydata() == pytest.approx([1, 1, 1])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["plain", "p = 1", "p = 2", "p = ∞"]
+    assert any(0.4 < np.mean(line.get_ydata()) < 0.65 for line in shares.lines if len(line.get_ydata()) == 3)
+
+
 def test_the_matrix_shows_means_in_percent():
     test = made_up()
     figure = plots.norm_matrix(test)

@@ -1,9 +1,15 @@
 """What the documentation says: its code runs, and what it points to is there."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+import gradreg.draws
+import gradreg.norms
+import gradreg.objectives
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
@@ -21,11 +27,35 @@ def test_every_page_is_reached_from_the_readme():
     assert all(f"docs/{page.name}" in text for page in PAGES[1:])
 
 
-def test_the_code_in_the_readme_runs():
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})
+def code(page):
+    return re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if code(page)], ids=lambda page: page.name)
+def test_the_code_of_a_page_runs(page):
+    for block in code(page):
+        exec(compile(block, page.name, "exec"), {})
+
+
+def test_the_library_is_shown_in_20_lines():
+    first = code(ROOT / "docs" / "library.md")[0]
+    assert len([line for line in first.splitlines() if line.strip()]) <= 20
+    names = {}
+    exec(compile(first, "library.md", "exec"), names)
+    assert names["loss"].item() > 0
+
+
+def test_the_front_door_has_what_it_names_and_opens_late():
+    """Every name is there, from the module that has it; importing the package alone brings no PyTorch."""
+    homes = (gradreg.norms, gradreg.draws, gradreg.objectives)
+    for name in gradreg.__all__:
+        assert any(getattr(gradreg, name) is vars(home).get(name) for home in homes)
+    assert set(gradreg.__all__) <= set(dir(gradreg))
+    assert set(gradreg.objectives.KINDS) <= set(gradreg.__all__)
+    with pytest.raises(AttributeError, match="module 'gradreg' has no attribute 'perturbed'"):
+        gradreg.perturbed  # noqa: B018
+    late = "import sys, gradreg; assert 'torch' not in sys.modules; gradreg.norm; assert 'torch' in sys.modules"
+    assert subprocess.run([sys.executable, "-c", late]).returncode == 0
 
 
 def test_the_readme_names_the_commands_that_there_are():

@@ -1,13 +1,16 @@
 """From a config to runs, groups, blocks and paths."""
 
 import copy
+import inspect
 import subprocess
 import sys
 
 import pytest
 from test_config import BASE
 
+from gradreg import objectives
 from gradreg.experiment import Experiment, Group, Run, as_json
+from gradreg.labels import numbers
 
 
 def experiment(**top):
@@ -92,6 +95,66 @@ def test_what_says_only_where_jobs_run_changes_no_hyperparameter():
     plain, other = experiment(), experiment(device="cpu", seeds_per_job=2, data_dir="elsewhere")
     assert plain.settings == other.settings
     assert [plan.hp for plan in plain.selection.values()] == [plan.hp for plan in other.selection.values()]
+
+
+def swept(**changes):
+    config = copy.deepcopy(BASE)
+    config["sweep"][0] |= changes
+    return Experiment(config)
+
+
+def test_an_objective_may_have_strengths_of_its_own():
+    own = swept(
+        objectives={
+            "perturb": {"kind": "perturb"},
+            "cure": {"kind": "curvature", "h": {"2": 0.5, "inf": 0.05}, "eps": {"inf": [3, 1]}},
+        }
+    )
+    runs = {run: plan.hp["objective"] for run, plan in own.selection.items() if run.p != "none"}
+    assert [(run.objective, run.p, run.eps) for run in runs] == [
+        ("perturb", "2", "0.1"),
+        ("perturb", "2", "0.2"),
+        ("cure", "inf", "1"),
+        ("cure", "inf", "3"),
+    ]
+    assert list(runs.values())[-1] == {"kind": "curvature", "h": "0.05", "p": "inf", "eps": "3"}
+
+
+def test_every_setting_reaches_the_function_of_its_kind():
+    """What a plan says of an objective is what ``bind`` takes, for every kind, with the schema's defaults."""
+    required = {"h": {"2": 0.1}, "steps": 2, "weight": 0.5}
+    for kind, function in objectives.KINDS.items():
+        if kind == "plain":
+            continue
+        wanted = inspect.signature(function).parameters
+        definition = {"kind": kind} | {key: value for key, value in required.items() if key in wanted}
+        for plan in swept(objectives={"own": definition}).selection.values():
+            if plan.hp["objective"]["kind"] == kind:
+                settings = numbers(plan.hp["objective"])
+                settings.pop("eps")
+                assert objectives.bind(**settings).kind == kind
+
+
+def test_the_size_of_the_training_set_is_an_axis():
+    own = swept(n_train=[120, "all"], selection={"n_train": "5/6", "n_validation": 200})
+    assert sorted({run.n_train for run in own.final}) == [120, 1297]
+    assert sorted({run.n_train for run in own.selection}) == [100, 1080]
+    for group, runs in own.groups.items():
+        assert {run.n_train for run in runs} == {{120: 100, 1297: 1080}[group.n_train]}
+    assert own.selection_size("digits", 120, "net") == 100
+
+
+def test_one_selection_may_serve_several_sizes():
+    """Chosen once at one size: the same runs, trained once, behind each of the groups."""
+    own = swept(n_train=[120, 240], selection={"n_train": 100, "n_validation": 200})
+    assert {run.n_train for run in own.selection} == {100}
+    assert len(own.groups) == 4
+    assert len(own.selection) == 3
+
+
+def test_no_classes_mean_no_gallery():
+    assert swept(gallery={"classes": []}).galleries == {}
+    assert list(swept().galleries) == [("digits", 1297, "net")]
 
 
 def test_json_does_not_depend_on_the_order_of_keys():

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gradreg import models, noise, objectives
+from gradreg import draws, models, objectives
 from gradreg.norms import dual_exponent, norm, steepest_step
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -15,7 +15,7 @@ V = torch.randn(6, 4, generator=GENERATOR, dtype=torch.float64)
 PARAMS = {"w": W, "v": V}
 X = torch.rand(5, 4, generator=GENERATOR, dtype=torch.float64)
 Y = torch.tensor([0, 1, 2, 1, 0])
-DRAW = noise.draw("ball", X.shape, GENERATOR, 2.0).double()
+DRAW = draws.draw("ball", X.shape, GENERATOR, 2.0).double()
 NORMS = [1.0, 1.5, 2.0, 3.0, math.inf]
 EVERY = {
     "plain": {},

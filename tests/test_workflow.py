@@ -47,9 +47,23 @@ def test_it_ends_in_a_report_that_the_last_line_names(template):
     assert re.search(r"\d+ of \d+ steps \(100%\) done", template.output.stderr)
 
 
+def test_the_budget_comes_before_the_first_job(template):
+    """All networks are counted, those of open choices too: 8 settings with 2 seeds, and 6 final runs with 2."""
+    before, _, after = template.output.stderr.partition("Budget: 28 networks to train, 28 to measure. About")
+    assert after
+    assert "rule train" not in before
+
+
+def test_where_objectives_are_several_they_stand_in_one_figure(template):
+    figures = template.folder / "results/tiny/figures"
+    assert (figures / "twin-300/objectives.svg").exists()
+    assert not (figures / "digits-300/objectives.svg").exists()
+    assert "The objectives side by side" in (template.folder / "results/tiny/report.html").read_text()
+
+
 def test_every_cell_has_its_folder_and_files(template):
     cells = sorted((template.folder / "results/tiny/cells").glob("*/*/*/p-*/eps-*/seed-*"))
-    selection, final = 5 + 2, 3 + 2
+    selection, final = 5 + 3, 3 + 3
     assert len(cells) == 2 * (selection + final)
     for cell in cells:
         assert sorted(file.name for file in cell.iterdir()) == [
@@ -155,6 +169,42 @@ def test_an_added_norm_trains_its_own_blocks(finished):
     assert all("digits-200/softmax/perturb/p-1/" in output for output in trained)
 
 
+def test_an_added_objective_trains_its_own_blocks(finished):
+    half = {"kind": "perturb", "alpha": 0.5}
+    finished.configure(
+        config(lambda digits, twin: digits.update(objectives={"perturb": {"kind": "perturb"}, "half": half}))
+    )
+    jobs = finished.plan()
+    trained = [job.output for job in jobs if job.stage == "train"]
+    assert len(trained) == 3
+    assert all("digits-200/softmax/half/" in output for output in trained)
+    assert any("figures/digits-300/objectives.svg" in job.output for job in jobs)
+
+
+def test_another_setting_of_an_objective_retrains_it_alone(finished):
+    exact = {"kind": "penalty", "power": 2, "eps": {2: [0.1]}}
+    finished.configure(config(lambda digits, twin: twin["objectives"].update(exact=exact)))
+    trained = [job.output for job in finished.plan() if job.stage == "train"]
+    assert trained
+    assert all("/exact/" in output for output in trained)
+
+
+def test_an_added_size_trains_final_runs_only(finished):
+    """The selection runs behind both sizes are the same: they are there. Then one figure goes across the sizes."""
+    finished.configure(config(lambda digits, twin: twin.update(n_train=[300, 250])))
+    figure = "results/tiny/figures/twin/sample_size.svg"
+    done = finished.snakemake("--cores", 2, figure, "--quiet", "host")
+    trained = re.findall(r"rule train_\w+:\n(?:    .*\n)*?    output: (.*)\n", done.stdout + done.stderr)
+    assert len(trained) == 3
+    assert all("twin-250" in output for output in trained)
+    assert "Budget: 6 networks to train, 6 to measure." in done.stderr
+    assert (finished.folder / figure).stat().st_size > 0
+    assert set(metrics.read(finished.folder / "results/tiny/metrics/test.csv").query("dataset == 'twin'").n_train) == {
+        250,
+        300,
+    }
+
+
 def test_an_added_block_of_seeds_trains_only_that(finished):
     finished.configure(config(lambda digits, twin: digits["selection"].update(seeds=4)))
     trained = [job.output for job in finished.plan() if job.stage == "train"]
@@ -166,7 +216,7 @@ def test_other_epochs_retrain_one_data_set(finished):
     finished.configure(config(lambda digits, twin: twin["train"].update(epochs=3)))
     trained = [job.output for job in finished.plan() if job.stage == "train"]
     assert {output.split("/")[3] for output in trained if "-200" in output} == {"twin-200"}
-    assert sum("-200" in output for output in trained) == 2
+    assert sum("-200" in output for output in trained) == 3
     assert not any("digits" in output for output in trained)
 
 
@@ -195,10 +245,10 @@ def test_edited_code_reruns_what_depends_on_it(finished, file, expected):
     counts = finished.counts()
     assert {stage: counts[stage] > 0 for stage in expected} == expected
     if expected["train"]:
-        assert counts["train"] >= 7  # every selection run
+        assert counts["train"] >= 8  # every selection run
     if file == "gradreg/plots.py":
-        # A figure per kind, and the galleries, of each data set; then the report.
-        assert counts == {"figure": 12, "report": 1, "all": 1}
+        # Five kinds and a gallery of each data set, and that of twin's two objectives; then the report.
+        assert counts == {"figure": 13, "report": 1, "all": 1}
 
 
 def test_an_added_eps_that_does_not_win_retrains_no_final_cell(finished):

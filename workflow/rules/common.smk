@@ -135,7 +135,7 @@ def gallery_settings(wildcards):
 
 def facts(wildcards):
     """What captions say of a study: images, seeds, attack."""
-    study = (wildcards.dataset, int(wildcards.n_train))
+    study = (wildcards["dataset"], int(wildcards["n_train"]))
     run, final = next((run, plan) for run, plan in EXPERIMENT.final.items() if (run.dataset, run.n_train) == study)
     size = EXPERIMENT.selection_size(*study, run.model)
     selection = next(p for r, p in EXPERIMENT.selection.items() if (r.dataset, r.n_train) == (run.dataset, size))

@@ -1,7 +1,8 @@
 # Publication: figures and tables of each data set, and the report that holds them.
 STUDIES = sorted({(group.dataset, group.n_train) for group in EXPERIMENT.groups})
-FIGURES = ["validation_error", "norm_matrix", "robust_error", "gradient_norms", "learning_curves"]
-FIGURE_INPUTS = {
+# The tables that each figure of a study is drawn from.
+FIGURES = {
+    "objectives": "test",
     "validation_error": "validation test",
     "norm_matrix": "test",
     "robust_error": "test",
@@ -9,18 +10,25 @@ FIGURE_INPUTS = {
     "learning_curves": "history test",
 }
 TABLES = {name: f"{ROOT}/metrics/{name}.csv" for name in ("validation", "history", "test")}
-PUBLISHED = [
-    file
-    for dataset, n_train in STUDIES
-    for file in (
-        [f"{ROOT}/tables/{dataset}-{n_train}/errors.html"]
-        + [f"{ROOT}/figures/{dataset}-{n_train}/{name}.svg" for name in FIGURES]
-        + [
-            f"{ROOT}/figures/{dataset}-{n_train}/gallery_{model}.svg"
-            for of, n, model in EXPERIMENT.galleries
-            if (of, n) == (dataset, n_train)
-        ]
-    )
+
+
+def published(dataset, n_train):
+    """The tables and figures of one study; side by side are objectives only where there are several."""
+    own = [group for group in EXPERIMENT.groups if (group.dataset, group.n_train) == (dataset, n_train)]
+    several = len({group.objective for group in own if group.p != "none"}) > 1
+    names = [name for name in FIGURES if several or name != "objectives"]
+    names += [f"gallery_{model}" for of, n, model in EXPERIMENT.galleries if (of, n) == (dataset, n_train)]
+    return [f"{ROOT}/tables/{dataset}-{n_train}/errors.html"] + [
+        f"{ROOT}/figures/{dataset}-{n_train}/{name}.svg" for name in names
+    ]
+
+
+PUBLISHED = [file for study in STUDIES for file in published(*study)]
+# Where the training set's size is an axis, one figure goes across the studies.
+PUBLISHED += [
+    f"{ROOT}/figures/{dataset}/sample_size.svg"
+    for dataset in sorted({dataset for dataset, _ in STUDIES})
+    if sum(dataset == of for of, _ in STUDIES) > 1
 ]
 
 
@@ -28,6 +36,7 @@ localrules:
     all,
     errors,
     figure_gallery,
+    figure_sample_size,
     report,
 
 
@@ -41,7 +50,7 @@ rule errors:
         html=report(
             f"{ROOT}/tables/{{dataset}}-{{n_train}}/errors.html",
             caption="../report/errors.rst",
-            category="{dataset}",
+            category="{dataset}, {n_train} training images",
             labels={"shows": "1. Errors with intervals"},
         ),
     log:
@@ -54,19 +63,19 @@ rule errors:
         " --html {output.html:q}"
 
 
-for _number, _figure in enumerate(FIGURES, start=2):
+for _number, (_figure, _tables) in enumerate(FIGURES.items(), start=2):
 
     rule:
         name:
             f"figure_{_figure}"
         input:
-            **{name: TABLES[name] for name in FIGURE_INPUTS[_figure].split()},
+            **{name: TABLES[name] for name in _tables.split()},
             code=closure("workflow/scripts/plot_figure.py"),
         output:
             svg=report(
                 f"{ROOT}/figures/{{dataset}}-{{n_train}}/{_figure}.svg",
                 caption=f"../report/{_figure}.rst",
-                category="{dataset}",
+                category="{dataset}, {n_train} training images",
                 labels={"shows": f"{_number}. {_figure.replace('_', ' ').capitalize()}"},
             ),
             png=f"{ROOT}/figures/{{dataset}}-{{n_train}}/{_figure}.png",
@@ -92,7 +101,7 @@ rule figure_gallery:
         svg=report(
             f"{ROOT}/figures/{{dataset}}-{{n_train}}/gallery_{{model}}.svg",
             caption="../report/gallery.rst",
-            category="{dataset}",
+            category="{dataset}, {n_train} training images",
             labels={"shows": f"{len(FIGURES) + 2}. Gallery of {{model}}"},
         ),
         png=f"{ROOT}/figures/{{dataset}}-{{n_train}}/gallery_{{model}}.png",
@@ -102,6 +111,27 @@ rule figure_gallery:
         facts=facts,
     shell:
         "logged {log:q} python workflow/scripts/plot_figure.py gallery --galleries {input.galleries:q} --out {output:q}"
+
+
+rule figure_sample_size:
+    input:
+        test=TABLES["test"],
+        code=closure("workflow/scripts/plot_figure.py"),
+    output:
+        svg=report(
+            f"{ROOT}/figures/{{dataset}}/sample_size.svg",
+            caption="../report/sample_size.rst",
+            category="{dataset}, every size",
+            labels={"shows": "Error against training images"},
+        ),
+        png=f"{ROOT}/figures/{{dataset}}/sample_size.png",
+    log:
+        f"{ROOT}/logs/figures/{{dataset}}/sample_size.log",
+    params:
+        facts=lambda wildcards: [facts({"dataset": of, "n_train": n}) for of, n in STUDIES if of == wildcards.dataset],
+    shell:
+        "logged {log:q} python workflow/scripts/plot_figure.py sample_size --test {input.test:q}"
+        " --dataset {wildcards.dataset} --out {output:q}"
 
 
 # A nested Snakemake writes the report from the finished figures; nothing is run by it.

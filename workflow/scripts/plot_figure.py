@@ -4,14 +4,23 @@ import argparse
 
 import pandas as pd
 
-from gradreg import metrics, plots, style
+from gradreg import metrics, pictures, plots, style
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "figure",
-        choices=["validation_error", "robust_error", "norm_matrix", "learning_curves", "gradient_norms", "gallery"],
+        choices=[
+            "validation_error",
+            "robust_error",
+            "norm_matrix",
+            "learning_curves",
+            "gradient_norms",
+            "objectives",
+            "sample_size",
+            "gallery",
+        ],
     )
     parser.add_argument("--validation", help="measurements of the selection runs")
     parser.add_argument("--history", help="training histories of the selection runs")
@@ -34,13 +43,19 @@ def main() -> None:
     def final() -> pd.DataFrame:
         return own(args.test, args.n_train)
 
+    def all_sizes() -> pd.DataFrame:
+        table = metrics.read(args.test)
+        return table[table.dataset == args.dataset]
+
     figure = {
         "validation_error": lambda: plots.validation_error(selection(args.validation), final()),
         "robust_error": lambda: plots.robust_error(final()),
         "norm_matrix": lambda: plots.norm_matrix(final()),
         "learning_curves": lambda: plots.learning_curves(selection(args.history), final()),
         "gradient_norms": lambda: plots.gradient_norms(final()),
-        "gallery": lambda: plots.gallery(args.galleries),
+        "objectives": lambda: plots.objectives(final()),
+        "sample_size": lambda: plots.sample_size(all_sizes()),
+        "gallery": lambda: pictures.gallery(args.galleries),
     }[args.figure]()
     style.save(figure, *args.out)
 

@@ -18,10 +18,11 @@ def main() -> None:
         source, target = report.parent, RESULTS / "published" / report.parent.name
         experiment = Experiment(json.loads((source / "config.json").read_text(encoding="utf-8")))
         studies = {f"{group.dataset}-{group.n_train}" for group in experiment.groups}
+        studies |= {group.dataset for group in experiment.groups}  # figures that go across sizes
         files = [source / "config.json", *sorted((source / "metrics").glob("*.csv"))]
         files += [source / "groups" / group.path / "choice.json" for group in experiment.groups]
         files += [
-            file for study in studies for part in ("tables", "figures") for file in (source / part / study).iterdir()
+            file for study in studies for part in ("tables", "figures") for file in source.glob(f"{part}/{study}/*")
         ]
         shutil.rmtree(target, ignore_errors=True)
         for file in files:
