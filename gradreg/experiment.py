@@ -10,17 +10,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from gradreg.config import (
-    ConfigError,
-    final_sizes,
-    objective_defaults,
-    resolve,
-    selection_size,
-    strengths,
-    training_defaults,
-)
+from gradreg.config import ConfigError, resolve
 from gradreg.data.registry import DATASETS
 from gradreg.labels import parse, to_path
+from gradreg.sweep import final_sizes, objective_defaults, selection_size, strengths, training_defaults
 
 BASELINE = "baseline"
 NO_P, NO_EPS = "none", "0"

@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from gradreg import objectives
-from gradreg.config import SCHEMA, ConfigError, final_sizes, resolve, selection_size
+from gradreg.config import ConfigError, resolve
 from gradreg.experiment import Experiment
+from gradreg.sweep import SCHEMA, final_sizes, selection_size
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted(ROOT.glob("config/*.yaml"))
