@@ -16,6 +16,7 @@ from gradreg.data.registry import DATASETS
 from gradreg.evaluation import answers, evaluate
 from gradreg.labels import numbers
 
+CPU = torch.device("cpu")
 STEPS, REPEATS = 5, 3
 ATTACKED = 20
 
@@ -37,14 +38,14 @@ class Work:
 
 @dataclass
 class Seconds:
-    """Seconds of one core, or of the GPU."""
+    """Seconds of one core."""
 
     training: float = 0.0
     evaluation: float = 0.0
 
 
-def estimate(work: Iterable[Work], device: torch.device) -> Seconds:
-    """The time that training and evaluation will take, from a few steps of each kind made on this machine.
+def estimate(work: Iterable[Work]) -> Seconds:
+    """The time that training and evaluation will take on a CPU, from a few steps of each kind made on this one.
 
     The attacks count as if every image stood all their steps, which is the most they take.
     """
@@ -55,14 +56,14 @@ def estimate(work: Iterable[Work], device: torch.device) -> Seconds:
         model, settings = item.hp["model"], item.hp["train"]
         objective = {key: value for key, value in item.hp["objective"].items() if key != "eps"}
         network = f"{item.dataset} {sorted(model.items())}"
-        kind = f"{network} {sorted(objective.items(), key=str)} {settings['batch_size']}"
+        batch = min(settings["batch_size"], item.hp["n_train"])
+        kind = f"{network} {sorted(objective.items(), key=str)} {batch}"
         reading = f"{network} {item.attack}"
         if kind not in steps:
-            steps[kind] = _step(item, device)
+            steps[kind] = _step(item, batch)
         if reading not in readings:
-            readings[reading] = _reading(item, device)
+            readings[reading] = _reading(item)
         per_image, per_attacked = readings[reading]
-        batch = min(settings["batch_size"], item.hp["n_train"])
         steps_of_epoch = max(item.hp["n_train"] // batch, settings["min_steps"])
         epoch = steps_of_epoch * steps[kind] + (item.hp["n_validation"] or 0) * per_image
         total.training += item.train * settings["epochs"] * epoch
@@ -71,9 +72,8 @@ def estimate(work: Iterable[Work], device: torch.device) -> Seconds:
     return total
 
 
-def _step(item: Work, device: torch.device) -> float:
+def _step(item: Work, batch: int) -> float:
     """Seconds of one training step of one replica."""
-    batch = item.hp["train"]["batch_size"]
     marks: list[float] = []
     hp = {
         "model": item.hp["model"],
@@ -81,17 +81,17 @@ def _step(item: Work, device: torch.device) -> float:
         "train": {**item.hp["train"], "epochs": 1 + REPEATS, "min_steps": STEPS},
     }
     data = _random(item.dataset, batch)
-    training.train_block([0], data, None, hp, device, lambda epoch, rows: marks.append(time.perf_counter()))
+    training.train_block([0], data, None, hp, CPU, lambda epoch, rows: marks.append(time.perf_counter()))
     return statistics.median(later - earlier for earlier, later in itertools.pairwise(marks)) / STEPS
 
 
-def _reading(item: Work, device: torch.device) -> tuple[float, float]:
+def _reading(item: Work) -> tuple[float, float]:
     """Seconds to read one image, and to put one under all the attacks."""
     spec, model = DATASETS[item.dataset], item.hp["model"]
     settings = {key: value for key, value in model.items() if key != "kind"}
     generator = torch.Generator().manual_seed(0)
-    network = models.build(model["kind"], spec.image_shape, spec.classes, settings, generator).to(device).eval()
-    split = _random(item.dataset, 1000).to(device)
+    network = models.build(model["kind"], spec.image_shape, spec.classes, settings, generator).eval()
+    split = _random(item.dataset, 1000)
     start = time.perf_counter()
     _, answer = answers(network, split.pixels())
     per_image = (time.perf_counter() - start) / len(split)

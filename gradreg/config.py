@@ -3,7 +3,7 @@
 import copy
 import difflib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,8 @@ def _deref(schema: Any, root: Any) -> Any:
 def _fill(value: Any, schema: Any, root: Any) -> None:
     """Fill in defaults, and give every number its type: 1e-3, text in YAML 1.1, is one, and 3.0 a whole one."""
     schema = _deref(schema, root)
+    if isinstance(value, list):  # a schema of alternatives: that for lists
+        schema = next((option for option in schema.get("anyOf", ()) if "items" in option), schema)
     if isinstance(value, dict):
         for key, sub in schema.get("properties", {}).items():
             sub = _deref(sub, root)
@@ -66,7 +68,7 @@ def _fill(value: Any, schema: Any, root: Any) -> None:
                 value[key] = copy.deepcopy(sub["default"])
             if key not in value:
                 continue
-            value[key] = _number(value[key], sub.get("type") or ())
+            value[key] = _number(value[key], _types(sub, root))
             _fill(value[key], sub, root)
         for key in value.keys() - schema.get("properties", {}).keys():
             if isinstance(schema.get("additionalProperties"), dict):
@@ -74,19 +76,27 @@ def _fill(value: Any, schema: Any, root: Any) -> None:
     elif isinstance(value, list) and "items" in schema:
         items = _deref(schema["items"], root)
         for i, item in enumerate(value):
-            value[i] = _number(item, items.get("type") or ())
+            value[i] = _number(item, _types(items, root))
             _fill(value[i], items, root)
 
 
-def _number(value: Any, types: Sequence[str]) -> Any:
-    """A number of the wanted type, where value means one; else value."""
-    if "number" in types and isinstance(value, str) and NUMBER.fullmatch(value.strip()):
-        value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+def _number(value: Any, types: Collection[str]) -> Any:
+    """A number of a wanted type, where value means one; else value."""
+    number = value
+    if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
+        number = float(value)
+    if isinstance(number, bool) or not isinstance(number, int | float):
         return value
-    if "number" in types:
-        return float(value)
-    return int(value) if "integer" in types and float(value).is_integer() else value
+    if "integer" in types and float(number).is_integer():
+        return int(number)
+    return float(number) if "number" in types else value
+
+
+def _types(schema: Any, root: Any) -> set[str]:
+    """The types that a schema allows, in any of its alternatives."""
+    schema = _deref(schema, root)
+    own = schema.get("type") or ()
+    return {own} if isinstance(own, str) else set(own).union(*(_types(o, root) for o in schema.get("anyOf", ())))
 
 
 def _canonical_grids(config: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:
@@ -114,7 +124,7 @@ def _canonical_grid(grid: dict[Any, Any], path: KeyPath) -> Any:
             p = canonical(key)
         except ValueError:
             yield path, f"{key!r} is not a norm; write a number from 1 up, or inf"
-            result[str(key)] = ["1"]  # so that it is told of once
+            result[str(key)] = ["1"] if isinstance(values, list) else "1"  # so that it is told of once
             continue
         if parse(p) < 1 or "/" in p:
             yield path, f"p = {key} is not a norm; p is a decimal number from 1 up, or inf"
@@ -188,9 +198,11 @@ def _explain(error: jsonschema.ValidationError, root: Any) -> Iterator[tuple[Key
             "array": "a list",
             "string": "text",
             "null": "null",
+            "boolean": "true or false",
         }
         kinds = rule if isinstance(rule, list) else [rule]
-        yield path, f"{value!r} is not {' or '.join(wanted[kind] for kind in kinds)}"
+        means = schema.get("x-means") or " or ".join(wanted[kind] for kind in kinds)
+        yield path, f"{value!r} is not {means}"
     elif error.validator in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"):
         words = {
             "minimum": "at least",

@@ -55,7 +55,7 @@ def noise(
 ) -> Result:
     """alpha * L(x) + (1 - alpha) * L(x + s), with s the random ``draw`` scaled to p-norm eps.
 
-    The control that has the size of the perturbation but not its direction (Goodfellow et al. 2015, section 7).
+    The control that has the size of the perturbation but not its direction (Goodfellow et al. 2015, section 6).
     """
     return _mixed(forward, params, x, y, _scaled(draw, p, eps), alpha)
 
@@ -76,12 +76,13 @@ def perturb(
     """alpha * L(x) + (1 - alpha) * L(x + s), with s the steepest step of p-norm eps.
 
     To first order L(x + s) = L(x) + eps * ||g||_q (Lyu et al. 2015; alpha = 0.5 and p = inf: Goodfellow et al. 2015,
-    equation 4.1). The step is held constant, or with ``differentiate`` followed back to the parameters by second
-    derivatives, which are zero for p = 1 and inf.
+    section 6). The step is held constant, or with ``differentiate`` followed back to the parameters by second
+    derivatives; these are zero for p = 1 and inf, and for p > 2 unbounded where an entry of g comes near zero.
 
     With ``start`` the step is taken from, and added to, a random start: s = r + steepest step at x + r, r = start *
     eps * draw, where draw lies in the unit p-ball. p = inf and start = 2 is N-FGSM (de Jorge et al. 2022).
     """
+    differentiate = differentiate and p not in (1, float("inf"))
     if _there(alpha) and not start:  # L(x) and g from one forward pass
         g, here, _ = _with_gradient(forward, params, x, y)
         loss, logits = plain(forward, params, x + steepest_step(g if differentiate else g.detach(), p, eps), y)
@@ -99,8 +100,10 @@ def penalty(
 ) -> Result:
     """L(x) + eps * ||g||_q^power, the exact penalty, by double backpropagation.
 
-    p = 2 and power = 2: Drucker and LeCun 1992. The norm is taken per sample, then averaged.
+    p = 2 and power = 2: Drucker and LeCun 1992. The norm is taken per sample, then averaged. Raises ValueError for
+    another power than 1 or 2.
     """
+    _one_or_two(power=power)
     g, losses, logits = _with_gradient(forward, params, x, y)
     return (losses + eps * norm(g, dual_exponent(p)).pow(power)).mean(), logits
 
@@ -121,10 +124,9 @@ def finite_difference(
 
     D = (L(x + s) - L(x)) / h for order 1 (Finlay and Oberman 2021 for power 2), (L(x + s) - L(x - s)) / 2h for
     order 2; s is held constant, so no second derivatives are needed. Order 1 with power 1 is ``perturb`` in other
-    letters: a step of size h and alpha = 1 - eps / h. Raises ValueError for another order.
+    letters: a step of size h and alpha = 1 - eps / h. Raises ValueError for another order or power.
     """
-    if order not in (1, 2):
-        raise ValueError(f"order must be 1 or 2, got {order}")
+    _one_or_two(order=order, power=power)
     if order == power == 1:
         return perturb(forward, params, x, y, p=p, eps=h, alpha=1 - eps / h)
     g, here, _ = _with_gradient(forward, params, x, y)
@@ -197,14 +199,15 @@ def alignment(
     """L(x + s) + weight * (1 - cos(g(x), g(x + r))), with s the constant steepest step and r = eps * draw.
 
     The one-step loss with a penalty on gradients that turn within the ball, by double backpropagation; draw lies in
-    the unit p-ball. p = inf: GradAlign (Andriushchenko and Flammarion 2020). A sample whose gradient is zero at
-    either place counts as aligned.
+    the unit p-ball. p = inf: GradAlign (Andriushchenko and Flammarion 2020). A sample whose gradient is zero, or too
+    small for its direction to be known, at either place counts as aligned.
     """
     here, _, _ = _with_gradient(forward, params, x, y)
     there, _, _ = _with_gradient(forward, params, x + eps * draw, y)
     loss, logits = plain(forward, params, x + steepest_step(here.detach(), p, eps), y)
     lengths = norm(here, 2), norm(there, 2)
-    defined = (lengths[0] > 0) & (lengths[1] > 0)
+    least = 1e8 * torch.finfo(x.dtype).tiny  # below, the inverse overflows on its way back
+    defined = (lengths[0] > least) & (lengths[1] > least)
     # Divided before they are multiplied: products of small gradients underflow.
     units = [
         g.flatten(1) / torch.where(defined, length, 1).unsqueeze(1)
@@ -214,14 +217,29 @@ def alignment(
     return loss + weight * turn.mean(), logits
 
 
-def curvature(forward: Forward, params: Params, x: Tensor, y: Tensor, *, p: float, eps: Strength, h: float) -> Result:
-    """L(x) + eps * ||(g(x + h z) - g(x)) / h||_q^2, with z the steepest step of p-norm 1, held constant.
+def curvature(
+    forward: Forward,
+    params: Params,
+    x: Tensor,
+    y: Tensor,
+    *,
+    p: float,
+    eps: Strength,
+    h: float,
+    direction: str = "steepest",
+) -> Result:
+    """L(x) + eps * ||(g(x + h z) - g(x)) / h||_q^2, with z of p-norm 1, held constant.
 
-    A penalty on how the gradient changes along its own steepest step, by double backpropagation. p = 2: CURE
-    (Moosavi-Dezfooli et al. 2019), with the factor 1 / h^2 written out.
+    A penalty on how the gradient changes along z, by double backpropagation: z is its own steepest step, or with
+    direction "sign" the sign of g, scaled. p = 2 and "sign": CURE (Moosavi-Dezfooli et al. 2019), with the factor
+    1 / h^2 written out. Raises ValueError for another direction.
     """
+    if direction not in ("steepest", "sign"):
+        raise ValueError(f"direction must be steepest or sign, got {direction!r}")
     here, losses, logits = _with_gradient(forward, params, x, y)
-    there, _, _ = _with_gradient(forward, params, x + steepest_step(here.detach(), p, h), y)
+    g = here.detach()
+    step = steepest_step(g, p, h) if direction == "steepest" else _scaled(g.sign(), p, h)
+    there, _, _ = _with_gradient(forward, params, x + step, y)
     return (losses + eps * norm((there - here) / h, dual_exponent(p)).pow(2)).mean(), logits
 
 
@@ -259,10 +277,12 @@ class Objective:
 def bind(kind: str, *, p: float | None = None, distribution: str | None = None, **settings: Any) -> Objective:
     """The objective ``kind`` at one p with its other settings fixed; eps, and what is random, come with each batch.
 
-    distribution: of ``noise`` only. Raises ValueError for an unknown kind or setting, or a missing one.
+    distribution: of ``noise``, which needs it. Raises ValueError for an unknown kind or setting, or a missing one.
     """
     if kind not in KINDS:
         raise ValueError(f"no objective {kind!r}; there are {', '.join(KINDS)}")
+    if (kind == "noise") != (distribution is not None):
+        raise ValueError(f"objective {kind!r} {'needs a' if kind == 'noise' else 'has no'} distribution")
     if kind == "alignment" or settings.get("start"):
         distribution = "ball"
     given = {**settings, **({"p": p, "eps": 0.0} if p is not None else {}), **({"draw": None} if distribution else {})}
@@ -295,6 +315,12 @@ def _mixed(forward: Forward, params: Params, x: Tensor, y: Tensor, s: Tensor, al
     if _there(alpha):
         loss = alpha * plain(forward, params, x, y)[0] + (1 - alpha) * loss
     return loss, logits
+
+
+def _one_or_two(**settings: int) -> None:
+    for name, value in settings.items():
+        if value not in (1, 2):
+            raise ValueError(f"{name} must be 1 or 2, got {value}")
 
 
 def _there(alpha: Strength) -> bool:

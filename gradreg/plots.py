@@ -252,8 +252,8 @@ def objectives(test: pd.DataFrame) -> Figure:
 def sample_size(test: pd.DataFrame) -> Figure:
     """Test error against the number of training images, and as a share of plain's: a row per model.
 
-    test: measurements of the final runs at every size. The share is that of the means; its interval is of the ratios
-    of equal seeds, which start from the same weights and see the same order of images.
+    test: measurements of the final runs at every size. The share is the mean of the ratios of equal seeds, which start
+    from the same weights and see the same order of images.
     """
     clean = with_training(test[(test.attack == "none") & (test.metric == "error")])
     clean = clean.assign(value=100 * clean.value)

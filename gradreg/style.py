@@ -62,7 +62,7 @@ def norm_name(p: str) -> str:
 
 def p_name(training: str) -> str:
     """A training's name for legends: "p = inf" with the sign of infinity."""
-    return training.replace("inf", "∞")
+    return training.replace("p = inf", "p = ∞")
 
 
 def save(figure: Figure, *paths: str | Path) -> None:

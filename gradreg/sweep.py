@@ -10,10 +10,11 @@ from typing import Any
 import yaml
 
 from gradreg.data.registry import DATASETS
-from gradreg.labels import parse
+from gradreg.labels import canonical, parse
 
 SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.yaml"
 KeyPath = tuple[str | int, ...]
+LEAST_H = 0.0001
 STEPS = ("noise", "perturb", "adversarial", "alignment")  # kinds whose eps is the length of a perturbation
 
 
@@ -54,7 +55,7 @@ def selection_size(entry: Mapping[str, Any], n_train: int) -> int:
     written = entry["selection"]["n_train"]
     if isinstance(written, int):
         return written
-    return int(n_train * Fraction(written if isinstance(written, str) else repr(written)))
+    return int(n_train * Fraction(canonical(written)))
 
 
 def check_entries(entries: Mapping[int, dict[str, Any]]) -> Iterator[tuple[KeyPath, str]]:
@@ -110,6 +111,12 @@ def _check_sizes(entries: Mapping[int, dict[str, Any]]) -> Iterator[tuple[KeyPat
         here: KeyPath = ("sweep", i)
         dataset, selection = entry["dataset"], entry["selection"]
         available = DATASETS[dataset].n_train
+        if len(set(final_sizes(entry))) < len(final_sizes(entry)):
+            yield (*here, "n_train"), f"{entry['n_train']} names a number twice; all is {available}"
+            continue
+        if not isinstance(selection["n_train"], int) and parse(selection["n_train"]) >= 1:
+            yield (*here, "selection", "n_train"), f"{selection['n_train']} is no share below 1"
+            continue
         for n_train in final_sizes(entry):
             if n_train > available:
                 yield (*here, "n_train"), f"{n_train} is more than the {available} training images of {dataset}"
@@ -156,11 +163,16 @@ def _check_objective(definition: Mapping[str, Any], grid: Mapping[str, Any]) -> 
     if "h" in having and "h" in definition:
         for p in grid.keys() - definition["h"].keys():
             yield ("h",), f"no h for p = {p}"
+        for p in definition["h"].keys() - grid.keys():
+            yield ("h", p), f"there is no eps for p = {p}"
+        for p, h in definition["h"].items():
+            if parse(h) < LEAST_H:
+                yield ("h", p), f"h = {h} is lost in single precision; take {LEAST_H} or more"
     if kind == "adversarial":
         if definition.get("start", 0) > 1:
             yield ("start",), "a start further than eps is outside the ball; write a number from 0 to 1"
         for p in grid.keys() - {"1", "2", "inf"}:
-            for key in {"start", "step"} & definition.keys():
+            for key in [key for key in ("start", "step") if definition.get(key)]:
                 yield (key,), f"for p = {p} the ascent is by Frank-Wolfe, which has none"
 
 

@@ -3,7 +3,7 @@
 Each replica has its own initial weights and its own order of samples, drawn from its own generator, so its
 result does not depend on which others share its block. On a GPU the replicas of a block are stacked along a
 first dimension and stepped by one ``vmap``; on a CPU they take turns, which is as fast there and equal to the
-bit to a replica trained alone. Nothing in the inner loop waits for the device.
+bit to a replica trained alone. The inner loop waits for the device only where it hands over what was drawn at random.
 """
 
 import math

@@ -42,33 +42,34 @@ def work(train=1, evaluate=1, hp=HP, attack=ATTACK):
 def measured(monkeypatch):
     """Measurements replaced by round numbers."""
     steps = []
-    monkeypatch.setattr(budget, "_step", lambda item, device: steps.append(item) or 0.5)
-    monkeypatch.setattr(budget, "_reading", lambda item, device: (0.001, 0.1))
+    monkeypatch.setattr(budget, "_step", lambda item, batch: steps.append(batch) or 0.5)
+    monkeypatch.setattr(budget, "_reading", lambda item: (0.001, 0.1))
     return steps
 
 
 def test_costs_are_counted(measured):
-    seconds = budget.estimate([work(train=3, evaluate=2)], CPU)
+    seconds = budget.estimate([work(train=3, evaluate=2)])
     assert seconds.training == pytest.approx(3 * 4 * (20 * 0.5 + 200 * 0.001))
     assert seconds.evaluation == pytest.approx(2 * (200 * 0.001 + 100 * 0.1))
 
 
 def test_small_sets_have_at_least_their_steps(measured):
     hp = HP | {"n_train": 20, "n_validation": None, "train": HP["train"] | {"min_steps": 7}}
-    assert budget.estimate([work(hp=hp, evaluate=0)], CPU).training == pytest.approx(4 * 7 * 0.5)
+    assert budget.estimate([work(hp=hp, evaluate=0)]).training == pytest.approx(4 * 7 * 0.5)
+    assert measured == [20]  # a step is one of all the images there are
 
 
 def test_each_kind_of_step_is_measured_once(measured):
     stronger = HP | {"objective": HP["objective"] | {"eps": "0.2"}}
     other = HP | {"objective": HP["objective"] | {"p": "inf"}}
-    budget.estimate([work(), work(hp=stronger), work(hp=other)], CPU)
+    budget.estimate([work(), work(hp=stronger), work(hp=other)])
     assert len(measured) == 2
 
 
 def test_the_estimate_is_of_the_order_of_the_truth():
     """Within a factor of five, on machines that do other things too."""
     hp = HP | {"n_validation": None, "train": HP["train"] | {"epochs": 20, "min_steps": 20}}
-    expected = budget.estimate([work(hp=hp, evaluate=0)], CPU).training
+    expected = budget.estimate([work(hp=hp, evaluate=0)]).training
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 17, (1000, 1, 8, 8), generator=generator, dtype=torch.uint8)
     data = Split(images, torch.randint(0, 10, (1000,), generator=generator), 16, 10)
@@ -77,8 +78,12 @@ def test_the_estimate_is_of_the_order_of_the_truth():
     assert 0.2 < expected / (time.perf_counter() - start) < 5
 
 
-def test_attacks_cost_something():
-    assert budget.estimate([work(train=0)], CPU).evaluation > 0
+def test_attacks_cost_what_they_do():
+    """Four times the steps on all images are dearer, and none of the time is training's."""
+    dear = ATTACK | {"steps": 40, "images": 200}
+    cheap, costly = (budget.estimate([work(train=0, attack=attack)]) for attack in (ATTACK, dear))
+    assert cheap.training == costly.training == 0
+    assert costly.evaluation > 2 * cheap.evaluation
 
 
 @pytest.mark.parametrize(
@@ -90,7 +95,7 @@ def test_minutes_are_rounded_up(seconds, text):
 
 def test_the_command_says_it_in_one_line():
     items = [{"dataset": "digits", "hp": HP, "attack": ATTACK, "n_read": 200, "train": 3, "evaluate": 4}]
-    command = [sys.executable, "workflow/scripts/budget.py", "--jobs", "5", "--parallel", "2", "--device", "cpu"]
+    command = [sys.executable, "workflow/scripts/budget.py", "--jobs", "5", "--parallel", "2"]
     done = subprocess.run(command, input=json.dumps(items), cwd=ROOT, capture_output=True, text=True, check=True)
     (line,) = done.stdout.splitlines()
-    assert line.startswith("Budget: 3 networks to train, 4 to measure. About")
+    assert line.startswith("Budget: at most 3 networks to train, 4 to measure. About")

@@ -103,6 +103,22 @@ def test_grids_keep_their_numbers_in_one_spelling():
 
 PENALTY = {"kind": "penalty", "eps": {2: [30]}}  # a strength, not a length: it may be larger than the box
 MISTAKES = [
+    ({"objectives": {"o": {"kind": "perturb", "differentiate": 1}}}, "o.differentiate: 1 is not true or false"),
+    ({"n_train": [1297, "all"]}, "sweep[0].n_train: [1297, 'all'] names a number twice; all is 1297"),
+    (
+        {"objectives": {"cure": {"kind": "curvature", "h": {2: 0.1, 1: 0.1}}}},
+        "sweep[0].objectives.cure.h.1: there is no eps for p = 1",
+    ),
+    (
+        {"objectives": {"cure": {"kind": "curvature", "h": {2: 1e-9}}}},
+        "cure.h.2: h = 0.000000001 is lost in single precision; take 0.0001 or more",
+    ),
+    (
+        {"objectives": {"cure": {"kind": "curvature", "h": {2: [0.1, 0.2]}}}},
+        "sweep[0].objectives.cure.h.2: ['0.1', '0.2'] is not one number per p",
+    ),
+    ({"objectives": {"cure": {"kind": "curvature", "h": {"two": 0.1}}}}, "cure.h: 'two' is not a norm"),
+    ({"selection": {"n_train": 0.9999, "n_validation": 300}}, "n_train + n_validation = 1596 is more than the 1297"),
     (
         {"objectives": {"gp": PENALTY | {"alpha": 0.5}}},
         "sweep[0].objectives.gp.alpha: kind penalty has no such setting; it has power, eps, train",
@@ -113,8 +129,8 @@ MISTAKES = [
     ),
     ({"objectives": {"gp": PENALTY | {"power": 3}}}, "sweep[0].objectives.gp.power: 3 is none of 1, 2"),
     (
-        {"objectives": {"cure": {"kind": "curvature", "h": {1: 0.5}}}},
-        "sweep[0].objectives.cure.h: no h for p = 2",
+        {"objectives": {"cure": {"kind": "curvature", "h": {2: 0.5}, "eps": {2: [1], 3: [1]}}}},
+        "sweep[0].objectives.cure.h: no h for p = 3",
     ),
     (
         {"objectives": {"cure": {"kind": "curvature", "h": {2: 0}}}},
@@ -168,7 +184,7 @@ MISTAKES = [
     ({"n_train": [100, 100]}, "sweep[0].n_train: [100, 100] is not a number from 1 up, 'all', or a list of these"),
     (
         {"selection": {"n_train": "6/5", "n_validation": 300}},
-        "n_train + n_validation = 1856 is more than the 1297 training images",
+        "sweep[0].selection.n_train: 6/5 is no share below 1",
     ),
     ({"n_train": 1, "selection": {"n_train": 0.5, "n_validation": 300}}, "selection.n_train: 0.5 of 1 images is none"),
     (
@@ -299,5 +315,9 @@ def test_sizes_of_training_sets():
     (entry,) = resolve(edited(n_train=[100, "all"], selection={"n_train": "5/6", "n_validation": 200}))["sweep"]
     assert final_sizes(entry) == [100, 1297]
     assert [selection_size(entry, n) for n in (100, 1297)] == [83, 1080]
+    for written, size in (("1e2", 100), (100.0, 100), (" 5 / 6", 83), ("0.8", 80), (0.8, 80)):
+        (own,) = resolve(edited(n_train=["3e2"], selection={"n_train": written, "n_validation": 200}))["sweep"]
+        assert final_sizes(own) == [300]
+        assert selection_size(own, 100) == size
     entry["selection"]["n_train"] = 0.1  # exactly a tenth, not the nearest double
     assert selection_size(entry, 30) == 3

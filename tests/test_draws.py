@@ -42,8 +42,7 @@ def test_points_of_a_ball_are_uniform(p, d):
 
 @pytest.mark.parametrize("p", [1.0, 2.0, math.inf])
 def test_the_direction_in_a_ball_is_uniform_too(p):
-    """In two dimensions the share of points within half of the ball that is cut off by a line through 0 and (1, 1)
-    rotated is known; here: inside the ball of half the radius in another norm, against its volume."""
+    """The share of points inside another norm's ball of half the radius is that of its volume."""
     points = draws.draw("ball", (20000, 2), generator(), p)
     volume = {1.0: 2.0, 2.0: math.pi, math.inf: 4.0}
     inner = {1.0: math.inf, 2.0: 1.0, math.inf: 2.0}[p]

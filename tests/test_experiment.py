@@ -107,7 +107,7 @@ def test_an_objective_may_have_strengths_of_its_own():
     own = swept(
         objectives={
             "perturb": {"kind": "perturb"},
-            "cure": {"kind": "curvature", "h": {"2": 0.5, "inf": 0.05}, "eps": {"inf": [3, 1]}},
+            "cure": {"kind": "curvature", "h": {"inf": 0.05}, "eps": {"inf": [3, 1]}},
         }
     )
     runs = {run: plan.hp["objective"] for run, plan in own.selection.items() if run.p != "none"}
@@ -117,7 +117,8 @@ def test_an_objective_may_have_strengths_of_its_own():
         ("cure", "inf", "1"),
         ("cure", "inf", "3"),
     ]
-    assert list(runs.values())[-1] == {"kind": "curvature", "h": "0.05", "p": "inf", "eps": "3"}
+    last = {"kind": "curvature", "h": "0.05", "direction": "steepest", "p": "inf", "eps": "3"}
+    assert list(runs.values())[-1] == last
 
 
 def test_every_setting_reaches_the_function_of_its_kind():

@@ -34,8 +34,10 @@ EVERY = {
     "finite-difference-central-squared": {"kind": "finite_difference", "h": 0.1, "order": 2, "power": 2},
     "adversarial": {"steps": 3},
     "adversarial-half": {"kind": "adversarial", "steps": 2, "alpha": 0.5},
+    "adversarial-start": {"kind": "adversarial", "steps": 2, "start": 0.5},
     "alignment": {"weight": 0.3},
     "curvature": {"h": 0.1},
+    "curvature-sign": {"kind": "curvature", "h": 0.1, "direction": "sign"},
 }
 
 
@@ -46,6 +48,8 @@ def smooth(params, x):
 
 def bound(name, p):
     settings = {"kind": name} | EVERY[name]
+    if name == "adversarial-start" and p not in objectives.EXACT_PROJECTIONS:
+        del settings["start"]
     return objectives.bind(**settings, p=None if name == "plain" else p)
 
 
@@ -202,17 +206,41 @@ def test_alignment_is_the_one_step_loss_and_one_minus_the_cosine(p):
     torch.testing.assert_close(value("alignment", p), value("perturb", p) + 0.3 * turn.mean())
 
 
-def test_alignment_survives_vanishing_gradients():
-    """In single precision the gradient of a confident sample is tiny or zero: no nan, no spurious penalty."""
-    for scale in (1e2, 1e4, 1e8):
-        params = {"w": (scale * W).float(), "v": V.float()}
-        grads, loss = torch.func.grad_and_value(
-            lambda own: objectives.alignment(smooth, own, X.float(), Y, p=2.0, eps=0.0, weight=1.0, draw=DRAW.float())[
-                0
-            ]
-        )(params)
-        assert all(g.isfinite().all() for g in grads.values())
-        torch.testing.assert_close(loss, objectives.plain(smooth, params, X.float(), Y)[0], rtol=1e-5, atol=1e-5)
+@pytest.mark.parametrize("margin", [*range(80, 106, 2), 300])
+def test_alignment_survives_vanishing_gradients(margin):
+    """In single precision the gradient of a confident sample is denormal, then zero: no nan, no huge gradient."""
+
+    def confident(params, x):
+        return smooth(params, x) + margin * F.one_hot(Y, 3)
+
+    params = {"w": W.float(), "v": V.float()}
+
+    def loss(own):
+        return objectives.alignment(
+            confident,
+            own,
+            X.float(),
+            Y,
+            p=2.0,
+            eps=0.1,
+            weight=1.0,
+            draw=DRAW.float(),
+        )[0]
+
+    grads = torch.func.grad(loss)(params)
+    assert all(g.isfinite().all() for g in grads.values())
+    assert max(g.abs().max() for g in grads.values()) < 10
+
+
+def test_cure_is_curvature_along_the_sign():
+    """Moosavi-Dezfooli et al. 2019: z = sign(g) / ||sign(g)||_2, the L2 norm of the change of the gradient."""
+    g = gradient()
+    z = g.sign() / g.sign().norm(dim=1, keepdim=True)
+    change = (objectives.input_gradient(smooth, PARAMS, X + 0.1 * z, Y) - g) / 0.1
+    expected = (losses() + 0.2 * change.norm(dim=1) ** 2).mean()
+    torch.testing.assert_close(value("curvature-sign", 2.0), expected)
+    with pytest.raises(ValueError, match="direction must be steepest or sign"):
+        objectives.curvature(smooth, PARAMS, X, Y, p=2.0, eps=0.1, h=0.1, direction="random")
 
 
 def test_curvature_of_a_quadratic_is_exact():
@@ -278,7 +306,7 @@ def test_vmap_over_replicas_equals_each_alone(name, p):
             torch.testing.assert_close(grads[key][i], alone[key])
 
 
-@pytest.mark.parametrize("p", [1.5, 2.0, math.inf])
+@pytest.mark.parametrize("p", [1.0, 1.5, 2.0, math.inf])
 @pytest.mark.parametrize("name", EVERY)
 def test_compile_accepts_the_whole_step(name, p):
     torch._dynamo.reset()
@@ -344,9 +372,17 @@ def test_unknown_objectives_and_settings_are_refused():
             "objective 'penalty': got an unexpected keyword argument 'alpha'",
         ),
         ({"kind": "plain", "p": 2.0}, "objective 'plain': got an unexpected keyword argument 'p'"),
-        ({"kind": "noise", "p": 2.0}, "objective 'noise': missing a required"),
+        ({"kind": "noise", "p": 2.0}, "objective 'noise' needs a distribution"),
+        ({"kind": "perturb", "p": 2.0, "distribution": "sign"}, "objective 'perturb' has no distribution"),
     ):
         with pytest.raises(ValueError, match=message):
             objectives.bind(**settings)
     with pytest.raises(ValueError, match="order must be 1 or 2"):
         objectives.finite_difference(smooth, PARAMS, X, Y, p=2.0, eps=0.1, h=0.1, order=3)
+    with pytest.raises(ValueError, match="power must be 1 or 2"):
+        objectives.penalty(smooth, PARAMS, X, Y, p=2.0, eps=0.1, power=3)
+
+
+@pytest.mark.parametrize("p", [1.0, math.inf])
+def test_a_piecewise_constant_step_is_not_differentiated(p):
+    assert torch.equal(value("perturb-through", p), value("perturb", p))

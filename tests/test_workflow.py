@@ -49,7 +49,7 @@ def test_it_ends_in_a_report_that_the_last_line_names(template):
 
 def test_the_budget_comes_before_the_first_job(template):
     """All networks are counted, those of open choices too: 8 settings with 2 seeds, and 6 final runs with 2."""
-    before, _, after = template.output.stderr.partition("Budget: 28 networks to train, 28 to measure. About")
+    before, _, after = template.output.stderr.partition("Budget: at most 28 networks to train, 28 to measure. About")
     assert after
     assert "rule train" not in before
 
@@ -192,13 +192,15 @@ def test_another_setting_of_an_objective_retrains_it_alone(finished):
 def test_an_added_size_trains_final_runs_only(finished):
     """The selection runs behind both sizes are the same: they are there. Then one figure goes across the sizes."""
     finished.configure(config(lambda digits, twin: twin.update(n_train=[300, 250])))
-    figure = "results/tiny/figures/twin/sample_size.svg"
-    done = finished.snakemake("--cores", 2, figure, "--quiet", "host")
+    figure, table = "results/tiny/figures/twin/sample_size.svg", "results/tiny/metrics/validation.csv"
+    done = finished.snakemake("--cores", 2, figure, table, "--quiet", "host")
     trained = re.findall(r"rule train_\w+:\n(?:    .*\n)*?    output: (.*)\n", done.stdout + done.stderr)
     assert len(trained) == 3
     assert all("twin-250" in output for output in trained)
-    assert "Budget: 6 networks to train, 6 to measure." in done.stderr
+    assert "Budget: at most 6 networks to train, 6 to measure." in done.stderr
     assert (finished.folder / figure).stat().st_size > 0
+    validation = metrics.read(finished.folder / "results/tiny/metrics/validation.csv")
+    assert not validation.duplicated().any()  # the runs stand behind two sizes, and count once
     assert set(metrics.read(finished.folder / "results/tiny/metrics/test.csv").query("dataset == 'twin'").n_train) == {
         250,
         300,

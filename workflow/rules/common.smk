@@ -188,18 +188,17 @@ def remaining_work(jobs):
 
 
 def print_budget(workflow):
-    """Say before the first job how much is to be done and, where jobs run on this machine, how long it will take."""
+    """Say before the first job how much is to be done and, on the CPUs of this machine, how long it will take."""
     jobs = list(workflow.dag.needrun_jobs())
     work = remaining_work(jobs)
     if not work:
         return
-    if not workflow.local_exec:
+    if GPUS or not workflow.local_exec:
         counts = [sum(item[stage] for item in work) for stage in ("train", "evaluate")]
-        print(f"Budget: {counts[0]} networks to train, {counts[1]} to measure.", file=sys.stderr)
+        print(f"Budget: at most {counts[0]} networks to train, {counts[1]} to measure.", file=sys.stderr)
         return
-    parallel = 1 if GPUS else workflow.cores
-    command = [sys.executable, f"{workflow.basedir}/workflow/scripts/budget.py", "--device", DEVICE]
-    command += ["--jobs", str(len(jobs)), "--parallel", str(parallel)]
+    command = [sys.executable, f"{workflow.basedir}/workflow/scripts/budget.py"]
+    command += ["--jobs", str(len(jobs)), "--parallel", str(workflow.cores)]
     environment = os.environ | {"PYTHONPATH": str(workflow.basedir)}
     print("Timing a few training steps of each kind ...", file=sys.stderr)
     done = subprocess.run(command, input=json.dumps(work), env=environment, stdout=subprocess.PIPE, text=True)

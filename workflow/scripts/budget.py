@@ -14,16 +14,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", required=True, type=int, help="jobs to run")
     parser.add_argument("--parallel", required=True, type=int, help="jobs that run at a time")
-    parser.add_argument("--device", default="auto", type=device.argument, help="auto, cpu or cuda")
     args = parser.parse_args()
+    device.choose("cpu")  # one thread, as the jobs have
     work = [budget.Work(**item) for item in json.load(sys.stdin)]
     trained, measured = sum(item.train for item in work), sum(item.evaluate for item in work)
     start_up = time.monotonic() - START
-    seconds = budget.estimate(work, args.device)
+    seconds = budget.estimate(work)
     starting = args.jobs * start_up
     total = (seconds.training + seconds.evaluation + starting) / args.parallel
     print(
-        f"Budget: {trained} networks to train, {measured} to measure. About {budget.minutes(total)} with "
+        f"Budget: at most {trained} networks to train, {measured} to measure. About {budget.minutes(total)} with "
         f"{args.parallel} jobs at a time: training {_share(seconds.training, seconds, starting)}, attacks at most "
         f"{_share(seconds.evaluation, seconds, starting)}, starting {args.jobs} jobs "
         f"{_share(starting, seconds, starting)} (from a few steps of each kind, timed on this machine)."

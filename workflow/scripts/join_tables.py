@@ -1,4 +1,4 @@
-"""Join tables with equal columns, one below the other."""
+"""Join tables with equal columns, one below the other; a row that stands in several is kept once."""
 
 import argparse
 from pathlib import Path
@@ -18,6 +18,7 @@ def main() -> None:
             raise SystemExit(f"Error: {file} has other columns than {args.tables[0]}")
         header = first
         rows += rest
+    rows = list(dict.fromkeys(rows))  # one selection may stand behind several sizes of final runs
     write_text(args.out, header + "".join(rows))
     print(f"{len(rows)} rows from {len(args.tables)} tables")
 
