@@ -1,6 +1,6 @@
 # make           set up and run the default experiment to results/quickstart/report.html
 # make test      set up and run the tests
-# make results   run every published experiment (MNIST: an hour or more on two cores)
+# make results   run every published experiment (three hours on two cores)
 # make publish   copy the tables, figures and metrics of finished experiments to results/published/
 PYTHON ?= python3
 CORES ?= all
@@ -25,6 +25,8 @@ lint: .venv/ready-dev
 results: .venv/ready
 	$(SNAKEMAKE)
 	$(SNAKEMAKE) --configfile config/mnist.yaml
+	$(SNAKEMAKE) --configfile config/objectives.yaml
+	$(SNAKEMAKE) --configfile config/small-samples.yaml
 
 publish: .venv/ready
 	.venv/bin/python workflow/scripts/publish.py
