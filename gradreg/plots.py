@@ -10,13 +10,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from gradreg import style
 from gradreg.analysis import by_number, by_objective, half_width, middle, over_seeds, training_order, with_training
 from gradreg.labels import parse
 
 ERROR = "error, %"
+FAR = 4  # times plain's error: from there on an axis is logarithmic
 FEWEST = 3  # seeds; an interval from two is 13 times as wide as they are apart
 
 
@@ -48,7 +49,14 @@ def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
                 ax.set_title(f"training with {style.p_name(f'p = {p}')}")
             if row == len(parts) - 1:
                 ax.set_xlabel(r"training $\epsilon$")
-        first = next(ax for ax in axes[row] if ax.get_visible())
+        shown = [ax for ax in axes[row] if ax.get_visible()]
+        first = shown[0]
+        low, high = first.get_ylim()  # of all columns
+        if high > FAR * base.mean():
+            for ax in shown:
+                _log_axis(ax)
+        else:
+            first.set_ylim(max(0, low), high)
         first.set_ylabel(f"{name}\nvalidation {ERROR}")
         first.tick_params(labelleft=True)
     handles = [Line2D([], [], **_line("plain"), label="plain"), _ring()]
@@ -70,11 +78,10 @@ def _strengths(ax: Axes, own: pd.DataFrame, final: pd.DataFrame, look: dict[str,
     for eps in set(final[final.p == own.p.iloc[0]].eps):
         best = summary[summary.eps == eps]["mean"]
         ax.plot([parse(eps)] * len(best), best, "o", ms=9, mfc="none", mec=look["color"], mew=0.8)
-    ax.set_ylim(bottom=max(0, ax.get_ylim()[0]))
     ax.set_xscale("log")
     ticks = by_number(own.eps)
     ax.set_xticks([parse(t) for t in ticks], ticks)
-    ax.minorticks_off()
+    ax.xaxis.set_minor_locator(NullLocator())
 
 
 def robust_error(test: pd.DataFrame) -> Figure:
@@ -235,8 +242,13 @@ def objectives(test: pd.DataFrame) -> Figure:
             for i, p in enumerate(norms):
                 summary = over_seeds(own[own.p == p], ["objective"])
                 y = [names.index(name) + 0.16 * (i - (len(norms) - 1) / 2) for name in summary.objective]
-                half = summary.half.fillna(0)
-                ax.errorbar(summary["mean"], y, xerr=half, ls="", capsize=1.5, elinewidth=0.7, **looks[f"p = {p}"])
+                mean, half = summary["mean"].to_numpy(), summary.half.fillna(0).to_numpy()
+                ends = [mean - np.maximum(mean - half, mean / 3), np.minimum(half, 100 - mean)]  # an error is a share
+                ax.errorbar(mean, y, xerr=ends, ls="", capsize=1.5, elinewidth=0.7, **looks[f"p = {p}"])
+            if ax.get_xlim()[1] > FAR * base.mean():
+                ax.set_xscale("log")
+                ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+                ax.xaxis.set_minor_formatter(FuncFormatter(_sparse))
             ax.set_xlabel(title)
             ax.grid(axis="y", lw=0.3, color="#dddddd")
         axes[row, 0].set_yticks(range(len(names)), names)

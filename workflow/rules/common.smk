@@ -191,7 +191,7 @@ def print_budget(workflow):
     """Say before the first job how much is to be done and, on the CPUs of this machine, how long it will take."""
     jobs = list(workflow.dag.needrun_jobs())
     work = remaining_work(jobs)
-    if not work:
+    if workflow.touch or not work:
         return
     if GPUS or not workflow.local_exec:
         counts = [sum(item[stage] for item in work) for stage in ("train", "evaluate")]
