@@ -1,7 +1,7 @@
 """What a training step of each objective costs, in units of a plain step, on the network of config/objectives.yaml.
 
 One core, random images of MNIST's size, batches of 128; the objectives take turns, so that a machine's moods meet all
-of them. Prints the table of docs/objectives.md, medians over rounds with their quartiles; about three minutes.
+of them. Prints the table of docs/objectives.md, medians over rounds with their quartiles; about two minutes.
 """
 
 import math
@@ -14,7 +14,7 @@ import torch
 from gradreg import training
 from gradreg.data.arrays import Split
 
-STEPS, ROUNDS = 20, 9
+STEPS, ROUNDS = 20, 6
 MODEL = {"kind": "maxout", "units": [100, 100], "pieces": 4, "init": 0.05}
 TRAIN = {
     "epochs": 1,
