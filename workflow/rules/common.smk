@@ -152,6 +152,17 @@ def facts(wildcards):
     }
 
 
+def published(dataset, n_train, figures):
+    """The tables and figures of one study; side by side are objectives only where there are several."""
+    own = [group for group in EXPERIMENT.groups if (group.dataset, group.n_train) == (dataset, n_train)]
+    several = len({group.objective for group in own if group.p != "none"}) > 1
+    names = [name for name in figures if several or name != "objectives"]
+    names += [f"gallery_{model}" for of, n, model in EXPERIMENT.galleries if (of, n) == (dataset, n_train)]
+    return [f"{ROOT}/tables/{dataset}-{n_train}/errors.html"] + [
+        f"{ROOT}/figures/{dataset}-{n_train}/{name}.svg" for name in names
+    ]
+
+
 def glob_captions():
     """The captions, relative to the folder that Snakemake runs in."""
     return [f"workflow/report/{name}" for name in os.listdir(os.path.join(workflow.basedir, "workflow", "report"))]

@@ -11,19 +11,7 @@ FIGURES = {
 }
 TABLES = {name: f"{ROOT}/metrics/{name}.csv" for name in ("validation", "history", "test")}
 
-
-def published(dataset, n_train):
-    """The tables and figures of one study; side by side are objectives only where there are several."""
-    own = [group for group in EXPERIMENT.groups if (group.dataset, group.n_train) == (dataset, n_train)]
-    several = len({group.objective for group in own if group.p != "none"}) > 1
-    names = [name for name in FIGURES if several or name != "objectives"]
-    names += [f"gallery_{model}" for of, n, model in EXPERIMENT.galleries if (of, n) == (dataset, n_train)]
-    return [f"{ROOT}/tables/{dataset}-{n_train}/errors.html"] + [
-        f"{ROOT}/figures/{dataset}-{n_train}/{name}.svg" for name in names
-    ]
-
-
-PUBLISHED = [file for study in STUDIES for file in published(*study)]
+PUBLISHED = [file for study in STUDIES for file in published(*study, FIGURES)]
 # Where the training set's size is an axis, one figure goes across the studies.
 PUBLISHED += [
     f"{ROOT}/figures/{dataset}/sample_size.svg"
