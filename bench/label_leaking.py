@@ -11,6 +11,7 @@ import torch
 from gradreg import training
 from gradreg.data import arrays
 from gradreg.models import build
+from gradreg.sweep import training_defaults
 
 DATA = "results/data/mnist.npz"
 EPOCHS = 12
@@ -28,16 +29,7 @@ def main() -> None:
         hp = {
             "model": model,
             "objective": {"kind": "perturb", "p": math.inf, "eps": 0.1},
-            "train": {
-                "epochs": EPOCHS,
-                "batch_size": 128,
-                "min_steps": 0,
-                "lr": 0.1,
-                "momentum": 0.9,
-                "weight_decay": 0.0,
-                "max_norm": 1.9365,
-                "eps_warmup": warmup,
-            },
+            "train": training_defaults() | {"epochs": EPOCHS, "lr": 0.1, "max_norm": 1.9365, "eps_warmup": warmup},
         }
         (replica,) = training.train_block([0], train, held_out, hp, torch.device("cpu"))
         net = build("maxout", (1, 28, 28), 10, {"units": [240, 240], "pieces": 5})

@@ -13,19 +13,11 @@ import torch
 
 from gradreg import training
 from gradreg.data.arrays import Split
+from gradreg.sweep import training_defaults
 
 STEPS, ROUNDS = 20, 6
 MODEL = {"kind": "maxout", "units": [100, 100], "pieces": 4, "init": 0.05}
-TRAIN = {
-    "epochs": 1,
-    "batch_size": 128,
-    "min_steps": STEPS,
-    "lr": 0.1,
-    "momentum": 0.9,
-    "weight_decay": 0.0,
-    "max_norm": 1.9365,
-    "eps_warmup": 0.0,
-}
+TRAIN = training_defaults() | {"min_steps": STEPS, "lr": 0.1, "max_norm": 1.9365}
 OBJECTIVES: dict[str, dict[str, Any]] = {
     "plain": {"kind": "plain"},
     "noise-gaussian": {"kind": "noise", "distribution": "gaussian"},

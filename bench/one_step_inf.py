@@ -13,21 +13,13 @@ import torch
 from gradreg import analysis, attacks, training
 from gradreg.data import arrays
 from gradreg.models import build
+from gradreg.sweep import training_defaults
 from gradreg.tables import interval
 
 DATA = "results/data/mnist.npz"
 SEEDS, EPS = range(3), 0.1
 MODEL = {"kind": "maxout", "units": [100, 100], "pieces": 4, "init": 0.05}
-TRAIN = {
-    "epochs": 12,
-    "batch_size": 128,
-    "min_steps": 0,
-    "lr": 0.1,
-    "momentum": 0.9,
-    "weight_decay": 0.0,
-    "max_norm": 1.9365,
-    "eps_warmup": 0.0,
-}
+TRAIN = training_defaults() | {"lr": 0.1, "max_norm": 1.9365}
 STEP = {"kind": "perturb"}
 # Name, what differs in the objective, in the network and in training.
 CASES: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = [

@@ -23,7 +23,7 @@ ATTACKED = 20
 
 @dataclass(frozen=True)
 class Work:
-    """Networks that are alike in cost: ``count`` networks of a data set, to be trained or measured or both.
+    """Networks that are alike in cost: so many of them are to be trained, so many to be measured (``evaluate``).
 
     hp and attack are as in the experiment's plan; n_read is the number of images of the split that is measured.
     """
@@ -56,7 +56,7 @@ def estimate(work: Iterable[Work]) -> Seconds:
         model, settings = item.hp["model"], item.hp["train"]
         objective = {key: value for key, value in item.hp["objective"].items() if key != "eps"}
         network = f"{item.dataset} {sorted(model.items())}"
-        batch = min(settings["batch_size"], item.hp["n_train"])
+        batch, steps_of_epoch = training.batches(item.hp["n_train"], settings)
         kind = f"{network} {sorted(objective.items(), key=str)} {batch}"
         reading = f"{network} {item.attack}"
         if kind not in steps:
@@ -64,7 +64,6 @@ def estimate(work: Iterable[Work]) -> Seconds:
         if reading not in readings:
             readings[reading] = _reading(item)
         per_image, per_attacked = readings[reading]
-        steps_of_epoch = max(item.hp["n_train"] // batch, settings["min_steps"])
         epoch = steps_of_epoch * steps[kind] + (item.hp["n_validation"] or 0) * per_image
         total.training += item.train * settings["epochs"] * epoch
         attacked = min(item.attack["images"], item.n_read)

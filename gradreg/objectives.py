@@ -83,7 +83,7 @@ def perturb(
     eps * draw, where draw lies in the unit p-ball. p = inf and start = 2 is N-FGSM (de Jorge et al. 2022).
     """
     differentiate = differentiate and p not in (1, float("inf"))
-    if _there(alpha) and not start:  # L(x) and g from one forward pass
+    if _mixes(alpha) and not start:  # L(x) and g from one forward pass
         g, here, _ = _with_gradient(forward, params, x, y)
         loss, logits = plain(forward, params, x + steepest_step(g if differentiate else g.detach(), p, eps), y)
         return alpha * here.mean() + (1 - alpha) * loss, logits
@@ -312,7 +312,7 @@ def _with_gradient(forward: Forward, params: Params, x: Tensor, y: Tensor) -> tu
 
 def _mixed(forward: Forward, params: Params, x: Tensor, y: Tensor, s: Tensor, alpha: Strength) -> Result:
     loss, logits = plain(forward, params, x + s, y)
-    if _there(alpha):
+    if _mixes(alpha):
         loss = alpha * plain(forward, params, x, y)[0] + (1 - alpha) * loss
     return loss, logits
 
@@ -323,8 +323,8 @@ def _one_or_two(**settings: int) -> None:
             raise ValueError(f"{name} must be 1 or 2, got {value}")
 
 
-def _there(alpha: Strength) -> bool:
-    """Whether a weight may differ from 0; what a tensor holds is not looked at."""
+def _mixes(alpha: Strength) -> bool:
+    """Whether the unperturbed loss counts, that is alpha may differ from 0; what a tensor holds is not looked at."""
     return isinstance(alpha, Tensor) or alpha != 0
 
 

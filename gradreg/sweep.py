@@ -30,12 +30,15 @@ def training_defaults() -> dict[str, Any]:
     return {name: own["x-default"] for name, own in properties.items()}
 
 
+def objective_settings(kind: str) -> dict[str, dict[str, Any]]:
+    """The settings that a kind of objective has, with what the schema says of each."""
+    properties = schema()["$defs"]["entry"]["properties"]["objectives"]["additionalProperties"]["properties"]
+    return {name: own for name, own in properties.items() if kind in own.get("x-kinds", ())}
+
+
 def objective_defaults(kind: str) -> dict[str, Any]:
     """The settings of a kind of objective that hold where a config says nothing."""
-    properties = schema()["$defs"]["entry"]["properties"]["objectives"]["additionalProperties"]["properties"]
-    return {
-        n: own["x-default"] for n, own in properties.items() if kind in own.get("x-kinds", ()) and "x-default" in own
-    }
+    return {name: own["x-default"] for name, own in objective_settings(kind).items() if "x-default" in own}
 
 
 def strengths(entry: Mapping[str, Any], definition: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
@@ -153,8 +156,7 @@ def _check_sizes(entries: Mapping[int, dict[str, Any]]) -> Iterator[tuple[KeyPat
 def _check_objective(definition: Mapping[str, Any], grid: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     """The settings of one objective: those that its kind has, complete, and fit for every p."""
     kind = definition["kind"]
-    properties = schema()["$defs"]["entry"]["properties"]["objectives"]["additionalProperties"]["properties"]
-    having = {name: own for name, own in properties.items() if kind in own.get("x-kinds", ())}
+    having = objective_settings(kind)
     for key in definition.keys() - having.keys() - {"kind", "eps", "train"}:
         yield (key,), f"kind {kind} has no such setting; it has {', '.join([*having, 'eps', 'train'])}"
     for key in having.keys() - definition.keys():

@@ -69,9 +69,8 @@ class _Stack:
     def __init__(self, seeds: Sequence[int], train: Split, held_out: Split | None, hp: Mapping[str, Any]) -> None:
         settings, objective = hp["train"], dict(hp["objective"])
         self.seeds, self.train, self.held_out = seeds, train, held_out
-        self.batch = min(settings["batch_size"], len(train))
+        self.batch, self.steps = batches(len(train), settings)
         self.steps_of_pass = len(train) // self.batch
-        self.steps = max(self.steps_of_pass, settings["min_steps"])
         self.eps = objective.pop("eps", 0.0)
         self.objective = objectives.bind(**objective)
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
@@ -207,6 +206,12 @@ class _Stack:
             loss += torch.nn.functional.cross_entropy(logits, labels, reduction="sum").item()
             wrong += int((logits.argmax(-1) != labels).sum())
         return {"held_out_loss": loss / len(split), "held_out_error": wrong / len(split)}
+
+
+def batches(n_train: int, settings: Mapping[str, Any]) -> tuple[int, int]:
+    """The images per step and the steps per epoch of a training set, by the settings batch_size and min_steps."""
+    batch = min(settings["batch_size"], n_train)
+    return batch, max(n_train // batch, settings["min_steps"])
 
 
 def one_cycle(done: float, rise: float = 0.3) -> float:
