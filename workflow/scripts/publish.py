@@ -1,7 +1,7 @@
 """Copy tables, figures, choices and joined metrics of every finished experiment to results/published/, kept by git.
 
-Only what the experiment's config means is copied, not what earlier configs left behind; the report, which holds the
-same figures again, is not.
+Only what the experiment's config means is copied, not what earlier configs left behind; pages are not: the report and
+the tables' hold what the other files hold.
 """
 
 import json
@@ -21,9 +21,9 @@ def main() -> None:
         studies |= {group.dataset for group in experiment.groups}  # figures that go across sizes
         files = [source / "config.json", *sorted((source / "metrics").glob("*.csv"))]
         files += [source / "groups" / group.path / "choice.json" for group in experiment.groups]
-        files += [
-            file for study in studies for part in ("tables", "figures") for file in source.glob(f"{part}/{study}/*")
-        ]
+        folders = [source / part / study for study in sorted(studies) for part in ("tables", "figures")]
+        shown = [file for folder in folders for file in folder.glob("*")]
+        files += [file for file in shown if file.suffix != ".html"]
         shutil.rmtree(target, ignore_errors=True)
         for file in files:
             copy = target / file.relative_to(source)
