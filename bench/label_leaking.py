@@ -11,7 +11,7 @@ import torch
 from gradreg import training
 from gradreg.data import arrays
 from gradreg.models import build
-from gradreg.sweep import training_defaults
+from gradreg.sweep import training as recipe
 
 DATA = "results/data/mnist.npz"
 EPOCHS = 12
@@ -29,10 +29,10 @@ def main() -> None:
         hp = {
             "model": model,
             "objective": {"kind": "perturb", "p": math.inf, "eps": 0.1},
-            "train": training_defaults() | {"epochs": EPOCHS, "lr": 0.1, "max_norm": 1.9365, "eps_warmup": warmup},
+            "train": recipe({"epochs": EPOCHS, "max_norm": 1.9365, "eps_warmup": warmup}),
         }
         (replica,) = training.train_block([0], train, held_out, hp, torch.device("cpu"))
-        net = build("maxout", (1, 28, 28), 10, {"units": [240, 240], "pieces": 5})
+        net = build(model, (1, 28, 28), 10)
         net.load_state_dict(replica.parameters)
         part = train.first(10000)
         clean = torch.nn.functional.cross_entropy(net(part.pixels()), part.labels).item()

@@ -13,11 +13,11 @@ import torch
 
 from gradreg import training
 from gradreg.data.arrays import Split
-from gradreg.sweep import training_defaults
+from gradreg.sweep import training as recipe
 
 STEPS, ROUNDS = 20, 6
 MODEL = {"kind": "maxout", "units": [100, 100], "pieces": 4, "init": 0.05}
-TRAIN = training_defaults() | {"min_steps": STEPS, "lr": 0.1, "max_norm": 1.9365}
+TRAIN = recipe({"min_steps": STEPS, "max_norm": 1.9365})
 OBJECTIVES: dict[str, dict[str, Any]] = {
     "plain": {"kind": "plain"},
     "noise-gaussian": {"kind": "noise", "distribution": "gaussian"},

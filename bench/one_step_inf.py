@@ -13,13 +13,13 @@ import torch
 from gradreg import analysis, attacks, training
 from gradreg.data import arrays
 from gradreg.models import build
-from gradreg.sweep import training_defaults
+from gradreg.sweep import training as recipe
 from gradreg.tables import interval
 
 DATA = "results/data/mnist.npz"
 SEEDS, EPS = range(3), 0.1
 MODEL = {"kind": "maxout", "units": [100, 100], "pieces": 4, "init": 0.05}
-TRAIN = training_defaults() | {"lr": 0.1, "max_norm": 1.9365}
+TRAIN = recipe({"max_norm": 1.9365})
 STEP = {"kind": "perturb"}
 # Name, what differs in the objective, in the network and in training.
 CASES: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = [
@@ -45,8 +45,7 @@ def main() -> None:
         replicas = training.train_block(SEEDS, train, held_out, hp, torch.device("cpu"))
         errors: list[list[float]] = [[], [], []]
         for replica in replicas:
-            settings = {key: value for key, value in MODEL.items() if key != "kind"}
-            net = build("maxout", (1, 28, 28), 10, settings).eval().requires_grad_(False)
+            net = build(MODEL, (1, 28, 28), 10).eval().requires_grad_(False)
             net.load_state_dict(replica.parameters)
             errors[0].append(100 * replica.history[-1]["held_out_error"])
             for i, steps in ((1, 1), (2, 20)):

@@ -1,4 +1,4 @@
-"""The family's own attacks: one steepest step, and many, inside the p-norm ball and the box [0, 1].
+"""The family's own attacks, one steepest step and many, and random noise, inside the p-norm ball and the box [0, 1].
 
 Inputs are (N, ...) in [0, 1] with labels (N,); perturbed inputs come back in the same shape, never further
 than eps from the input in p-norm and never outside [0, 1]. A network is any callable from inputs to logits,
@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gradreg.draws import draw
 from gradreg.norms import dual_exponent
 
 Network = Callable[[Tensor], Tensor]
@@ -42,10 +43,7 @@ def ascent_direction(network: Network, x: Tensor, y: Tensor) -> Tensor:
     """
     inputs = x.detach().clone().requires_grad_()
     with torch.enable_grad():
-        logits = network(inputs)
-        own = F.one_hot(y, logits.shape[1]).bool()
-        others = logits.masked_fill(own, -math.inf).logsumexp(1)
-        return torch.autograd.grad((others - logits[own]).sum(), inputs)[0]
+        return torch.autograd.grad(_height(network(inputs), y).sum(), inputs)[0]
 
 
 def box_step(x: Tensor, g: Tensor, p: float, eps: float) -> Tensor:
@@ -124,3 +122,26 @@ def multi_step(network: Network, x: Tensor, y: Tensor, p: float, eps: float, ste
         with torch.no_grad():
             right[rest] = network((at + current).clamp(0, 1)).argmax(1) == y[rest]
     return (x + s).clamp(0, 1)
+
+
+@torch.no_grad()
+def random(network: Network, x: Tensor, y: Tensor, p: float, eps: float, draws: int = 10) -> Tensor:
+    """x plus the worst of ``draws`` perturbations, uniform in the ball and clipped to [0, 1]: what needs no gradient.
+
+    Worst is the largest of log(sum over k != y of exp z_k) - z_y. The draws come from one seed: the same input always
+    gives the same output.
+    """
+    generator = torch.Generator(x.device).manual_seed(0)
+    worst, height = x, _height(network(x), y)
+    for _ in range(draws):
+        moved = (x + eps * draw("ball", x.shape, generator, p)).clamp(0, 1)
+        there = _height(network(moved), y)
+        higher = there > height
+        worst = torch.where(higher.view(-1, *[1] * (x.ndim - 1)), moved, worst)
+        height = torch.where(higher, there, height)
+    return worst
+
+
+def _height(logits: Tensor, y: Tensor) -> Tensor:
+    own = F.one_hot(y, logits.shape[1]).bool()
+    return logits.masked_fill(own, -math.inf).logsumexp(1) - logits[own]

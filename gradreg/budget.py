@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from gradreg import models, training
+from gradreg import inputs, models, schedules, training
 from gradreg.data.arrays import Split
 from gradreg.data.registry import DATASETS
 from gradreg.evaluation import answers, evaluate
@@ -56,7 +56,7 @@ def estimate(work: Iterable[Work]) -> Seconds:
         model, settings = item.hp["model"], item.hp["train"]
         objective = {key: value for key, value in item.hp["objective"].items() if key != "eps"}
         network = f"{item.dataset} {sorted(model.items())}"
-        batch, steps_of_epoch = training.batches(item.hp["n_train"], settings)
+        batch, steps_of_epoch = schedules.batches(item.hp["n_train"], settings)
         kind = f"{network} {sorted(objective.items(), key=str)} {batch}"
         reading = f"{network} {item.attack}"
         if kind not in steps:
@@ -77,19 +77,20 @@ def _step(item: Work, batch: int) -> float:
     hp = {
         "model": item.hp["model"],
         "objective": numbers(item.hp["objective"]),
-        "train": {**item.hp["train"], "epochs": 1 + REPEATS, "min_steps": STEPS},
+        "train": {**item.hp["train"], "epochs": 1 + REPEATS, "min_steps": STEPS, "patience": None, "retrain": "none"},
     }
     data = _random(item.dataset, batch)
-    training.train_block([0], data, None, hp, CPU, lambda epoch, rows: marks.append(time.perf_counter()))
+    on_epoch = lambda epoch, rows: marks.append(time.perf_counter())  # noqa: E731
+    training.train_block([0], data, None, hp, CPU, _whitening(item), on_epoch)
     return statistics.median(later - earlier for earlier, later in itertools.pairwise(marks)) / STEPS
 
 
 def _reading(item: Work) -> tuple[float, float]:
     """Seconds to read one image, and to put one under all the attacks."""
     spec, model = DATASETS[item.dataset], item.hp["model"]
-    settings = {key: value for key, value in model.items() if key != "kind"}
     generator = torch.Generator().manual_seed(0)
-    network = models.build(model["kind"], spec.image_shape, spec.classes, settings, generator).eval()
+    network = models.build(model, spec.image_shape, spec.classes, generator)
+    network = torch.nn.Sequential(inputs.layer(model["input"], _whitening(item)), network).eval()
     split = _random(item.dataset, 1000)
     start = time.perf_counter()
     _, answer = answers(network, split.pixels())
@@ -100,6 +101,14 @@ def _reading(item: Work) -> tuple[float, float]:
     start = time.perf_counter()
     evaluate(network, standing, {**item.attack, "eps": grid})
     return per_image, (time.perf_counter() - start) / ATTACKED
+
+
+def _whitening(item: Work) -> inputs.Whitening | None:
+    """One of the right size, for a network that has one."""
+    if item.hp["model"]["input"] != "whitened":
+        return None
+    size = math.prod(DATASETS[item.dataset].image_shape)
+    return inputs.Whitening(torch.zeros(size), torch.eye(size))
 
 
 def _random(dataset: str, n: int) -> Split:

@@ -59,6 +59,8 @@ def _deref(schema: Any, root: Any) -> Any:
 def _fill(value: Any, schema: Any, root: Any) -> None:
     """Fill in defaults, and give every number its type: 1e-3, text in YAML 1.1, is one, and 3.0 a whole one."""
     schema = _deref(schema, root)
+    if isinstance(value, dict) and "x-registered" in schema:
+        schema = next((own["then"] for own in schema["allOf"] if own["then"]["x-kind"] == value.get("kind")), schema)
     if isinstance(value, list):  # a schema of alternatives: that for lists
         schema = next((option for option in schema.get("anyOf", ()) if "items" in option), schema)
     if isinstance(value, dict):
@@ -175,8 +177,13 @@ def _explain(error: jsonschema.ValidationError, root: Any) -> Iterator[tuple[Key
         known = list(schema["properties"])
         for key in value.keys() - set(known):
             close = difflib.get_close_matches(str(key), known, 1, 0.5)
-            hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
-            yield (*path, key), f"unknown key; {hint}"
+            if close:
+                yield (*path, key), f"unknown key; did you mean {close[0]!r}?"
+            elif "x-kind" in schema:
+                having = ", ".join(name for name in known if name != "kind")
+                yield (*path, key), f"kind {schema['x-kind']} has no such setting; it has {having}"
+            else:
+                yield (*path, key), f"unknown key; known here: {', '.join(known)}"
     elif error.validator == "required":
         for key in rule:
             if key not in value:

@@ -1,5 +1,6 @@
 """What a trained network does on a split, as tidy rows: one per attack, strength and metric."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -8,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gradreg import attacks
+from gradreg import attacks, registry
 from gradreg.data.arrays import Split
 from gradreg.labels import parse
 from gradreg.norms import norm
@@ -21,12 +22,14 @@ Row = dict[str, Any]
 def evaluate(network: nn.Module, split: Split, attack: Mapping[str, Any]) -> list[Row]:
     """All measurements of one network.
 
-    attack: ``images`` (the first so many of the split are attacked), ``steps`` of the multi-step attack, and the
-    grid ``eps``, p -> labels. Rows have the columns attack, attack_p, attack_eps, metric, value, n:
+    attack: ``images`` (the first so many of the split are attacked), ``steps`` of the multi-step attack, the grid
+    ``eps``, p -> labels, and ``others``, further attacks by name: their registered kind and settings. Rows have the
+    columns attack, attack_p, attack_eps, metric, value, n:
 
     - attack ``none``: ``error``, ``confidence`` (mean largest probability) and ``loss`` on the whole split;
       ``gradient_norm_q``, the mean q-norm of the input gradient of the loss, on the attacked images;
-    - attacks ``one_step`` and ``multi_step``: ``error``, and ``confidence`` in the answer, on the attacked images.
+    - attacks ``one_step``, ``multi_step`` and each other one: ``error``, and ``confidence`` in the answer, on the
+      attacked images.
     """
     attacks.check_attackable(network, split.pixels(slice(0, 1)))
     rows = _clean(network, split)
@@ -37,7 +40,7 @@ def evaluate(network: nn.Module, split: Split, attack: Mapping[str, Any]) -> lis
         rows.append(_row("none", "", "", f"gradient_norm_{q}", norm(gradients, parse(q)).mean().item(), len(x)))
     for p, grid in attack["eps"].items():
         for eps in grid:
-            for name, perturbed in perturbations(network, x, y, parse(p), parse(eps), attack["steps"]).items():
+            for name, perturbed in perturbations(network, x, y, parse(p), parse(eps), attack).items():
                 probability, answer = answers(network, perturbed)
                 error = (answer != y).double().mean().item()
                 rows.append(_row(name, p, eps, "error", error, len(x)))
@@ -45,12 +48,30 @@ def evaluate(network: nn.Module, split: Split, attack: Mapping[str, Any]) -> lis
     return rows
 
 
-def perturbations(network: nn.Module, x: Tensor, y: Tensor, p: float, eps: float, steps: int) -> dict[str, Tensor]:
-    """The inputs x (N, ...) perturbed by each of the family's attacks of p-norm eps."""
-    return {
-        "one_step": _batched(lambda a, b: attacks.one_step(network, a, b, p, eps), x, y),
-        "multi_step": _batched(lambda a, b: attacks.multi_step(network, a, b, p, eps, steps), x, y),
-    }
+def perturbations(
+    network: nn.Module, x: Tensor, y: Tensor, p: float, eps: float, attack: Mapping[str, Any]
+) -> dict[str, Tensor]:
+    """The inputs x (N, ...) perturbed by the family's attacks of p-norm eps, and by the others of ``attack``."""
+    kinds = {"one_step": {"kind": "one_step"}, "multi_step": {"kind": "multi_step", "steps": attack["steps"]}}
+    found = {}
+    for name, own in {**kinds, **attack.get("others", {})}.items():
+        function = registry.function("attacks", own["kind"])
+        settings = {key: value for key, value in own.items() if key != "kind"}
+        run = functools.partial(_call, function, network, p, eps, settings)
+        found[name] = _batched(run, x, y)
+    return found
+
+
+def _call(
+    function: Callable[..., Tensor],
+    network: nn.Module,
+    p: float,
+    eps: float,
+    settings: Mapping[str, Any],
+    x: Tensor,
+    y: Tensor,
+) -> Tensor:
+    return function(network, x, y, p, eps, **settings)
 
 
 @torch.no_grad()

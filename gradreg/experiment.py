@@ -13,7 +13,8 @@ from typing import Any
 from gradreg.config import ConfigError, resolve
 from gradreg.data.registry import DATASETS
 from gradreg.labels import parse, to_path
-from gradreg.sweep import final_sizes, objective_defaults, selection_size, strengths, training_defaults
+from gradreg.scale import middle, smoke
+from gradreg.sweep import final_sizes, selection_size, strengths, test_size, training
 
 BASELINE = "baseline"
 NO_P, NO_EPS = "none", "0"
@@ -76,6 +77,8 @@ class Experiment:
 
     def __init__(self, config: Mapping[str, Any], files: Sequence[str] = ()) -> None:
         self.config = resolve(config, files)
+        if self.config["scale"] == "smoke":
+            self.config = smoke(self.config)
         self.name: str = self.config["experiment"]
         self.root = PurePosixPath("results") / self.name
         self.selection: dict[Run, Plan] = {}
@@ -116,7 +119,7 @@ class Experiment:
 
     def _add(self, entry: Mapping[str, Any]) -> None:
         attacked = entry["attack"]["eps"]
-        shown = {p: entry["gallery"].get("eps", {}).get(p, _middle(grid)) for p, grid in attacked.items()}
+        shown = {p: entry["gallery"].get("eps", {}).get(p, middle(grid)) for p, grid in attacked.items()}
         gallery = {"classes": entry["gallery"]["classes"], "eps": shown, "steps": entry["attack"]["steps"]}
         for n_train, model in itertools.product(final_sizes(entry), entry["models"]):
             if gallery["classes"]:
@@ -127,25 +130,23 @@ class Experiment:
     def _add_setting(self, entry: Mapping[str, Any], n_train: int, model: str, setting: "_Setting") -> None:
         """The selection run and the final run of one setting of one model."""
         dataset, selection, own = entry["dataset"], entry["selection"], entry["models"][model]
+        train = training(entry["train"], own.get("train", {}), setting.train)
         hp = {
             "data": DATASETS[dataset].fingerprint,
             "model": {key: value for key, value in own.items() if key != "train"},
             "objective": setting.details,
-            "train": training_defaults() | entry["train"] | own.get("train", {}) | setting.train,
+            "train": train,
         }
-        attack = {key: entry["attack"][key] for key in ("images", "steps", "eps")}
-        for n, n_validation, seeds, part, plans in (
-            (
-                selection_size(entry, n_train),
-                selection["n_validation"],
-                selection["seeds"],
-                "validation",
-                self.selection,
-            ),
-            (n_train, None, entry["seeds"], "test", self.final),
-        ):
-            run = Run(dataset, n, model, setting.objective, setting.p, setting.eps)
-            plan = Plan(hp | {"n_train": n, "n_validation": n_validation}, attack, part, seeds)
+        attack = {key: entry["attack"][key] for key in ("images", "steps", "eps", "others")}
+        n_stop = None if train["patience"] is None else selection["n_validation"]
+        chosen_at = selection_size(entry, n_train)
+        sizes = {"n_train": n_train, "n_validation": None, "n_stop": n_stop}
+        on_test = attack | {"n_test": test_size(entry)}
+        final = Plan(hp | sizes, on_test, "test", entry["seeds"])
+        sizes = {"n_train": chosen_at, "n_validation": selection["n_validation"], "n_stop": None}
+        choosing = Plan(hp | sizes, attack, "validation", selection["seeds"])
+        for plans, plan in ((self.selection, choosing), (self.final, final)):
+            run = Run(dataset, plan.hp["n_train"], model, setting.objective, setting.p, setting.eps)
             if plans.setdefault(run, plan) != plan:
                 raise ConfigError(f"sweep: {run.path} is meant twice, with different settings")
             if plans is self.selection:
@@ -167,18 +168,13 @@ class _Setting:
 def _settings(entry: Mapping[str, Any]) -> Iterator[_Setting]:
     """Every setting with which the models of an entry are trained, those that compete one after another."""
     for name, definition in sorted(entry["baseline"].items()):
-        yield _Setting(BASELINE, name, NO_P, NO_EPS, {"kind": "plain"}, definition.get("train", {}))
+        yield _Setting(BASELINE, name, NO_P, NO_EPS, {"kind": "plain", "space": "pixels"}, definition.get("train", {}))
     for name, definition in entry["objectives"].items():
-        details = objective_defaults(definition["kind"]) | definition
-        details = {key: value for key, value in details.items() if key not in ("train", "eps")}
+        details = {key: value for key, value in definition.items() if key not in ("train", "eps")}
         for p, grid in strengths(entry, definition).items():
             at_p = details | {"p": p} | ({"h": details["h"][p]} if "h" in details else {})
             for eps in sorted(grid, key=parse):
                 yield _Setting(name, name, p, eps, at_p | {"eps": eps}, definition.get("train", {}))
-
-
-def _middle(grid: Sequence[str]) -> str:
-    return sorted(grid, key=parse)[len(grid) // 2]
 
 
 def as_json(value: Any) -> str:

@@ -18,14 +18,19 @@ def _graph() -> grimp.ImportGraph:
 
 
 @functools.cache
-def closure(script: str) -> list[str]:
-    """The script and every file of the package that it reaches by imports, relative to the package's parent.
+def closure(script: str, *modules: str) -> list[str]:
+    """The script, and every file of the package that it or one of ``modules`` reaches by imports.
 
-    Listed as a rule's input, they make Snakemake rerun the rule when one of them is edited, and no other does.
+    Relative to the package's parent. Listed as a rule's input, they make Snakemake rerun the rule when one of them is
+    edited, and no other does. modules: those that the registry names, which no import shows. Raises ValueError for a
+    module outside the package.
     """
     graph = _graph()
+    for module in modules:
+        if module not in graph.modules:
+            raise ValueError(f"gradreg/registry names the module {module}, but there is no such file in gradreg/")
     reached = set()
-    for name in _imported(PACKAGE.parent / script):
+    for name in [*_imported(PACKAGE.parent / script), *modules]:
         parts = name.split(".")
         # ``from gradreg.norms import norm`` names a function of a module, and imports every package above it.
         reached |= {module for end in range(1, len(parts) + 1) if (module := ".".join(parts[:end])) in graph.modules}

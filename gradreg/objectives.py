@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gradreg import registry
 from gradreg.norms import dual_exponent, norm, project, steepest_step
 
 Params = Mapping[str, Tensor]
@@ -244,10 +245,6 @@ def curvature(
 
 
 EXACT_PROJECTIONS = (1.0, 2.0, float("inf"))
-KINDS: dict[str, Callable[..., Result]] = {
-    function.__name__: function
-    for function in (plain, noise, perturb, penalty, finite_difference, adversarial, alignment, curvature)
-}
 
 
 @dataclass(frozen=True)
@@ -258,6 +255,7 @@ class Objective:
     """
 
     kind: str
+    function: Callable[..., Result]
     settings: Mapping[str, Any]
     p: float | None
     distribution: str | None
@@ -265,32 +263,33 @@ class Objective:
     def __call__(
         self, forward: Forward, params: Params, x: Tensor, y: Tensor, eps: Strength, draw: Tensor | None = None
     ) -> Result:
-        """(loss, logits), as the function named ``kind`` returns them."""
+        """(loss, logits), as the function of this kind returns them."""
         settings = dict(self.settings)
         if self.p is not None:
             settings |= {"p": self.p, "eps": eps}
         if self.distribution:
             settings["draw"] = draw
-        return KINDS[self.kind](forward, params, x, y, **settings)
+        return self.function(forward, params, x, y, **settings)
 
 
-def bind(kind: str, *, p: float | None = None, distribution: str | None = None, **settings: Any) -> Objective:
-    """The objective ``kind`` at one p with its other settings fixed; eps, and what is random, come with each batch.
+def bind(kind: str, *, p: float | None = None, **settings: Any) -> Objective:
+    """The registered objective ``kind`` at one p with its other settings fixed; eps, and what is random, come later.
 
-    distribution: of ``noise``, which needs it. Raises ValueError for an unknown kind or setting, or a missing one.
+    Raises ValueError for an unknown kind or setting, or a missing one.
     """
-    if kind not in KINDS:
-        raise ValueError(f"no objective {kind!r}; there are {', '.join(KINDS)}")
-    if (kind == "noise") != (distribution is not None):
-        raise ValueError(f"objective {kind!r} {'needs a' if kind == 'noise' else 'has no'} distribution")
-    if kind == "alignment" or settings.get("start"):
+    function, distribution = registry.function("objectives", kind), registry.lookup("objectives", kind).get("draw")
+    if distribution == "distribution":
+        if "distribution" not in settings:
+            raise ValueError(f"objective {kind!r} needs a distribution")
+        distribution = settings.pop("distribution")
+    if settings.get("start"):
         distribution = "ball"
     given = {**settings, **({"p": p, "eps": 0.0} if p is not None else {}), **({"draw": None} if distribution else {})}
     try:
-        inspect.signature(KINDS[kind]).bind(None, None, None, None, **given)
+        inspect.signature(function).bind(None, None, None, None, **given)
     except TypeError as error:
         raise ValueError(f"objective {kind!r}: {error}") from None
-    return Objective(kind, settings, p, distribution)
+    return Objective(kind, function, settings, p, distribution)
 
 
 def _losses(forward: Forward, params: Params, x: Tensor, y: Tensor) -> Result:

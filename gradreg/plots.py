@@ -13,11 +13,21 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from gradreg import style
-from gradreg.analysis import by_number, by_objective, half_width, middle, over_seeds, training_order, with_training
+from gradreg.analysis import (
+    attacks,
+    by_number,
+    by_objective,
+    half_width,
+    middle,
+    over_seeds,
+    training_order,
+    with_training,
+)
 from gradreg.labels import parse
 
 ERROR = "error, %"
 FAR = 4  # times plain's error: from there on an axis is logarithmic
+OTHER_DASHES = ("--", "-.", (0, (1, 3)), (0, (5, 5)))  # of attacks beside the family's
 FEWEST = 3  # seeds; an interval from two is 13 times as wide as they are apart
 
 
@@ -90,20 +100,22 @@ def robust_error(test: pd.DataFrame) -> Figure:
     table = table.assign(value=100 * table.value)
     parts, norms = by_objective(table), by_number(table[table.attack != "none"].attack_p)
     names, looks = _trainings(parts)
+    dashes: dict[str, Any] = {"multi_step": "-", "one_step": ":"}
+    dashes |= {name: OTHER_DASHES[i % len(OTHER_DASHES)] for i, name in enumerate(attacks(table)[1:])}
     figure, axes = _grid(len(parts), len(norms), sharex="col", sharey=True)
     for row, (label, part) in enumerate(parts):
         for column, p in enumerate(norms):
             ax = axes[row, column]
             own = part[part.attack_p == p]
             for training in training_order(part):
-                for attack, dash in (("multi_step", "-"), ("one_step", ":")):
+                for attack, dash in dashes.items():
                     line = own[(own.training == training) & (own.attack == attack)]
                     summary = over_seeds(line, ["attack_eps"])
                     x = summary.attack_eps.map(parse).to_numpy(float)
                     order = np.argsort(x)
-                    look = looks[training] | ({"marker": ""} if attack == "one_step" else {})
+                    look = looks[training] | ({"marker": ""} if attack != "multi_step" else {})
                     mean, half = summary["mean"].to_numpy()[order], summary.half.fillna(0).to_numpy()[order]
-                    ax.plot(x[order], mean, dash, **look)
+                    ax.plot(x[order], mean, ls=dash, **look)
                     if attack == "multi_step":
                         ax.fill_between(x[order], mean - half, mean + half, color=look["color"], alpha=0.15, lw=0)
             ax.set_ylim(0, 102)
@@ -113,8 +125,9 @@ def robust_error(test: pd.DataFrame) -> Figure:
             if row == len(parts) - 1:
                 ax.set_xlabel(rf"attack $\epsilon$ in {style.norm_name(p)}")
         axes[row, 0].set_ylabel(f"{label}\n{ERROR}")
-    dashes = [Line2D([], [], color="k", ls=ls, label=label) for label, ls in (("multi-step", "-"), ("one-step", ":"))]
-    figure.legend(handles=_handles(looks, names, parts) + dashes, loc="outside upper center", ncols=len(names) + 2)
+    handles = _handles(looks, names, parts)
+    handles += [Line2D([], [], color="k", ls=dash, label=attack.replace("_", "-")) for attack, dash in dashes.items()]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 6))
     return figure
 
 

@@ -9,36 +9,62 @@ from typing import Any
 
 import yaml
 
+from gradreg import registry
 from gradreg.data.registry import DATASETS
 from gradreg.labels import canonical, parse
 
 SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.yaml"
 KeyPath = tuple[str | int, ...]
 LEAST_H = 0.0001
-STEPS = ("noise", "perturb", "adversarial", "alignment")  # kinds whose eps is the length of a perturbation
+DEFAULT_RECIPE = "one-cycle"
 
 
 @functools.cache
 def schema() -> Any:
-    """The config's schema."""
-    return yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    """The config's schema, with what is registered filled in."""
+    rules = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    _fill_in(rules)
+    return rules
 
 
-def training_defaults() -> dict[str, Any]:
-    """The training settings that hold where a config says nothing."""
-    properties = schema()["$defs"]["training"]["properties"]
-    return {name: own["x-default"] for name, own in properties.items()}
+def _fill_in(rules: Any) -> None:
+    """Expand x-registered: a name is one of those registered; a block has the settings of its kind."""
+    for own in rules.values() if isinstance(rules, dict) else rules if isinstance(rules, list) else ():
+        _fill_in(own)
+    if not isinstance(rules, dict) or "x-registered" not in rules:
+        return
+    registered = registry.section(rules["x-registered"])
+    if "properties" not in rules:
+        rules["enum"] = list(registered)
+        return
+    common, rules["properties"] = rules["properties"], {"kind": {"enum": offered(rules["x-registered"])}}
+    rules["allOf"] = [
+        {
+            "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
+            "then": {
+                "x-kind": kind,
+                "properties": {"kind": {}, **registered[kind].get("settings", {}), **common},
+                "required": [n for n, own in registered[kind].get("settings", {}).items() if "default" not in own],
+                "additionalProperties": False,
+            },
+        }
+        for kind in offered(rules["x-registered"])
+    ]
 
 
-def objective_settings(kind: str) -> dict[str, dict[str, Any]]:
-    """The settings that a kind of objective has, with what the schema says of each."""
-    properties = schema()["$defs"]["entry"]["properties"]["objectives"]["additionalProperties"]["properties"]
-    return {name: own for name, own in properties.items() if kind in own.get("x-kinds", ())}
+def offered(section: str) -> list[str]:
+    """The kinds of a section that a config can ask for: those that always run are not among them."""
+    always = {"objectives": {"plain"}, "attacks": {"one_step", "multi_step"}}.get(section, set())
+    return [kind for kind in registry.section(section) if kind not in always]
 
 
-def objective_defaults(kind: str) -> dict[str, Any]:
-    """The settings of a kind of objective that hold where a config says nothing."""
-    return {name: own["x-default"] for name, own in objective_settings(kind).items() if "x-default" in own}
+def training(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings of a training: those of the recipe, and what is written out, the last layer first."""
+    written = {key: value for layer in layers for key, value in layer.items()}
+    recipes = registry.section("recipes")
+    values: dict[str, Any] = dict(recipes[DEFAULT_RECIPE]["settings"])
+    values |= recipes[written.pop("recipe", DEFAULT_RECIPE)]["settings"]
+    return values | written
 
 
 def strengths(entry: Mapping[str, Any], definition: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
@@ -61,48 +87,102 @@ def selection_size(entry: Mapping[str, Any], n_train: int) -> int:
     return int(n_train * Fraction(canonical(written)))
 
 
+def test_size(entry: Mapping[str, Any]) -> int:
+    """The test images on which the final runs of an entry are read."""
+    return DATASETS[entry["dataset"]].n_test if entry["n_test"] == "all" else int(entry["n_test"])
+
+
 def check_entries(entries: Mapping[int, dict[str, Any]]) -> Iterator[tuple[KeyPath, str]]:
     """What the schema cannot say; entries, by their place in the sweep, are complete."""
     yield from _check_sizes(entries)
     for i, entry in entries.items():
-        here: KeyPath = ("sweep", i)
-        spec = DATASETS[entry["dataset"]]
-        for name, model in entry["models"].items():
-            at = (*here, "models", name)
-            if model["kind"] == "maxout" and "pieces" not in model:
-                yield at, "'pieces' is missing (linear filters per maxout unit)"
-            for key in (
-                {"pieces", "init", "keep_input", "keep_hidden"} & model.keys() if model["kind"] != "maxout" else ()
-            ):
-                yield (*at, key), f"a {model['kind']} has none"
-        for name in entry["objectives"].keys() & entry["baseline"].keys():
-            yield (*here, "objectives", name), "the baseline has a setting of this name"
-        if "baseline" in entry["objectives"]:
-            yield (*here, "objectives", "baseline"), "this name is taken by the baseline"
-        for name, definition in entry["objectives"].items():
-            if "eps" not in definition and "eps" not in entry:
-                yield (*here, "objectives", name), "'eps' is missing, here or for the whole entry (p: [eps, ...])"
-                continue
-            for key, text in _check_objective(definition, strengths(entry, definition)):
-                yield (*here, "objectives", name, *key), text
-        for p in entry["gallery"].get("eps", {}).keys() - entry["attack"]["eps"].keys():
-            yield (*here, "gallery", "eps"), f"p = {p} is not among the attacked norms"
-        lengths: list[tuple[KeyPath, dict[str, list[str]]]] = [(("attack", "eps"), entry["attack"]["eps"])]
-        for name, definition in entry["objectives"].items():
-            own = ("objectives", name)
-            if definition["kind"] in STEPS and "eps" in definition:
-                lengths.append(((*own, "eps"), definition["eps"]))
-            elif definition["kind"] in STEPS and "eps" in entry:
-                lengths.append((("eps",), entry["eps"]))
-            if "h" in definition:
-                lengths.append(((*own, "h"), {p: [h] for p, h in definition["h"].items()}))
-        for path, grid in lengths:
-            for key, text in _longer_than_the_box(grid, math.prod(spec.image_shape)):
-                # h has one value per p, where eps has a list.
-                yield (*here, *path, *(key[:1] if path[-1] == "h" else key)), f"{path[-1]} = {text}"
-        for label in entry["gallery"]["classes"]:
-            if label >= spec.classes:
-                yield (*here, "gallery", "classes"), f"{entry['dataset']} has no class {label}"
+        for path, text in _check_entry(entry):
+            yield ("sweep", i, *path), text
+
+
+def _check_entry(entry: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    spec = DATASETS[entry["dataset"]]
+    for name, model in entry["models"].items():
+        lists = registry.lookup("models", model["kind"]).get("same_length", [])
+        for key in lists:
+            if len(model[key]) != len(model[lists[0]]):
+                yield (
+                    ("models", name, key),
+                    f"has {len(model[key])} values, {lists[0]} {len(model[lists[0]])}: one for each layer is needed",
+                )
+    yield from _check_training(entry)
+    for name in entry["objectives"].keys() & entry["baseline"].keys():
+        yield ("objectives", name), "the baseline has a setting of this name"
+    if "baseline" in entry["objectives"]:
+        yield ("objectives", "baseline"), "this name is taken by the baseline"
+    if "none" in entry["attack"]["others"]:
+        yield ("attack", "others", "none"), "this name is taken by the images as they are"
+    lengths: list[tuple[KeyPath, Mapping[str, Sequence[str]]]] = [(("attack", "eps"), entry["attack"]["eps"])]
+    for name, definition in entry["objectives"].items():
+        at = ("objectives", name)
+        if "eps" not in definition and "eps" not in entry:
+            yield at, "'eps' is missing, here or for the whole entry (p: [eps, ...])"
+            continue
+        for key, text in _check_objective(definition, strengths(entry, definition)):
+            yield (*at, *key), text
+        if definition["space"] == "whitened":
+            for model in [name for name, model in entry["models"].items() if model["input"] != "whitened"]:
+                yield (*at, "space"), f"model {model} whitens nothing; give it input: whitened"
+            continue
+        if registry.lookup("objectives", definition["kind"])["eps"] == "length":
+            path: KeyPath = (*at, "eps") if "eps" in definition else ("eps",)
+            lengths.append((path, strengths(entry, definition)))
+        if "h" in definition:
+            lengths.append(((*at, "h"), {p: [h] for p, h in definition["h"].items()}))
+    for p in entry["gallery"].get("eps", {}).keys() - entry["attack"]["eps"].keys():
+        yield ("gallery", "eps"), f"p = {p} is not among the attacked norms"
+    for path, grid in lengths:
+        for key, text in _longer_than_the_box(grid, math.prod(spec.image_shape)):
+            # h has one value per p, where eps has a list.
+            yield (*path, *(key[:1] if path[-1] == "h" else key)), f"{path[-1]} = {text}"
+    for label in entry["gallery"]["classes"]:
+        if label >= spec.classes:
+            yield ("gallery", "classes"), f"{entry['dataset']} has no class {label}"
+
+
+def _check_training(entry: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Settings of training that do not go together: the entry's with each model's and each objective's."""
+    properties = schema()["$defs"]["training"]["properties"]
+    settings = [(part, name) for part in ("baseline", "objectives") for name in entry[part]]
+    for model_name, model in entry["models"].items():
+        for part, name in settings:
+            layers: list[tuple[KeyPath, dict[str, Any]]] = [
+                (("train",), entry["train"]),
+                (("models", model_name, "train"), model.get("train", {})),
+                ((part, name, "train"), entry[part][name].get("train", {})),
+            ]
+            whole = training(*(layer for _, layer in layers))
+
+            def at(key: str, layers: list[tuple[KeyPath, dict[str, Any]]] = layers) -> KeyPath:
+                """Where a setting is written, or else the recipe that has it."""
+                written = [(*path, own) for own in (key, "recipe") for path, layer in layers if own in layer]
+                return next((path for path in reversed(written) if path[-1] == key), (written or [("train",)])[-1])
+
+            for path, layer in layers:
+                for key in layer:
+                    for other, allowed in properties[key].get("x-with", {}).items():
+                        if whole[other] not in allowed:
+                            yield (*path, key), f"counts only with {other}: {' or '.join(allowed)}"
+            known = registry.lookup("models", model["kind"]).get("layers")
+            count = sum(len(model[key]) for key in known) + 1 if known is not None else None
+            for key in ("lr_factors", "max_norm"):
+                values = whole[key]
+                if isinstance(values, list) and count is None:
+                    yield at(key), f"{key}: a {model['kind']} takes one number for all layers"
+                elif isinstance(values, list) and len(values) != count:
+                    yield at(key), f"{key} has {len(values)} values, but {model_name} {count} layers with weights"
+            if whole["retrain"] != "none" and whole["patience"] is None:
+                yield at("retrain"), f"retrain: {whole['retrain']} needs a patience; or take retrain: none"
+            if whole["retrain"].startswith("continue") and whole["lr_schedule"] not in ("exponential", "constant"):
+                yield at("retrain"), f"retrain: {whole['retrain']} needs lr_schedule: exponential or constant"
+            held_out = entry["selection"]["n_validation"]
+            if whole["patience"] is not None and min(final_sizes(entry)) <= held_out:
+                yield at("patience"), f"patience holds out {held_out} of the training images, and there are no more"
 
 
 def _check_sizes(entries: Mapping[int, dict[str, Any]]) -> Iterator[tuple[KeyPath, str]]:
@@ -114,6 +194,8 @@ def _check_sizes(entries: Mapping[int, dict[str, Any]]) -> Iterator[tuple[KeyPat
         here: KeyPath = ("sweep", i)
         dataset, selection = entry["dataset"], entry["selection"]
         available = DATASETS[dataset].n_train
+        if test_size(entry) > DATASETS[dataset].n_test:
+            yield (*here, "n_test"), f"{entry['n_test']} is more than the {DATASETS[dataset].n_test} test images"
         if len(set(final_sizes(entry))) < len(final_sizes(entry)):
             yield (*here, "n_train"), f"{entry['n_train']} names a number twice; all is {available}"
             continue
@@ -154,15 +236,8 @@ def _check_sizes(entries: Mapping[int, dict[str, Any]]) -> Iterator[tuple[KeyPat
 
 
 def _check_objective(definition: Mapping[str, Any], grid: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
-    """The settings of one objective: those that its kind has, complete, and fit for every p."""
-    kind = definition["kind"]
-    having = objective_settings(kind)
-    for key in definition.keys() - having.keys() - {"kind", "eps", "train"}:
-        yield (key,), f"kind {kind} has no such setting; it has {', '.join([*having, 'eps', 'train'])}"
-    for key in having.keys() - definition.keys():
-        if "x-default" not in having[key]:
-            yield (), f"'{key}' is missing ({having[key]['description']})"
-    if "h" in having and "h" in definition:
+    """The settings of one objective, that they fit every p of its grid."""
+    if "h" in definition:
         for p in grid.keys() - definition["h"].keys():
             yield ("h",), f"no h for p = {p}"
         for p in definition["h"].keys() - grid.keys():
@@ -170,7 +245,7 @@ def _check_objective(definition: Mapping[str, Any], grid: Mapping[str, Any]) -> 
         for p, h in definition["h"].items():
             if parse(h) < LEAST_H:
                 yield ("h", p), f"h = {h} is lost in single precision; take {LEAST_H} or more"
-    if kind == "adversarial":
+    if definition["kind"] == "adversarial":
         if definition.get("start", 0) > 1:
             yield ("start",), "a start further than eps is outside the ball; write a number from 0 to 1"
         for p in grid.keys() - {"1", "2", "inf"}:

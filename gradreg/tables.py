@@ -18,20 +18,22 @@ def interval(mean: float, half: float, digits: int = 2) -> str:
 def errors(test: pd.DataFrame) -> pd.DataFrame:
     """One row per chosen network: what was chosen, and errors in percent with 95 % intervals over seeds.
 
-    test: tidy metrics of the final runs of one data set. Errors under attack are those of the multi-step attack at
-    the middle eps of each norm's grid.
+    test: tidy metrics of the final runs of one data set. Errors under attack are those of the multi-step attack, and
+    of others where there are any, at the middle eps of each norm's grid.
     """
     test = analysis.with_training(test)
-    attacked = test[(test.attack == "multi_step") & (test.metric == "error")]
+    errors = test[test.metric == "error"]
     columns: dict[str, pd.DataFrame] = {}
     clean = test[test.attack == "none"]
     columns["test error, %"] = 100 * clean[clean.metric == "error"].set_index(KEYS).value
     columns["confidence, %"] = 100 * clean[clean.metric == "confidence"].set_index(KEYS).value
-    for p in analysis.by_number(attacked.attack_p):
-        part = attacked[attacked.attack_p == p]
-        eps = analysis.middle(part.attack_eps)
-        name = f"error, %, attack {norm_name(p)} eps = {eps}"
-        columns[name] = 100 * part[part.attack_eps == eps].set_index(KEYS).value
+    for attack in analysis.attacks(test):
+        attacked = errors[errors.attack == attack]
+        for p in analysis.by_number(attacked.attack_p):
+            part = attacked[attacked.attack_p == p]
+            eps = analysis.middle(part.attack_eps)
+            name = f"error, %, {'attack' if attack == 'multi_step' else attack} {norm_name(p)} eps = {eps}"
+            columns[name] = 100 * part[part.attack_eps == eps].set_index(KEYS).value
     rows = []
     order = analysis.training_order(test)
     first = test.drop_duplicates(["model", "training"]).sort_values(

@@ -104,9 +104,8 @@ def create(folder, config=TINY):
         else:
             shutil.copy2(source, folder / part)
     project = Project(folder)
-    project.append("gradreg/data/registry.py", 'DATASETS["twin"] = DATASETS["digits"]\n')
-    project.append("gradreg/data/prepare.py", 'SOURCES["twin"] = digits.sources\n')
-    schema = folder / "workflow" / "schemas" / "config.schema.yaml"
-    schema.write_text(schema.read_text().replace("enum: [digits, mnist]", "enum: [digits, mnist, twin]"))
+    datasets = folder / "gradreg" / "registry" / "datasets.yaml"
+    registered = yaml.safe_load(datasets.read_text())
+    datasets.write_text(yaml.safe_dump(registered | {"twin": registered["digits"]}))
     project.configure(config)
     return project

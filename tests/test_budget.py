@@ -12,20 +12,12 @@ import torch
 from gradreg import budget, training
 from gradreg.data.arrays import Split
 from gradreg.labels import numbers
+from gradreg.sweep import training as recipe
 
 HP = {
-    "model": {"kind": "sigmoid_mlp", "units": [8]},
+    "model": {"kind": "sigmoid_mlp", "units": [8], "input": "pixels"},
     "objective": {"kind": "perturb", "alpha": 0.0, "differentiate": False, "start": 0.0, "p": "2", "eps": "0.1"},
-    "train": {
-        "epochs": 4,
-        "batch_size": 50,
-        "min_steps": 0,
-        "lr": 0.1,
-        "momentum": 0.9,
-        "weight_decay": 0.0,
-        "max_norm": None,
-        "eps_warmup": 0.0,
-    },
+    "train": recipe({"epochs": 4, "batch_size": 50}),
     "n_train": 1000,
     "n_validation": 200,
 }

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gradreg import objectives
+from gradreg import registry
 from gradreg.config import ConfigError, resolve
 from gradreg.experiment import Experiment
-from gradreg.sweep import SCHEMA, final_sizes, objective_settings, selection_size
+from gradreg.sweep import final_sizes, schema, selection_size, training
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted(ROOT.glob("config/*.yaml"))
@@ -64,9 +64,12 @@ def test_defaults_are_filled_in_and_idempotent():
     entry = resolved["sweep"][0]
     assert (resolved["device"], resolved["seeds_per_job"], resolved["data_dir"]) == ("auto", 5, None)
     assert (entry["n_train"], entry["seeds"], entry["selection"]["seeds"]) == ("all", 5, 3)
-    assert entry["objectives"] == {"perturb": {"kind": "perturb"}}
+    defaults = {"alpha": 0.0, "differentiate": False, "start": 0.0, "space": "pixels"}
+    assert entry["objectives"] == {"perturb": {"kind": "perturb", **defaults}}
+    defaults = {"keep_input": 1.0, "keep_hidden": 1.0, "input": "pixels"}
+    assert entry["models"] == {"net": {"kind": "sigmoid_mlp", "units": [8], **defaults}}
     assert entry["baseline"] == {"plain": {}}
-    assert entry["attack"] == {"images": 1000, "steps": 20, "eps": {"2": ["0.5"]}}
+    assert entry["attack"] == {"images": 1000, "steps": 20, "eps": {"2": ["0.5"]}, "others": {}}
     assert resolve(resolved) == resolved
     assert BASE["sweep"][0]["eps"] == {2: [0.1, 0.2]}  # the argument is left as it was
 
@@ -121,7 +124,7 @@ MISTAKES = [
     ({"selection": {"n_train": 0.9999, "n_validation": 300}}, "n_train + n_validation = 1596 is more than the 1297"),
     (
         {"objectives": {"gp": PENALTY | {"alpha": 0.5}}},
-        "sweep[0].objectives.gp.alpha: kind penalty has no such setting; it has power, eps, train",
+        "sweep[0].objectives.gp.alpha: kind penalty has no such setting; it has power, space, eps, train",
     ),
     (
         {"objectives": {"pgd": {"kind": "adversarial"}}},
@@ -158,7 +161,7 @@ MISTAKES = [
     ({"train": {"momentum": 1}}, "sweep[0].train.momentum: 1 must be less than 1"),
     ({"train": {"min_steps": -1}}, "sweep[0].train.min_steps: -1 must be at least 0"),
     ({"selection": None}, "'selection' is missing (the runs among which"),
-    ({"dataset": "minst"}, "sweep[0].dataset: 'minst' is none of digits, mnist; did you mean 'mnist'?"),
+    ({"dataset": "minst"}, "sweep[0].dataset: 'minst' is none of digits, mnist, cifar10; did you mean 'mnist'?"),
     ({"eps": {2: [0.1, "0.10"]}}, "sweep[0].eps.2[1]: 0.10 is the same number as 0.1"),
     ({"eps": {"inf": [8_255]}}, "(8_255 is the number 8255; a fraction is 8/255)"),
     ({"eps": {0.5: [1]}}, "sweep[0].eps: p = 0.5 is not a norm; p is a decimal number from 1 up, or inf"),
@@ -170,7 +173,10 @@ MISTAKES = [
     ({"eps": {2: 0.1}}, "sweep[0].eps.2: '0.1' is not a list"),
     ({"eps": [0.1]}, "sweep[0].eps: [0.1] is not a block of keys"),
     ({"models": {"net": {"kind": "maxout", "units": [8]}}}, "sweep[0].models.net: 'pieces' is missing"),
-    ({"models": {"net": {"kind": "sigmoid_mlp", "units": [8], "pieces": 2}}}, "pieces: a sigmoid_mlp has none"),
+    (
+        {"models": {"net": {"kind": "sigmoid_mlp", "units": [8], "pieces": 2}}},
+        "net.pieces: kind sigmoid_mlp has no such",
+    ),
     ({"models": {"My net": {"kind": "sigmoid_mlp", "units": [8]}}}, "'My net' is no name; use small letters"),
     ({"selection": {"n_train": 1000, "n_validation": 300}}, "the validation images would be trained on"),
     ({"n_train": 900}, "sweep[0] reads runs of 900 images on the test set; take another number"),
@@ -299,15 +305,40 @@ def test_an_entry_needs_no_eps_where_each_objective_has_its_own():
     assert line == "sweep[0].objectives.fgsm: 'eps' is missing, here or for the whole entry (p: [eps, ...])"
 
 
-def test_every_setting_of_the_schema_is_one_of_its_kind_and_the_other_way_round():
-    """The schema and the functions of gradreg.objectives have the same settings."""
-    schema = yaml.safe_load(SCHEMA.read_text())
-    properties = schema["$defs"]["entry"]["properties"]["objectives"]["additionalProperties"]["properties"]
-    assert set(properties["kind"]["enum"]) == set(objectives.KINDS) - {"plain"}
-    given = {"forward", "params", "x", "y", "p", "eps", "draw"}
-    for kind in properties["kind"]["enum"]:
-        wanted = set(inspect.signature(objectives.KINDS[kind]).parameters) - given
-        assert objective_settings(kind).keys() - {"distribution"} == wanted
+GIVEN = {
+    "models": {"image_shape", "classes"},
+    "objectives": {"forward", "params", "x", "y", "p", "eps", "draw"},
+    "attacks": {"network", "x", "y", "p", "eps"},
+}
+
+
+@pytest.mark.parametrize(("section", "kind"), [(s, kind) for s in GIVEN for kind in registry.section(s)])
+def test_what_is_registered_are_the_settings_of_the_function(section, kind):
+    """No more and no fewer, with the function's own defaults."""
+    settings = registry.lookup(section, kind).get("settings", {})
+    parameters = inspect.signature(registry.function(section, kind)).parameters
+    assert settings.keys() - {"distribution"} == parameters.keys() - GIVEN[section]
+    for name, own in settings.items():
+        if name != "distribution":
+            default = parameters[name].default
+            default = list(default) if isinstance(default, tuple) else default
+            assert own.get("default", inspect.Parameter.empty) == default
+
+
+def test_recipes_have_the_settings_of_the_schema():
+    properties = schema()["$defs"]["training"]["properties"].keys() - {"recipe"}
+    for name, recipe in registry.section("recipes").items():
+        assert recipe["settings"].keys() <= properties
+        assert training({"recipe": name}).keys() == properties
+
+
+def test_what_is_written_goes_over_a_recipe_wherever_it_is_named():
+    layers = {"lr": 0.3}, {"recipe": "maxout-mnist-dense", "epochs": 7}, {"momentum": 0.6}
+    found = training(*layers)
+    assert (found["lr"], found["epochs"], found["momentum"]) == (0.3, 7, 0.6)
+    assert (found["lr_schedule"], found["momentum_end"], found["weight_decay"]) == ("exponential", 0.7, 0.0)
+    assert training(*reversed(layers)) == found
+    assert training({"recipe": "maxout-mnist-dense"}, {"recipe": "one-cycle"}) == training()
 
 
 def test_sizes_of_training_sets():

@@ -8,9 +8,10 @@ import sys
 import pytest
 from test_config import BASE
 
-from gradreg import objectives
+from gradreg import objectives, registry
 from gradreg.experiment import Experiment, Group, Run, as_json
 from gradreg.labels import numbers
+from gradreg.sweep import offered
 
 
 def experiment(**top):
@@ -37,6 +38,7 @@ def test_runs_of_a_small_sweep():
         "alpha": 0,
         "differentiate": False,
         "start": 0,
+        "space": "pixels",
         "p": "2",
         "eps": "0.1",
     }
@@ -117,22 +119,20 @@ def test_an_objective_may_have_strengths_of_its_own():
         ("cure", "inf", "1"),
         ("cure", "inf", "3"),
     ]
-    last = {"kind": "curvature", "h": "0.05", "direction": "steepest", "p": "inf", "eps": "3"}
+    last = {"kind": "curvature", "space": "pixels", "h": "0.05", "direction": "steepest", "p": "inf", "eps": "3"}
     assert list(runs.values())[-1] == last
 
 
 def test_every_setting_reaches_the_function_of_its_kind():
     """What a plan says of an objective is what ``bind`` takes, for every kind, with the schema's defaults."""
     required = {"h": {"2": 0.1}, "steps": 2, "weight": 0.5}
-    for kind, function in objectives.KINDS.items():
-        if kind == "plain":
-            continue
-        wanted = inspect.signature(function).parameters
+    for kind in offered("objectives"):
+        wanted = inspect.signature(registry.function("objectives", kind)).parameters
         definition = {"kind": kind} | {key: value for key, value in required.items() if key in wanted}
         for plan in swept(objectives={"own": definition}).selection.values():
             if plan.hp["objective"]["kind"] == kind:
                 settings = numbers(plan.hp["objective"])
-                settings.pop("eps")
+                del settings["eps"], settings["space"]
                 assert objectives.bind(**settings).kind == kind
 
 

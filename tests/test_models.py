@@ -7,7 +7,7 @@ from gradreg import models
 
 
 def build(kind, settings, seed=0, shape=(1, 28, 28)):
-    return models.build(kind, shape, 10, settings, torch.Generator().manual_seed(seed))
+    return models.build({"kind": kind, **settings}, shape, 10, torch.Generator().manual_seed(seed))
 
 
 def test_the_maxout_papers_dense_net_has_its_size():
@@ -17,13 +17,9 @@ def test_the_maxout_papers_dense_net_has_its_size():
 
 
 def test_maxout_takes_the_largest_of_its_pieces():
-    layer = models.MaxoutLayer(4, 3, 5, init_bound=0.5)
-    with torch.no_grad():
-        layer.reset(torch.Generator().manual_seed(0))
-        layer.bias.uniform_(-1, 1)
-    x = torch.randn(7, 4)
-    pieces = [x @ layer.weight[k * 3 : (k + 1) * 3].T + layer.bias[k * 3 : (k + 1) * 3] for k in range(5)]
-    torch.testing.assert_close(layer(x), torch.stack(pieces).amax(0))
+    z = torch.randn(7, 15, 2, 3)
+    pieces = [z[:, k * 3 : (k + 1) * 3] for k in range(5)]
+    assert torch.equal(models.Maxout(5)(z), torch.stack(pieces).amax(0))
 
 
 def test_initial_values():
@@ -38,9 +34,9 @@ def test_initial_values():
 
 
 def test_unknown_kinds_and_settings_are_refused():
-    with pytest.raises(ValueError, match="no model of kind 'resnet'; there are maxout, sigmoid_mlp"):
+    with pytest.raises(ValueError, match="no model 'resnet'; there are sigmoid_mlp, maxout, conv_maxout"):
         build("resnet", {})
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match=r"model of kind sigmoid_mlp: .*unexpected keyword argument 'pieces'"):
         build("sigmoid_mlp", {"units": [8], "pieces": 2})
 
 
@@ -59,7 +55,7 @@ def test_caps_shorten_long_filters_only_and_leave_biases():
 def test_files_bring_a_network_back_to_the_bit(tmp_path, kind, settings):
     net = build(kind, settings, shape=(1, 4, 4))
     state = dict(net.named_parameters())
-    models.save(tmp_path / "a" / "model.safetensors", state, kind, (1, 4, 4), 10, settings)
+    models.save(tmp_path / "a" / "model.safetensors", state, {"kind": kind, **settings}, (1, 4, 4), 10)
     loaded = models.load(tmp_path / "a" / "model.safetensors")
     x = torch.rand(5, 1, 4, 4)
     assert torch.equal(loaded(x), net(x))

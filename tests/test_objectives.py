@@ -373,7 +373,10 @@ def test_unknown_objectives_and_settings_are_refused():
         ),
         ({"kind": "plain", "p": 2.0}, "objective 'plain': got an unexpected keyword argument 'p'"),
         ({"kind": "noise", "p": 2.0}, "objective 'noise' needs a distribution"),
-        ({"kind": "perturb", "p": 2.0, "distribution": "sign"}, "objective 'perturb' has no distribution"),
+        (
+            {"kind": "perturb", "p": 2.0, "distribution": "sign"},
+            "objective 'perturb': got an unexpected keyword argument 'distribution'",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             objectives.bind(**settings)

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from gradreg import models, training
+from gradreg import models, schedules, training
 from gradreg.data.arrays import Split
 from gradreg.data.digits import split
+from gradreg.stack import Stack
+from gradreg.sweep import training as recipe
 
 CPU = torch.device("cpu")
 DIGITS = split()
@@ -22,17 +24,9 @@ def hp(model=None, objective=None, **train):
     return {
         "model": model or {"kind": "maxout", "units": [15, 9], "pieces": 3, "init": 0.1},
         "objective": objective or {"kind": "perturb", "p": 2.0, "eps": 0.3},
-        "train": {
-            "epochs": 2,
-            "batch_size": 50,
-            "min_steps": 0,
-            "lr": 0.2,
-            "momentum": 0.9,
-            "weight_decay": 1e-4,
-            "max_norm": 1.9,
-            "eps_warmup": 0.5,
-        }
-        | train,
+        "train": recipe(
+            {"epochs": 2, "batch_size": 50, "lr": 0.2, "weight_decay": 1e-4, "max_norm": 1.9, "eps_warmup": 0.5}, train
+        ),
     }
 
 
@@ -79,7 +73,7 @@ def test_stacked_replicas_agree_with_looped_ones(objective):
     """The path that GPUs take, run on the CPU: equal up to rounding."""
     model = {"kind": "maxout", "units": [15, 9], "pieces": 3, "init": 0.1, "keep_hidden": 0.8}
     settings, train = hp(model, objective), TRAIN.first(300)
-    stack = training._Stack([0, 1], train, TRAIN.last(60), settings)
+    stack = Stack([0, 1], train, TRAIN.last(60), settings)
     for epoch in (1, 2):
         stack.run_epoch(epoch)
     for together, alone in zip(
@@ -92,7 +86,12 @@ def test_stacked_replicas_agree_with_looped_ones(objective):
 def test_training_learns_and_tells_of_every_epoch():
     seen = []
     (replica,) = training.train_block(
-        [0], TRAIN.first(997), TRAIN.last(300), hp(epochs=8), CPU, lambda epoch, rows: seen.append((epoch, rows))
+        [0],
+        TRAIN.first(997),
+        TRAIN.last(300),
+        hp(epochs=8),
+        CPU,
+        on_epoch=lambda epoch, rows: seen.append((epoch, rows)),
     )
     assert [epoch for epoch, _ in seen] == list(range(1, 9))
     assert seen[-1][1] == [replica.history[-1]]
@@ -103,7 +102,7 @@ def test_training_learns_and_tells_of_every_epoch():
 
 def test_without_held_out_data_none_is_read():
     (replica,) = training.train_block([0], TRAIN.first(100), None, hp(epochs=1), CPU)
-    assert set(replica.history[0]) == {"epoch", "loss", "error"}
+    assert set(replica.history[0]) == {"phase", "epoch", "loss", "error"}
 
 
 def test_norm_caps_hold_after_training():
@@ -119,7 +118,7 @@ def test_a_diverged_replica_freezes_and_says_when():
     assert replica.diverged == 1
     assert len(replica.history) == 3
     assert all(math.isnan(row["loss"]) for row in replica.history)
-    fresh = models.build("sigmoid_mlp", (1, 8, 8), 10, {"units": [5]}, torch.Generator().manual_seed(0))
+    fresh = models.build({"kind": "sigmoid_mlp", "units": [5]}, (1, 8, 8), 10, torch.Generator().manual_seed(0))
     for name, value in fresh.named_parameters():
         assert torch.equal(replica.parameters[name], value)
 
@@ -127,7 +126,7 @@ def test_a_diverged_replica_freezes_and_says_when():
 def test_noise_leaves_the_order_of_samples_as_it_is():
     """A seed means the same initial weights and the same order for every objective and every dropout."""
     settings = hp(), hp(objective={"kind": "noise", "distribution": "sign", "p": 2.0, "eps": 0.1})
-    plain, noisy = (training._Stack([0], TRAIN.first(200), None, own) for own in settings)
+    plain, noisy = (Stack([0], TRAIN.first(200), None, own) for own in settings)
     for stack in (plain, noisy):
         stack.run_epoch(1)
     assert torch.equal(plain._order(plain.generators[0]), noisy._order(noisy.generators[0]))
@@ -140,8 +139,8 @@ def test_noise_leaves_the_order_of_samples_as_it_is():
 
 def test_divergence_leaves_the_others_of_a_stack_alone():
     settings = hp(max_norm=None, objective={"kind": "plain"})
-    stack = training._Stack([0, 1], TRAIN.first(200), None, settings)
-    calm = training._Stack([0, 1], TRAIN.first(200), None, settings)
+    stack = Stack([0, 1], TRAIN.first(200), None, settings)
+    calm = Stack([0, 1], TRAIN.first(200), None, settings)
     stack.parameters["1.weight"][0] = math.inf
     stack.run_epoch(1)
     calm.run_epoch(1)
@@ -157,7 +156,7 @@ def test_a_batch_is_at_most_the_training_set():
 
 
 def test_small_training_sets_are_passed_over_until_there_are_enough_steps():
-    stack = training._Stack([0], TRAIN.first(120), None, hp(min_steps=5))
+    stack = Stack([0], TRAIN.first(120), None, hp(min_steps=5))
     order = stack._order(torch.Generator().manual_seed(0))
     assert stack.steps == 5
     assert len(order) == 3 * 100  # three passes of two batches of 50; the odd 20 are left out
@@ -166,11 +165,11 @@ def test_small_training_sets_are_passed_over_until_there_are_enough_steps():
 
 
 def test_schedules():
-    assert training.one_cycle(0) == pytest.approx(1 / 25)
-    assert training.one_cycle(0.3) == pytest.approx(1)
-    assert training.one_cycle(1) == pytest.approx(0)
-    rates = [training.one_cycle(i / 100) for i in range(101)]
+    assert schedules.one_cycle(0) == pytest.approx(1 / 25)
+    assert schedules.one_cycle(0.3) == pytest.approx(1)
+    assert schedules.one_cycle(1) == pytest.approx(0)
+    rates = [schedules.one_cycle(i / 100) for i in range(101)]
     assert rates[:31] == sorted(rates[:31])
     assert rates[30:] == sorted(rates[30:], reverse=True)
-    assert [training.ramp(done, 0.5) for done in (0, 0.25, 0.5, 1)] == [0, 0.5, 1, 1]
-    assert training.ramp(0, 0) == 1
+    assert [schedules.ramp(done, 0.5) for done in (0, 0.25, 0.5, 1)] == [0, 0.5, 1, 1]
+    assert schedules.ramp(0, 0) == 1

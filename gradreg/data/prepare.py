@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from gradreg.data import digits, mnist
+from gradreg import registry
 from gradreg.data.registry import DATASETS, DatasetSpec
 from gradreg.data.sources import SourceError
 from gradreg.files import atomic_path
 
 Arrays = dict[str, np.ndarray]
-# Each data set yields its sources in the order to be tried: a name, and a function that fetches its four arrays.
+# The registered function of a data set yields its sources in the order to be tried, given data_dir and a folder for
+# what is temporary: a name, and a function that fetches the four arrays or raises SourceError.
 Sources = Callable[[Path | None, Path], Iterator[tuple[str, Callable[[], Arrays]]]]
-SOURCES: dict[str, Sources] = {"digits": digits.sources, "mnist": mnist.sources}
 
 
 def check(arrays: Arrays, spec: DatasetSpec) -> None:
@@ -41,7 +41,8 @@ def prepare(dataset: str, path: str | Path, data_dir: str | Path | None = None) 
     path = Path(path)
     folder = Path(data_dir).expanduser() if data_dir else None
     reasons = []
-    for name, fetch in SOURCES[dataset](folder, path.parent):
+    sources: Sources = registry.function("datasets", dataset)
+    for name, fetch in sources(folder, path.parent):
         try:
             arrays = fetch()
             check(arrays, spec)

@@ -103,15 +103,20 @@ def npm_members(
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
                 raise SourceError(f"the tarball of {package} has a wrong sha256 checksum")
         with tarfile.open(tarballs[0]) as archive:
-            return {name: _member(archive, name, most) for name in members}
+            return tar_members(archive, members, most=most)
+
+
+def tar_members(archive: tarfile.TarFile, names: Iterable[str], *, most: int) -> dict[str, bytes]:
+    """Members of an archive by their names: regular files of at most ``most`` bytes. Raises SourceError for others."""
+    return {name: _member(archive, name, most) for name in names}
 
 
 def _member(archive: tarfile.TarFile, name: str, most: int) -> bytes:
     try:
         info = archive.getmember(name)
     except KeyError:
-        raise SourceError(f"the tarball has no {name}") from None
+        raise SourceError(f"the archive has no {name}") from None
     file = archive.extractfile(info) if info.isreg() and info.size <= most else None
     if file is None:
-        raise SourceError(f"{name} in the tarball is no regular file of at most {most} bytes")
+        raise SourceError(f"{name} in the archive is no regular file of at most {most} bytes")
     return file.read()

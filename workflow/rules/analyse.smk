@@ -48,7 +48,8 @@ rule gallery:
     input:
         data=DATA,
         cell=first_final_cell,
-        code=closure("workflow/scripts/make_gallery.py"),
+        whitening=whitening,
+        code=gallery_code,
     output:
         f"{GROUPS}/gallery.npz",
     log:
@@ -60,6 +61,7 @@ rule gallery:
         runtime="30m",
     params:
         gallery=gallery_settings,
+        whitening=whitening_argument,
     shell:
         "logged {log:q} python workflow/scripts/make_gallery.py --data {input.data:q} --gallery {params.gallery:q}"
-        " --record {input.cell[0]:q} --out {output:q} --device {resources.device}"
+        " --record {input.cell[0]:q} --out {output:q} --device {resources.device} {params.whitening:q}"

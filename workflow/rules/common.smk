@@ -8,8 +8,8 @@ import sys
 
 sys.path.insert(0, str(workflow.basedir))
 
+from gradreg import registry
 from gradreg.config import ConfigError
-from gradreg.data.registry import DATASETS
 from gradreg.experiment import Experiment, Group, GROUP_PATTERN, Run, RUN_PATTERN, as_json
 from gradreg.flow import closure, has_gpu
 from gradreg.labels import from_path
@@ -26,6 +26,7 @@ CELLS = f"{ROOT}/cells/{RUN_PATTERN}"
 GROUPS = f"{ROOT}/groups/{GROUP_PATTERN}"
 REPORT = f"{ROOT}/report.html"
 DATA = "results/data/{dataset}.npz"
+WHITENING = "results/data/whitening/{dataset}-{n_train}.safetensors"
 
 # Jobs ask for a GPU only where networks will run on one.
 DEVICE = EXPERIMENT.config["device"] if has_gpu() or EXPERIMENT.config["device"] == "cuda" else "cpu"
@@ -71,6 +72,38 @@ def names_of_run(wildcards):
 def attack_settings(wildcards):
     """All that evaluation depends on beside the network, data and code."""
     return as_json(EXPERIMENT.plan(run_of(wildcards)).attack)
+
+
+def training_code(wildcards):
+    """The files that training a run depends on: those of its own model and objective, and of no other."""
+    hp = EXPERIMENT.plan(run_of(wildcards)).hp
+    own = [registry.module(f"{part}s", hp[part]["kind"]) for part in ("model", "objective")]
+    return closure("workflow/scripts/train.py", *own)
+
+
+def evaluation_code(wildcards):
+    """The files that the measurements of a run depend on: those of its own model and attacks, and of no other."""
+    plan = EXPERIMENT.plan(run_of(wildcards))
+    own = [registry.module("attacks", attack["kind"]) for attack in plan.attack["others"].values()]
+    return closure("workflow/scripts/evaluate.py", registry.module("models", plan.hp["model"]["kind"]), *own)
+
+
+def gallery_code(wildcards):
+    """The files that a gallery depends on."""
+    kind = EXPERIMENT.plan(final_run(wildcards)).hp["model"]["kind"]
+    return closure("workflow/scripts/make_gallery.py", registry.module("models", kind))
+
+
+def whitening(wildcards):
+    """The whitening of a run's training images, or of those behind a gallery, where the network has one."""
+    run = run_of(wildcards) if "eps" in wildcards.keys() else final_run(wildcards)
+    whitens = EXPERIMENT.plan(run).hp["model"]["input"] == "whitened"
+    return WHITENING.format(dataset=run.dataset, n_train=run.n_train) if whitens else []
+
+
+def whitening_argument(wildcards, input):
+    """The whitening as an argument of a command, where there is one."""
+    return ["--whitening", input.whitening] if input.whitening else []
 
 
 def folders(wildcards, output):
@@ -139,7 +172,7 @@ def facts(wildcards):
     run, final = next((run, plan) for run, plan in EXPERIMENT.final.items() if (run.dataset, run.n_train) == study)
     size = EXPERIMENT.selection_size(*study, run.model)
     selection = next(p for r, p in EXPERIMENT.selection.items() if (r.dataset, r.n_train) == (run.dataset, size))
-    n_test = DATASETS[run.dataset].n_test
+    n_test = final.attack["n_test"]
     return {
         "n_train": run.n_train,
         "n_test": n_test,
@@ -178,7 +211,7 @@ def remaining_work(jobs):
             "dataset": run.dataset,
             "hp": plan.hp,
             "attack": plan.attack,
-            "n_read": plan.hp["n_validation"] or DATASETS[run.dataset].n_test,
+            "n_read": plan.hp["n_validation"] or plan.attack["n_test"],
             "train": 0,
             "evaluate": 0,
         }

@@ -19,3 +19,20 @@ rule data:
     shell:
         "logged {log:q} python workflow/scripts/prepare_data.py {wildcards.dataset} {output:q}"
         " --data-dir={resources.data_dir:q}"
+
+
+# One per training split, for all networks that whiten: contrast normalisation and ZCA of its images.
+rule whitening:
+    input:
+        data=DATA,
+        code=closure("workflow/scripts/fit_whitening.py"),
+    output:
+        WHITENING,
+    log:
+        "results/data/whitening/{dataset}-{n_train}.log",
+    resources:
+        mem_mb=4000,
+        runtime="30m",
+    shell:
+        "logged {log:q} python workflow/scripts/fit_whitening.py --data {input.data:q} --n-train {wildcards.n_train}"
+        " --out {output:q}"

@@ -9,7 +9,8 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
             data=DATA,
             model=expand(f"{CELLS}/seed-{{seed}}/model.safetensors", seed=_block, allow_missing=True),
             record=expand(f"{CELLS}/seed-{{seed}}/train.json", seed=_block, allow_missing=True),
-            code=closure("workflow/scripts/evaluate.py"),
+            whitening=whitening,
+            code=evaluation_code,
         output:
             expand(f"{CELLS}/seed-{{seed}}/metrics.csv", seed=_block, allow_missing=True),
         log:
@@ -26,9 +27,10 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
         params:
             attack=attack_settings,
             cells=folders,
+            whitening=whitening_argument,
         shell:
             "logged {log:q} python workflow/scripts/evaluate.py --data {input.data:q} --attack {params.attack:q}"
-            " --cells {params.cells:q} --device {resources.device}"
+            " --cells {params.cells:q} --device {resources.device} {params.whitening:q}"
 
 
 localrules:

@@ -8,7 +8,8 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
             f"train_{_dataset}_seeds_{_block[0]}_to_{_block[-1]}"
         input:
             data=DATA,
-            code=closure("workflow/scripts/train.py"),
+            whitening=whitening,
+            code=training_code,
         output:
             model=expand(f"{CELLS}/seed-{{seed}}/model.safetensors", seed=_block, allow_missing=True),
             record=expand(f"{CELLS}/seed-{{seed}}/train.json", seed=_block, allow_missing=True),
@@ -28,6 +29,7 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
             hp=hyperparameters,
             run=names_of_run,
             cells=folders,
+            whitening=whitening_argument,
         shell:
             "logged {log:q} python workflow/scripts/train.py --data {input.data:q} --hp {params.hp:q} --run {params.run:q}"
-            " --cells {params.cells:q} --device {resources.device}"
+            " --cells {params.cells:q} --device {resources.device} {params.whitening:q}"

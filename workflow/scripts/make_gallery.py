@@ -10,6 +10,7 @@ import numpy as np
 from gradreg import device, evaluation, models
 from gradreg.data import arrays
 from gradreg.files import atomic_path
+from gradreg.inputs import Whitening
 
 
 def main() -> None:
@@ -20,10 +21,11 @@ def main() -> None:
     )
     parser.add_argument("--record", required=True, type=Path, help="train.json of the network")
     parser.add_argument("--out", required=True, help="file to write (npz)")
+    parser.add_argument("--whitening", type=Whitening.load, help="file of the whitening, where the network has one")
     parser.add_argument("--device", default="auto", type=device.argument, help="auto, cpu or cuda")
     args = parser.parse_args()
     split = arrays.load(args.data, "test").to(args.device)
-    network = models.load(args.record.with_name("model.safetensors"), args.device)
+    network = models.load(args.record.with_name("model.safetensors"), args.device, args.whitening)
     settings = args.gallery
     shown = evaluation.gallery(network, split, settings["classes"], settings["eps"], settings["steps"])
     cell = json.loads(args.record.read_text(encoding="utf-8"))["cell"]

@@ -4,6 +4,7 @@ import argparse
 import json
 import platform
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from gradreg import device, labels, metrics, models, training
 from gradreg.data import arrays
 from gradreg.files import write_json
+from gradreg.inputs import Whitening
 from gradreg.progress import EpochProgress
 
 
@@ -21,6 +23,7 @@ def main() -> None:
     parser.add_argument("--hp", required=True, type=json.loads, help="hyper-parameters, as JSON")
     parser.add_argument("--run", required=True, type=json.loads, help="the run's names and labels, as JSON")
     parser.add_argument("--cells", required=True, nargs="+", type=Path, help="folders that end in seed-N")
+    parser.add_argument("--whitening", type=Whitening.load, help="file of the whitening, where the network has one")
     parser.add_argument("--device", default="auto", type=device.argument, help="auto, cpu or cuda")
     args = parser.parse_args()
     hp, start = args.hp, time.monotonic()
@@ -30,15 +33,18 @@ def main() -> None:
     objective = labels.numbers(hp["objective"])
     run = args.run
     title = f"{run['dataset']} {run['model']} {run['objective']} p={run['p']} eps={run['eps']} seeds {seeds}"
+    hp_numbers = hp | {"objective": objective}
+    try:
+        training.check(train, hp_numbers, args.whitening)
+    except ValueError as error:
+        sys.exit(f"Error: {error}")
     progress = EpochProgress(title, hp["train"]["epochs"])
-    replicas = training.train_block(seeds, train, held_out, hp | {"objective": objective}, args.device, progress)
+    replicas = training.train_block(seeds, train, held_out, hp_numbers, args.device, args.whitening, progress)
 
-    spec = hp["model"]
-    settings = {key: value for key, value in spec.items() if key != "kind"}
     versions = {"gradreg": commit(), "torch": torch.__version__, "python": platform.python_version()}
     for cell, replica in zip(args.cells, replicas, strict=True):
         shape = tuple(train.images.shape[1:])
-        models.save(cell / "model.safetensors", replica.parameters, spec["kind"], shape, train.classes, settings)
+        models.save(cell / "model.safetensors", replica.parameters, hp["model"], shape, train.classes, args.whitening)
         metrics.write(cell / "history.csv", [{**run, "seed": replica.seed, **row} for row in replica.history])
         write_json(
             cell / "train.json",
@@ -47,6 +53,10 @@ def main() -> None:
                 "hp": hp,
                 "status": "trained" if replica.diverged is None else "diverged",
                 "diverged_in_epoch": replica.diverged,
+                "epochs": len(replica.history),
+                "best_epoch": replica.best_epoch,
+                "epochs_of_retraining": replica.retrained,
+                "whitening": args.whitening.digest if args.whitening else None,
                 "device": torch.cuda.get_device_name() if args.device.type == "cuda" else "cpu",
                 "seconds_of_block": round(time.monotonic() - start, 1),
                 "seeds_of_block": seeds,

@@ -1,0 +1,65 @@
+"""Convolutional maxout networks."""
+
+import math
+from collections.abc import Sequence
+
+from torch import nn
+
+from gradreg.models.layers import Conv, Linear, Maxout, dropout
+
+
+def conv_maxout(
+    image_shape: Sequence[int],
+    classes: int,
+    *,
+    channels: Sequence[int],
+    pieces: Sequence[int],
+    kernels: Sequence[int],
+    padding: Sequence[int],
+    pool: Sequence[int],
+    stride: Sequence[int],
+    tied_biases: bool = False,
+    units: Sequence[int] = (),
+    unit_pieces: int = 1,
+    init: float = 0.005,
+    keep_input: float = 1.0,
+    keep_hidden: float = 1.0,
+) -> nn.Module:
+    """Convolutions with maxout over ``pieces`` filters and max-pooling, dense maxout layers, then a linear layer.
+
+    Goodfellow et al., "Maxout networks", ICML 2013, as in its code: the maximum over pieces comes before that over
+    the window; pooling windows may overhang the map, whose side becomes ceil((side - pool) / stride) + 1; biases are
+    one per filter and location unless tied; W ~ U(-init, init), biases 0; dropout element by element, kept inputs not
+    rescaled, kept hidden units rescaled. Raises ValueError where a kernel or a window is larger than what it is laid
+    on, or the strides leave gaps (pool < stride).
+    """
+    layers: list[nn.Module] = []
+    depth, height, width = image_shape
+    for i, (filters, own, kernel, pad, window, step) in enumerate(
+        zip(channels, pieces, kernels, padding, pool, stride, strict=True), start=1
+    ):
+        dropout(layers, [depth, height, width], keep_input, keep_hidden)
+        height, width = (_side(side + 2 * pad, kernel, f"convolution {i}: a kernel") for side in (height, width))
+        untied = None if tied_biases else (height, width)
+        layers += [Conv(depth, own * filters, kernel, init, padding=pad, untied=untied), Maxout(own)]
+        if window < step:
+            raise ValueError(f"convolution {i}: pooling windows of {window} leave gaps at stride {step}")
+        layers.append(nn.MaxPool2d(window, step, ceil_mode=True))
+        for side in (height, width):
+            _side(side, window, f"convolution {i}: a pooling window")
+        height, width = (math.ceil((side - window) / step) + 1 for side in (height, width))
+        depth = filters
+    inputs = depth * height * width
+    layers.append(nn.Flatten(-3))
+    for outputs in units:
+        dropout(layers, [inputs], keep_input, keep_hidden)
+        layers += [Linear(inputs, unit_pieces * outputs, init), Maxout(unit_pieces)]
+        inputs = outputs
+    dropout(layers, [inputs], keep_input, keep_hidden)
+    return nn.Sequential(*layers, Linear(inputs, classes, init))
+
+
+def _side(side: int, window: int, name: str) -> int:
+    if window > side:
+        raise ValueError(f"{name} of {window} does not fit on {side} pixels")
+    return side - window + 1

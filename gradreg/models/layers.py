@@ -1,0 +1,132 @@
+"""Layers that networks are made of. What is drawn at random comes from a generator of the caller's."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Linear(nn.Linear):
+    """A dense layer whose weights start uniform in [-init_bound, init_bound] and whose biases start at 0."""
+
+    def __init__(self, inputs: int, outputs: int, init_bound: float) -> None:
+        self.init_bound = init_bound
+        super().__init__(inputs, outputs)
+
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw the initial parameters."""
+        self.weight.uniform_(-self.init_bound, self.init_bound, generator=generator)
+        self.bias.zero_()
+
+
+class Conv(nn.Module):
+    """Cross-correlation with zeros around the input, (N, channels, H, W) -> (N, filters, H', W').
+
+    Weights start uniform in [-init_bound, init_bound]; biases start at 0. A bias is one number per filter, or with
+    ``untied``, the size (H', W') of the output, one per filter and location.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        filters: int,
+        kernel: int,
+        init_bound: float,
+        *,
+        padding: int = 0,
+        stride: int = 1,
+        untied: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.init_bound, self.padding, self.stride, self.tied = init_bound, padding, stride, untied is None
+        self.weight = nn.Parameter(torch.empty(filters, channels, kernel, kernel))
+        self.bias = nn.Parameter(torch.empty(filters, *(untied or ())))
+
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw the initial parameters."""
+        self.weight.uniform_(-self.init_bound, self.init_bound, generator=generator)
+        self.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) -> (N, filters, H', W')."""
+        tied = self.bias if self.tied else None
+        z = F.conv2d(x, self.weight, tied, stride=self.stride, padding=self.padding)
+        return z if self.tied else z + self.bias
+
+
+class Maxout(nn.Module):
+    """h_j = max over k of z_jk: the largest of each unit's ``pieces``, (N, pieces * units, ...) -> (N, units, ...).
+
+    The filters of piece 0 come first. Goodfellow et al., "Maxout networks", ICML 2013.
+    """
+
+    def __init__(self, pieces: int) -> None:
+        super().__init__()
+        self.pieces = pieces
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, pieces * units, ...) -> (N, units, ...)."""
+        filters: Tensor = x.unflatten(1, (self.pieces, x.shape[1] // self.pieces))
+        return filters.max(1).values
+
+
+class Dropout(nn.Module):
+    """Multiplies inputs (N, *shape) by a mask, where one is given, and else passes them on.
+
+    The mask is a buffer, for ``functional_call`` to fill for each batch: so that every pass of an objective sees the
+    same one. Srivastava et al., JMLR 2014.
+    """
+
+    mask: Tensor | None
+
+    def __init__(self, shape: Sequence[int], keep: float, rescale: bool) -> None:
+        super().__init__()
+        self.shape, self.keep, self.rescale = tuple(shape), keep, rescale
+        self.register_buffer("mask", None, persistent=False)
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        """A mask for n samples, (n, *shape), one number per element: 1 / keep if rescaled, else 1; 0 if not kept."""
+        kept = torch.rand(n, *self.shape, generator=generator, device=generator.device) < self.keep
+        return kept.float() / (self.keep if self.rescale else 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, *shape) -> (N, *shape)."""
+        return x if self.mask is None else x * self.mask
+
+
+def dropout(layers: list[nn.Module], shape: Sequence[int], keep_input: float, keep_hidden: float) -> None:
+    """Append dropout to ``layers`` as the maxout paper has it: on inputs, if none is there yet, else on hidden units.
+
+    Kept inputs are not rescaled, kept hidden units are. Nothing is appended where all is kept.
+    """
+    first = not any(isinstance(layer, Linear | Conv) for layer in layers)
+    keep = keep_input if first else keep_hidden
+    if keep < 1:
+        layers.append(Dropout(shape, keep, rescale=not first))
+
+
+def cap_norms(parameters: Mapping[str, Tensor], max_norm: float | Mapping[str, float]) -> None:
+    """Project, in place, each unit's incoming weight vector onto the L2 ball of radius ``max_norm``.
+
+    parameters: name -> (R, outputs, inputs, ...) for R replicas; max_norm: one radius, or one per name. Only names
+    that end in ``weight`` and have inputs count, and every filter of a maxout unit is a vector of its own
+    (Srivastava et al. 2014, section 5.1).
+    """
+    for name, weight in parameters.items():
+        if is_weight(name, weight[0]):
+            radius = max_norm[name] if isinstance(max_norm, Mapping) else max_norm
+            length = torch.linalg.vector_norm(weight.flatten(2), dim=2)
+            factor = (radius / length).clamp(max=1)
+            weight.mul_(factor.reshape(factor.shape + (1,) * (weight.ndim - 2)))
+
+
+def is_weight(name: str, value: Tensor) -> bool:
+    """Whether a parameter of one network holds the incoming weights of units, (outputs, inputs, ...)."""
+    return name.endswith("weight") and value.ndim > 1
+
+
+def glorot(inputs: int, outputs: int) -> float:
+    """The bound sqrt(6 / (inputs + outputs)) of Glorot and Bengio 2010, equation 16."""
+    return math.sqrt(6 / (inputs + outputs))

@@ -1,0 +1,46 @@
+"""What a config can name: data sets, models, objectives, attacks and recipes, one block of a YAML file each.
+
+Plain data, read wherever an experiment is planned, so nothing heavy is imported here; the functions behind the names
+are imported when they are called for. docs/extending.md shows how to add one.
+"""
+
+import functools
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+FOLDER = Path(__file__).parent
+
+
+@functools.cache
+def section(name: str) -> dict[str, dict[str, Any]]:
+    """The registrations of a section (datasets, models, objectives, attacks, recipes), by their names."""
+    registered: dict[str, dict[str, Any]] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    return registered
+
+
+def lookup(name: str, kind: str) -> dict[str, Any]:
+    """One registration of a section. Raises ValueError for a kind that is not registered."""
+    registered = section(name)
+    if kind not in registered:
+        raise ValueError(f"no {name.removesuffix('s')} {kind!r}; there are {', '.join(registered)}")
+    return registered[kind]
+
+
+def module(name: str, kind: str) -> str:
+    """The module that holds the function of a registration. Raises ValueError as ``lookup``."""
+    return str(lookup(name, kind)["function"]).rpartition(".")[0]
+
+
+def function(name: str, kind: str) -> Callable[..., Any]:
+    """The function that a registration names. Raises ValueError as ``lookup``, and where there is no such function."""
+    path = lookup(name, kind)["function"]
+    home, _, own = path.rpartition(".")
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(home), own)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"gradreg/registry/{name}.yaml: {kind}: function: {path}: {error}") from None
+    return found
