@@ -105,6 +105,15 @@ def test_grids_keep_their_numbers_in_one_spelling():
 
 
 PENALTY = {"kind": "penalty", "eps": {2: [30]}}  # a strength, not a length: it may be larger than the box
+CONV = {
+    "kind": "conv_maxout",
+    "channels": [4, 4],
+    "pieces": [2, 2],
+    "kernels": [3, 3],
+    "padding": [1, 1],
+    "pool": [2, 2],
+    "stride": [2, 2],
+}
 MISTAKES = [
     ({"objectives": {"o": {"kind": "perturb", "differentiate": 1}}}, "o.differentiate: 1 is not true or false"),
     ({"n_train": [1297, "all"]}, "sweep[0].n_train: [1297, 'all'] names a number twice; all is 1297"),
@@ -178,6 +187,43 @@ MISTAKES = [
         "net.pieces: kind sigmoid_mlp has no such",
     ),
     ({"models": {"My net": {"kind": "sigmoid_mlp", "units": [8]}}}, "'My net' is no name; use small letters"),
+    ({"n_test": 501}, "sweep[0].n_test: 501 is more than the 500 test images"),
+    ({"n_test": "some"}, "sweep[0].n_test: 'some' is not a number from 1 up, or 'all'"),
+    ({"train": {"recipe": "maxout-mnist"}}, "train.recipe: 'maxout-mnist' is none of one-cycle, maxout-mnist-dense"),
+    ({"train": {"lr_decay": 1.1}}, "sweep[0].train.lr_decay: counts only with lr_schedule: exponential"),
+    ({"train": {"max_norm": [1, 2, 3]}}, "sweep[0].train.max_norm: max_norm has 3 values, but net 2 layers with"),
+    ({"train": {"max_norm": "wide"}}, "train.max_norm: 'wide' is not a number above 0, a list of them (one for each"),
+    (
+        {"train": {"recipe": "maxout-mnist-conv", "retrain": "none"}},
+        "sweep[0].train.recipe: max_norm has 4 values, but net 2 layers with weights",
+    ),
+    ({"train": {"retrain": "fresh"}}, "sweep[0].train.retrain: retrain: fresh needs a patience; or take retrain: none"),
+    (
+        {"train": {"retrain": "continue", "patience": 3}},
+        "sweep[0].train.retrain: retrain: continue needs lr_schedule: exponential or constant",
+    ),
+    (
+        {"train": {"patience": 3}, "n_train": 300},
+        "sweep[0].train.patience: patience holds out 300 of the training images, and there are no more",
+    ),
+    (
+        {"models": {"net": {"kind": "preact_resnet", "train": {"lr_factors": [1, 1]}}}},
+        "sweep[0].models.net.train.lr_factors: lr_factors: a preact_resnet takes one number for all layers",
+    ),
+    ({"models": {"net": CONV | {"pool": [2]}}}, "sweep[0].models.net.pool: has 1 values, channels 2: one for each"),
+    ({"models": {"net": CONV | {"channels": [4, "many"]}}}, "models.net.channels[1]: 'many' is not a whole number"),
+    ({"models": {"net": {"units": [8]}}}, "sweep[0].models.net: 'kind' is missing"),
+    (
+        {"models": {"net": {"kind": "mlp"}}},
+        "net.kind: 'mlp' is none of sigmoid_mlp, maxout, conv_maxout, preact_resnet",
+    ),
+    (
+        {"objectives": {"o": {"kind": "perturb", "space": "whitened"}}},
+        "sweep[0].objectives.o.space: model net whitens nothing; give it input: whitened",
+    ),
+    ({"attack": {"eps": {2: [1]}, "others": {"none": {"kind": "random"}}}}, "others.none: this name is taken by"),
+    ({"attack": {"eps": {2: [1]}, "others": {"a": {"kind": "one_step"}}}}, "a.kind: 'one_step' is none of random"),
+    ({"attack": {"eps": {2: [1]}, "others": {"a": {"kind": "random", "draws": 0}}}}, "draws: 0 must be at least 1"),
     ({"selection": {"n_train": 1000, "n_validation": 300}}, "the validation images would be trained on"),
     ({"n_train": 900}, "sweep[0] reads runs of 900 images on the test set; take another number"),
     ({"eps": {2: [8_255]}}, "sweep[0].eps.2[0]: eps = 8255 is longer than the whole box [0, 1]^64 at p = 2 (8)"),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gradreg import models
+from gradreg import models, registry
 
 
 def build(kind, settings, seed=0, shape=(1, 28, 28)):
@@ -85,3 +85,161 @@ def test_dropout_of_maxout_is_that_of_the_paper():
     inputs = net[1].shape[0]
     assert found == [((inputs,), 0.8, False), ((6,), 0.5, True), ((5,), 0.5, True)]
     assert not any("mask" in name for name in net.state_dict())
+
+
+MNIST = {
+    "channels": [48, 48, 24],
+    "pieces": [2, 2, 4],
+    "kernels": [8, 8, 5],
+    "padding": [0, 3, 3],
+    "pool": [4, 4, 2],
+    "stride": [2, 2, 2],
+}
+CIFAR = MNIST | {
+    "channels": [96, 192, 192],
+    "pieces": [2, 2, 2],
+    "padding": [4, 3, 3],
+    "tied_biases": True,
+    "units": [500],
+    "unit_pieces": 5,
+}
+SMALL = {"channels": [3, 2], "pieces": [2, 3], "kernels": [3, 2], "padding": [1, 0], "pool": [3, 2], "stride": [2, 2]}
+
+
+@pytest.mark.parametrize(
+    ("settings", "shape", "sides", "count"),
+    [
+        (MNIST, (1, 28, 28), [(21, 10), (9, 4), (6, 3)], 471_994),  # 0.472 M
+        (CIFAR, (3, 32, 32), [(33, 16), (15, 7), (9, 5)], 16_247_830),  # 16.25 M
+    ],
+)
+def test_the_maxout_papers_convolutional_nets_have_their_sizes(settings, shape, sides, count):
+    net = build("conv_maxout", settings, shape=shape)
+    assert sum(p.numel() for p in net.parameters()) == count
+    found, x = [], torch.rand(2, *shape)
+    for layer in net:
+        x = layer(x)
+        if isinstance(layer, models.Conv | torch.nn.MaxPool2d):
+            found.append(tuple(x.shape[-2:]))
+    assert found == [(side, side) for pair in sides for side in pair]
+    assert x.shape == (2, 10)
+
+
+def test_a_convolutional_maxout_net_written_down_again():
+    """Loops over images, locations, filters and windows that overhang; one bias per filter and location."""
+    net = build("conv_maxout", SMALL | {"units": [4], "unit_pieces": 2, "init": 0.3}, shape=(2, 8, 8)).double()
+    with torch.no_grad():
+        for name, value in net.named_parameters():
+            if name.endswith("bias"):
+                value.uniform_(-1, 1)
+    convolutions = [layer for layer in net if isinstance(layer, models.Conv)]
+    dense = [layer for layer in net if isinstance(layer, models.Linear)]
+    assert [layer.bias.shape for layer in convolutions] == [(6, 8, 8), (6, 3, 3)]
+    h = image = torch.rand(2, 8, 8, dtype=torch.float64)
+    for layer, pieces, pad, window, step in zip(convolutions, (2, 3), (1, 0), (3, 2), (2, 2), strict=True):
+        padded = torch.nn.functional.pad(h, (pad,) * 4)
+        kernel = layer.weight.shape[-1]
+        side = padded.shape[-1] - kernel + 1
+        z = torch.stack(
+            [
+                torch.stack(
+                    [(layer.weight * padded[:, i : i + kernel, j : j + kernel]).sum((1, 2, 3)) for j in range(side)]
+                )
+                for i in range(side)
+            ]
+        ).permute(2, 0, 1)
+        z = (z + layer.bias).view(pieces, -1, side, side).amax(0)
+        pooled = -(-(side - window) // step) + 1
+        h = torch.stack(
+            [
+                torch.stack(
+                    [
+                        z[:, i * step : i * step + window, j * step : j * step + window].amax((1, 2))
+                        for j in range(pooled)
+                    ]
+                )
+                for i in range(pooled)
+            ]
+        ).permute(2, 0, 1)
+    v = (dense[0].weight @ h.flatten() + dense[0].bias).view(2, 4).amax(0)
+    torch.testing.assert_close(net(image.unsqueeze(0)).squeeze(0), dense[1].weight @ v + dense[1].bias)
+
+
+def test_dropout_of_convolutions_is_element_by_element():
+    net = build("conv_maxout", CIFAR | {"keep_input": 0.8, "keep_hidden": 0.5}, shape=(3, 32, 32))
+    found = [(m.shape, m.keep, m.rescale) for m in net if isinstance(m, models.Dropout)]
+    assert found == [
+        ((3, 32, 32), 0.8, False),
+        ((96, 16, 16), 0.5, True),
+        ((192, 7, 7), 0.5, True),
+        ((4800,), 0.5, True),
+        ((500,), 0.5, True),
+    ]
+
+
+def test_caps_are_per_filter_and_per_layer():
+    net = build("conv_maxout", SMALL | {"init": 1.0}, shape=(1, 8, 8))
+    state = {name: value.detach().clone().unsqueeze(0) for name, value in net.named_parameters()}
+    names = [name for name in state if name.endswith("weight")]
+    models.cap_norms(state, {name: bound for bound, name in enumerate(names, start=1)} | {"0.bias": 9.0})
+    for bound, name in enumerate(names, start=1):
+        lengths = state[name].flatten(2).norm(dim=2)
+        assert lengths.max() <= bound * (1 + 1e-6)
+    assert state[names[0]].flatten(2).norm(dim=2).numel() == 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kernels": [3, 9]}, "convolution 2: a kernel of 9 does not fit on 4 pixels"),
+        ({"pool": [9, 2], "padding": [0, 0]}, "convolution 1: a pooling window of 9 does not fit on 6 pixels"),
+        ({"stride": [4, 2]}, "convolution 1: pooling windows of 3 leave gaps at stride 4"),
+    ],
+)
+def test_convolutions_that_do_not_fit_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        build("conv_maxout", SMALL | changes, shape=(1, 8, 8))
+
+
+RESNET = {"width": 8, "blocks": [1, 1], "groups": 4}
+
+
+def test_an_image_of_the_residual_network_has_a_gradient_of_its_own():
+    """Neither answer nor gradient depend on the other images of the batch."""
+    net = build("preact_resnet", RESNET, shape=(3, 8, 8)).double()
+    x = torch.rand(4, 3, 8, 8, dtype=torch.float64)
+    together, alone = x.clone().requires_grad_(), x[:1].clone().requires_grad_()
+    (g,) = torch.autograd.grad(net(together).square().sum(), together)
+    (own,) = torch.autograd.grad(net(alone).square().sum(), alone)
+    torch.testing.assert_close(g[:1], own)
+    assert net(together).shape == (4, 10)
+    with pytest.raises(ValueError, match="groups: 4 does not divide the width 6"):
+        build("preact_resnet", {"width": 6, "groups": 4})
+
+
+@pytest.mark.parametrize("activation", ["silu", "gelu", "softplus"])
+def test_the_residual_network_is_smooth(activation):
+    """A penalty on its gradient has derivatives: those of differences of the gradient."""
+    net = build("preact_resnet", RESNET | {"activation": activation}, shape=(1, 4, 4)).double()
+    x = torch.rand(1, 1, 4, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(lambda x: net(x).logsumexp(1), (x,))
+
+
+def test_the_residual_network_halves_its_maps():
+    net = build("preact_resnet", {}, shape=(3, 32, 32))
+    sides, x = [], torch.rand(1, 3, 32, 32)
+    for layer in net[:-2]:
+        x = layer(x)
+        sides.append((x.shape[1], x.shape[2]))
+    assert sides == [(32, 32)] * 3 + [(64, 16)] * 2 + [(128, 8)] * 2
+
+
+def test_networks_of_others_start_from_the_seed_too(monkeypatch):
+    """Layers without a ``reset`` draw from PyTorch's generator, seeded for them and left as it was."""
+    monkeypatch.setitem(registry.section("models"), "linear", {"function": "torch.nn.Linear", "settings": {}})
+    monkeypatch.setattr(registry, "function", lambda section, kind: lambda shape, classes: torch.nn.Linear(4, classes))
+    before = torch.random.get_rng_state()
+    first, again, other = (build("linear", {}, seed) for seed in (1, 1, 2))
+    assert torch.equal(first.weight, again.weight)
+    assert not torch.equal(first.weight, other.weight)
+    assert torch.equal(before, torch.random.get_rng_state())

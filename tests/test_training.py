@@ -19,6 +19,20 @@ TRAIN = Split(
 )
 
 
+CONVOLUTIONAL = {
+    "kind": "conv_maxout",
+    "channels": [4, 3],
+    "pieces": [2, 2],
+    "kernels": [3, 3],
+    "padding": [1, 1],
+    "pool": [3, 2],
+    "stride": [2, 2],
+    "init": 0.2,
+    "keep_input": 0.8,
+    "keep_hidden": 0.5,
+}
+
+
 def hp(model=None, objective=None, **train):
     """Hyper-parameters of a small run."""
     return {
@@ -36,7 +50,10 @@ def hp(model=None, objective=None, **train):
         {"kind": "maxout", "units": [15, 9], "pieces": 3, "init": 0.1},
         {"kind": "maxout", "units": [15, 9], "pieces": 3, "init": 0.1, "keep_input": 0.8, "keep_hidden": 0.5},
         {"kind": "sigmoid_mlp", "units": [127]},
+        CONVOLUTIONAL,
+        {"kind": "preact_resnet", "width": 4, "blocks": [1, 1], "groups": 2},
     ],
+    ids=lambda model: model["kind"],
 )
 @pytest.mark.parametrize(
     "objective",

@@ -1,0 +1,272 @@
+"""Recipes: schedules against what published runs say of themselves, stopping, retraining, averages, augmentation."""
+
+import math
+
+import pytest
+import torch
+from test_training import CPU, TRAIN, hp
+
+from gradreg import inputs, models, schedules, training
+from gradreg.stack import Stack, augmented, per_layer
+from gradreg.sweep import training as recipe
+
+PLAIN = {"kind": "plain"}
+STEADY = {"lr_schedule": "constant", "nesterov": False, "momentum": 0.5, "eps_warmup": 0.0}
+
+
+# Schedules
+
+
+def test_the_published_dense_run_stands_where_its_continuation_begins():
+    """Its best epoch was 243: mnist_pi_continued.yaml goes on with lr .0615083 and momentum .694377."""
+    settings = recipe({"recipe": "maxout-mnist-dense"})
+    _, steps = schedules.batches(50000, settings)
+    assert steps == 500
+    assert schedules.learning_rate(settings, 244, 0, steps) == pytest.approx(0.0615083, abs=1e-6)
+    assert schedules.momentum(settings, 243) == pytest.approx(0.694377, abs=1e-6)
+    later = training._afterwards(settings, 243, steps)
+    assert (later["lr"], later["momentum"]) == (
+        schedules.learning_rate(settings, 244, 0, steps),
+        schedules.momentum(settings, 243),
+    )
+    assert schedules.learning_rate(later, 1, 1, 600) == pytest.approx(later["lr"] / 1.000004, rel=1e-9)
+    assert schedules.learning_rate(later, 10**6, 0, 600) == pytest.approx(1e-6)
+
+
+def test_schedules_by_their_ends():
+    linear = recipe({"recipe": "maxout-cifar10"})
+    rates = [schedules.learning_rate(linear, epoch, 5, 10) for epoch in (1, 2, 500, 700)]
+    assert rates == pytest.approx([0.17, 0.17 - 0.17 * 0.99 / 499, 0.0017, 0.0017])
+    assert [schedules.momentum(linear, epoch) for epoch in (1, 250, 400)] == pytest.approx([0.5, 0.6, 0.6])
+    conv = recipe({"recipe": "maxout-mnist-conv"})
+    assert schedules.learning_rate(conv, 1, 7, 390) == pytest.approx(0.05 / 1.00004**7)
+    assert schedules.learning_rate(conv, 10**6, 0, 390) == pytest.approx(1e-6)
+    assert schedules.momentum(recipe({"momentum": 0.8}), 9) == 0.8
+    assert schedules.learning_rate(recipe({"lr_schedule": "constant", "lr": 0.3}), 7, 1, 9) == 0.3
+
+
+# Steps
+
+
+def test_momentum_and_rates_make_the_published_step():
+    """v <- m v - lr g; w <- w + v, with a factor on the rate of each layer: written down again on a linear net."""
+    settings = hp({"kind": "sigmoid_mlp", "units": [5]}, PLAIN, **STEADY, lr=0.3, lr_factors=[0.1, 1], epochs=1)
+    settings["train"] |= {"weight_decay": 0.0, "max_norm": None}
+    stack = Stack([0], TRAIN.first(200), None, settings)
+    own = {name: value[0].clone().requires_grad_() for name, value in stack.parameters.items()}
+    generator = torch.Generator().manual_seed(0)
+    models.build(settings["model"], (1, 8, 8), 10, generator)
+    order = torch.randperm(200, generator=generator)
+    stack.run_epoch(1)
+    velocity = {name: torch.zeros_like(value) for name, value in own.items()}
+    for index in order.split(50):
+        logits = torch.func.functional_call(models.build(settings["model"], (1, 8, 8), 10), own, (TRAIN.pixels(index),))
+        loss = torch.nn.functional.cross_entropy(logits, TRAIN.labels[index])
+        for (name, value), g in zip(own.items(), torch.autograd.grad(loss, list(own.values())), strict=True):
+            velocity[name] = 0.5 * velocity[name] - 0.3 * (0.1 if name.startswith("1.") else 1) * g
+            value.data += velocity[name]
+    for name, value in own.items():
+        torch.testing.assert_close(stack.parameters[name][0], value.detach(), atol=1e-5, rtol=1e-4)
+
+
+def test_values_per_layer():
+    net = models.build({"kind": "maxout", "units": [6, 5], "pieces": 2}, (1, 4, 4), 10)
+    stacked = {name: value.detach().unsqueeze(0) for name, value in net.named_parameters()}
+    assert per_layer("max_norm", 2.0, stacked) == 2.0
+    found = per_layer("max_norm", [1, 2, 3], stacked)
+    assert found == {"1.weight": 1, "1.bias": 1, "3.weight": 2, "3.bias": 2, "5.weight": 3, "5.bias": 3}
+    with pytest.raises(ValueError, match="max_norm has 2 values, but the network 3 layers with weights"):
+        per_layer("max_norm", [1, 2], stacked)
+    with pytest.raises(ValueError, match="lr_factors has 1 values"):
+        training.check(TRAIN, hp(lr_factors=[1.0]))
+
+
+def test_caps_of_each_layer_hold():
+    (replica,) = training.train_block([0], TRAIN.first(200), None, hp(max_norm=[0.3, 0.2, 0.1]), CPU)
+    for name, bound in (("1.weight", 0.3), ("3.weight", 0.2), ("5.weight", 0.1)):
+        assert replica.parameters[name].norm(dim=1).max() == pytest.approx(bound, rel=1e-5)
+
+
+def test_averages_are_those_of_the_steps():
+    """w_t <- d_t w_t + (1 - d_t) w, d_t = min(averaging, t / (t + 9)), and they are what is read and kept."""
+    settings = hp(objective=PLAIN, averaging=0.7, epochs=1)
+    stack = Stack([0], TRAIN.first(300), TRAIN.last(50), settings)
+    followed, expected = Stack._descend, stack.parameters_of(0)
+    seen = []
+
+    def descend(self, *arguments):
+        followed(self, *arguments)
+        seen.append({name: value[0].clone() for name, value in self.parameters.items()})
+
+    stack._descend = descend.__get__(stack)
+    stack.run_epoch(1)
+    for t, own in enumerate(seen, start=1):
+        decay = min(0.7, t / (t + 9))
+        expected = {name: decay * value + (1 - decay) * own[name] for name, value in expected.items()}
+    for name, value in stack.replicas()[0].parameters.items():
+        torch.testing.assert_close(value, expected[name])
+        assert not torch.equal(value, stack.parameters[name][0])
+
+
+def test_smoothed_labels():
+    plain, smooth = (Stack([0], TRAIN, None, hp(label_smoothing=share)) for share in (0.0, 0.1))
+    labels = torch.tensor([[3, 0]])
+    assert plain._targets(labels) is labels
+    expected = torch.full((1, 2, 10), 0.01)
+    expected[0, 0, 3] = expected[0, 1, 0] = 0.91
+    torch.testing.assert_close(smooth._targets(labels), expected)
+    logits = torch.randn(2, 10, generator=torch.Generator().manual_seed(0))
+    reference = torch.nn.functional.cross_entropy(logits, labels[0], label_smoothing=0.1)
+    torch.testing.assert_close(torch.nn.functional.cross_entropy(logits, smooth._targets(labels)[0]), reference)
+    assert math.isfinite(smooth.run_epoch(1)[0]["loss"])
+
+
+# Augmentation
+
+
+def test_shifts_cut_images_out_of_themselves():
+    x = torch.rand(40, 2, 5, 5, generator=torch.Generator().manual_seed(0)) + 1
+    padded = torch.nn.functional.pad(x, (2, 2, 2, 2))
+    seen = set()
+    for own, around in zip(augmented(x, 2, False, torch.Generator().manual_seed(1)), padded, strict=True):
+        places = [(i, j) for i in range(5) for j in range(5) if torch.equal(around[:, i : i + 5, j : j + 5], own)]
+        assert len(places) == 1
+        seen |= set(places)
+    assert len(seen) > 12
+
+
+def test_flips_mirror_about_half_of_the_images():
+    x = torch.rand(400, 1, 3, 4, generator=torch.Generator().manual_seed(0))
+    flipped = augmented(x, 0, True, torch.Generator().manual_seed(1))
+    mirrored = (flipped == x.flip(-1)).all(dim=(1, 2, 3))
+    kept = (flipped == x).all(dim=(1, 2, 3))
+    assert (mirrored ^ kept).all()
+    assert 150 < mirrored.sum() < 250
+
+
+def test_augmentation_changes_training_and_not_the_order():
+    still, moved = (Stack([0], TRAIN.first(100), None, hp(pad=pad, flip=pad > 0)) for pad in (0, 1))
+    assert torch.equal(still._order(still.generators[0]), moved._order(moved.generators[0]))
+    index = torch.arange(10).view(1, 10)
+    assert torch.equal(still._pixels(index)[0], TRAIN.pixels(slice(0, 10)))
+    assert not torch.equal(moved._pixels(index)[0], TRAIN.pixels(slice(0, 10)))
+
+
+# Stopping and what follows
+
+
+def run(retrain, held_out=None, patience=3, **train):
+    own = {**STEADY, "lr": 0.1, "epochs": 40, **train, "patience": patience, "retrain": retrain}
+    model = {"kind": "maxout", "units": [15], "pieces": 2, "init": 0.1, "keep_hidden": 0.8}
+    settings = hp(model, PLAIN, **own) | {"n_stop": 100}
+    seen = []
+    (replica,) = training.train_block(
+        [0], TRAIN.first(400), held_out, settings, CPU, on_epoch=lambda epoch, rows: seen.append(rows)
+    )
+    assert [row for rows in seen for row in rows] == replica.history
+    return replica, settings
+
+
+def test_training_stops_when_validation_gets_no_better():
+    replica, settings = run("none")
+    errors = [row["held_out_error"] for row in replica.history]
+    best = errors.index(min(errors)) + 1
+    assert replica.best_epoch == best
+    assert len(errors) == best + 3
+    assert replica.retrained is None
+    settings["train"] |= {"patience": None, "epochs": best}
+    (until,) = training.train_block([0], TRAIN.first(300), None, settings, CPU)
+    assert models.digest(until.parameters) == models.digest(replica.parameters)
+
+
+def test_with_held_out_images_nothing_is_set_apart_and_nothing_follows():
+    replica, settings = run("fresh", held_out=TRAIN.last(200))
+    alone = Stack([0], TRAIN.first(400), TRAIN.last(200), settings)
+    assert alone.run_epoch(1)[0] == replica.history[0]
+    assert replica.retrained is None
+    assert {row["phase"] for row in replica.history} == {1}
+
+
+def test_a_fresh_start_takes_as_many_epochs_as_were_best():
+    replica, settings = run("fresh")
+    assert replica.retrained == replica.best_epoch
+    assert [row["phase"] for row in replica.history] == [1] * (replica.best_epoch + 3) + [2] * replica.best_epoch
+    assert [row["epoch"] for row in replica.history] == list(range(1, len(replica.history) + 1))
+    settings["train"] |= {"patience": None, "epochs": replica.best_epoch}
+    (whole,) = training.train_block([0], TRAIN.first(400), None, settings, CPU)
+    assert models.digest(whole.parameters) == models.digest(replica.parameters)
+
+
+def test_continuing_ends_when_the_held_out_images_are_as_well_known():
+    replica, settings = run("continue_without_dropout")
+    first = run("none")[0]
+    assert replica.best_epoch == first.best_epoch
+    own = Stack([0], TRAIN.first(300), None, settings)
+    own.start_from(first.parameters)
+    bound = own.read(TRAIN.first(300), 0)[0]
+    reached = Stack([0], TRAIN.first(400), None, settings)
+    reached.start_from(replica.parameters)
+    watched = TRAIN.first(400).last(100)
+    assert reached.read(watched, 0)[0] < bound
+    assert 1 <= replica.retrained < 40
+    reached.start_from(first.parameters)
+    assert reached.read(watched, 0)[0] >= bound
+
+
+def test_continuing_with_dropout_starts_from_the_best_network():
+    replica, _ = run("continue", lr_schedule="exponential", lr_decay=1.001)
+    assert 1 <= replica.retrained <= 40
+    assert replica.history[replica.best_epoch + 3]["phase"] == 2
+    first = replica.history[replica.best_epoch + 3]["loss"]
+    assert first < replica.history[0]["loss"] / 2, "it does not begin anew"
+
+
+def test_a_bound_that_is_never_reached_ends_with_the_epochs():
+    replica, _ = run("continue_without_dropout", lr=1e-12, epochs=4, patience=2)
+    assert replica.retrained <= 4
+
+
+def test_divergence_ends_it():
+    replica, _ = run("fresh", lr=1e38, max_norm=None)
+    assert replica.diverged == 1
+    assert replica.retrained is None
+    assert len(replica.history) == 1
+
+
+# Where an objective acts
+
+
+def test_an_objective_may_act_on_whitened_images():
+    """Its loss, step and eps are those of the network behind the whitening, on whitened images."""
+    whitening = inputs.Whitening.fit(TRAIN.images)
+    model = {"kind": "sigmoid_mlp", "units": [7], "input": "whitened"}
+    objective = {"kind": "perturb", "p": math.inf, "eps": 0.5}
+    stacks = {
+        space: Stack([0], TRAIN.first(100), None, hp(model, objective | {"space": space}), whitening)
+        for space in ("pixels", "whitened")
+    }
+    net = models.build(model, (1, 8, 8), 10, torch.Generator().manual_seed(0))
+    x, y = TRAIN.pixels(slice(0, 50)), TRAIN.labels[:50]
+    seen = whitening(x).requires_grad_()
+    loss = torch.nn.functional.cross_entropy(net(seen), y, reduction="sum")
+    (g,) = torch.autograd.grad(loss, seen)
+    expected = torch.nn.functional.cross_entropy(net(seen + 0.5 * g.sign()), y)
+    own = dict(net.named_parameters())
+    assert stacks["whitened"].loss(own, {}, x, y, 0.5)[0].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert stacks["pixels"].loss(own, {}, x, y, 0.5)[0].item() != pytest.approx(expected.item(), rel=1e-2)
+    for stack in stacks.values():
+        assert math.isfinite(stack.run_epoch(1)[0]["loss"])
+
+
+def test_a_network_whose_images_depend_on_each_other_is_refused(monkeypatch):
+    from gradreg import registry
+
+    normed = torch.nn.Sequential(torch.nn.Flatten(-3), torch.nn.BatchNorm1d(64), torch.nn.Linear(64, 10))
+    monkeypatch.setitem(registry.section("models"), "normed", {"function": "x"})
+    monkeypatch.setattr(
+        registry,
+        "function",
+        lambda section, kind, own=registry.function: (lambda *_: normed) if kind == "normed" else own(section, kind),
+    )
+    with pytest.raises(ValueError, match="model of kind normed has buffers; batch normalisation and the like"):
+        training.check(TRAIN, hp({"kind": "normed"}))

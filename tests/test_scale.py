@@ -1,0 +1,52 @@
+"""The smoke scale: the same jobs, a few images."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from test_config import BASE, ROOT, SHIPPED, edited
+
+from gradreg import scale
+from gradreg.experiment import Experiment
+
+
+@pytest.mark.parametrize("file", [ROOT / "config.yaml", *SHIPPED], ids=lambda f: Path(f).name)
+def test_every_network_objective_and_norm_is_there(file):
+    written = yaml.safe_load(file.read_text())
+    full, smoke = Experiment(written), Experiment(written | {"scale": "smoke"})
+    assert smoke.name == f"{full.name}-smoke"
+
+    def shape(experiment):
+        return {(group.dataset, group.model, group.objective, group.p) for group in experiment.groups}
+
+    assert shape(smoke) == shape(full)
+    for plan in (*smoke.selection.values(), *smoke.final.values()):
+        assert plan.seeds == 1
+        assert plan.hp["n_train"] <= scale.FINAL
+        assert (plan.hp["train"]["epochs"], plan.hp["train"]["batch_size"]) == (1, scale.BATCH)
+        assert plan.attack["images"] == scale.ATTACKED
+    assert all(len(runs) == 1 for runs in smoke.groups.values())
+    assert {(of, model) for of, _, model in smoke.galleries} == {(of, model) for of, _, model in full.galleries}
+
+
+def test_recipes_keep_their_course():
+    """Stopping and retraining run at this scale too."""
+    own = edited(
+        models={"net": {"kind": "maxout", "units": [8], "pieces": 2, "train": {"recipe": "maxout-mnist-dense"}}}
+    )
+    (plan, *_) = Experiment(own | {"scale": "smoke"}).final.values()
+    assert (plan.hp["train"]["retrain"], plan.hp["train"]["patience"]) == ("continue", 100)
+    assert plan.hp["n_stop"] == scale.VALIDATION
+
+
+def test_what_it_cuts_is_a_config_of_its_own():
+    """The report reads it back: nothing is cut twice."""
+    smoke = Experiment(BASE | {"scale": "smoke"})
+    again = Experiment(smoke.settings)
+    assert (again.name, again.selection, again.final) == (smoke.name, smoke.selection, smoke.final)
+
+
+def test_the_full_config_is_left_as_it_was():
+    before = yaml.safe_dump(BASE)
+    Experiment(BASE | {"scale": "smoke"})
+    assert yaml.safe_dump(BASE) == before
