@@ -1,13 +1,14 @@
 # make           set up and run the default experiment to results/quickstart/report.html
 # make test      set up and run the tests
-# make results   run every published experiment (three hours on two cores)
+# make smoke     run the experiments that are sized for a GPU on a few images, as a test that they work
+# make results   run every published experiment (three and a half hours on two cores)
 # make publish   copy the tables, figures and metrics of finished experiments to results/published/
 PYTHON ?= python3
 CORES ?= all
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SNAKEMAKE = .venv/bin/python -m snakemake --cores $(CORES)
 
-.PHONY: quickstart test lint results publish clean
+.PHONY: quickstart test lint smoke results publish clean
 
 quickstart: .venv/ready
 	@$(SNAKEMAKE)
@@ -27,6 +28,11 @@ results: .venv/ready
 	$(SNAKEMAKE) --configfile config/mnist.yaml
 	$(SNAKEMAKE) --configfile config/objectives.yaml
 	$(SNAKEMAKE) --configfile config/small-samples.yaml
+	$(SNAKEMAKE) --configfile config/conv-mnist.yaml
+
+smoke: .venv/ready
+	$(SNAKEMAKE) --configfile config/cifar10.yaml --config scale=smoke
+	$(SNAKEMAKE) --configfile config/paper.yaml --config scale=smoke
 
 publish: .venv/ready
 	.venv/bin/python workflow/scripts/publish.py

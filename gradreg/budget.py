@@ -18,7 +18,8 @@ from gradreg.labels import numbers
 
 CPU = torch.device("cpu")
 STEPS, REPEATS = 5, 3
-ATTACKED = 20
+LONG = 0.5  # seconds of a step that is timed once only
+READ, ATTACKED, FEW = 200, 20, 2  # images; few where reading one takes long
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,11 @@ class Seconds:
     evaluation: float = 0.0
 
 
-def estimate(work: Iterable[Work]) -> Seconds:
-    """The time that training and evaluation will take on a CPU, from a few steps of each kind made on this one.
+def estimate(work: Iterable[Work], device: torch.device = CPU) -> Seconds:
+    """The time that training and evaluation will take, one network after another, from a few steps of each kind.
 
-    The attacks count as if every image stood all their steps, which is the most they take.
+    It is the most they take: attacks count as if every image stood all their steps, and recipes that stop on validation
+    as if they never did.
     """
     steps: dict[str, float] = {}
     readings: dict[str, tuple[float, float]] = {}
@@ -60,47 +62,62 @@ def estimate(work: Iterable[Work]) -> Seconds:
         kind = f"{network} {sorted(objective.items(), key=str)} {batch}"
         reading = f"{network} {item.attack}"
         if kind not in steps:
-            steps[kind] = _step(item, batch)
+            steps[kind] = _step(item, batch, device)
         if reading not in readings:
-            readings[reading] = _reading(item)
+            readings[reading] = _reading(item, device)
         per_image, per_attacked = readings[reading]
         epoch = steps_of_epoch * steps[kind] + (item.hp["n_validation"] or 0) * per_image
-        total.training += item.train * settings["epochs"] * epoch
+        phases = 2 if settings["retrain"] != "none" and item.hp["n_stop"] else 1
+        total.training += item.train * phases * settings["epochs"] * epoch
         attacked = min(item.attack["images"], item.n_read)
         total.evaluation += item.evaluate * (item.n_read * per_image + attacked * per_attacked)
     return total
 
 
-def _step(item: Work, batch: int) -> float:
+def _step(item: Work, batch: int, device: torch.device) -> float:
     """Seconds of one training step of one replica."""
+    (first,) = _epochs(item, batch, device, steps=1, repeats=1)
+    if first > LONG:
+        return first
+    return statistics.median(_epochs(item, batch, device, STEPS, REPEATS)) / STEPS
+
+
+def _epochs(item: Work, batch: int, device: torch.device, steps: int, repeats: int) -> list[float]:
+    """Seconds of epochs of so many steps, after a first one that warms up."""
     marks: list[float] = []
+    recipe = {"epochs": 1 + repeats, "min_steps": steps, "patience": None, "retrain": "none"}
     hp = {
         "model": item.hp["model"],
         "objective": numbers(item.hp["objective"]),
-        "train": {**item.hp["train"], "epochs": 1 + REPEATS, "min_steps": STEPS, "patience": None, "retrain": "none"},
+        "train": {**item.hp["train"], **recipe},
     }
     data = _random(item.dataset, batch)
-    on_epoch = lambda epoch, rows: marks.append(time.perf_counter())  # noqa: E731
-    training.train_block([0], data, None, hp, CPU, _whitening(item), on_epoch)
-    return statistics.median(later - earlier for earlier, later in itertools.pairwise(marks)) / STEPS
+
+    def on_epoch(epoch: int, rows: object) -> None:
+        marks.append(time.perf_counter())
+
+    training.train_block([0], data, None, hp, device, _whitening(item), on_epoch)
+    return [later - earlier for earlier, later in itertools.pairwise(marks)]
 
 
-def _reading(item: Work) -> tuple[float, float]:
+def _reading(item: Work, device: torch.device) -> tuple[float, float]:
     """Seconds to read one image, and to put one under all the attacks."""
     spec, model = DATASETS[item.dataset], item.hp["model"]
     generator = torch.Generator().manual_seed(0)
     network = models.build(model, spec.image_shape, spec.classes, generator)
     network = torch.nn.Sequential(inputs.layer(model["input"], _whitening(item)), network).eval()
-    split = _random(item.dataset, 1000)
+    network.to(device)
+    split = _random(item.dataset, READ).to(device)
     start = time.perf_counter()
     _, answer = answers(network, split.pixels())
     per_image = (time.perf_counter() - start) / len(split)
     # Right answers and tiny perturbations: no image is given up early.
-    standing = Split(split.images, answer, split.top, split.classes).first(ATTACKED)
+    count = ATTACKED if per_image < LONG / 100 else FEW
+    standing = Split(split.images, answer, split.top, split.classes).first(count)
     grid = {p: ["0.000001"] * len(labels) for p, labels in item.attack["eps"].items()}
     start = time.perf_counter()
     evaluate(network, standing, {**item.attack, "eps": grid})
-    return per_image, (time.perf_counter() - start) / ATTACKED
+    return per_image, (time.perf_counter() - start) / count
 
 
 def _whitening(item: Work) -> inputs.Whitening | None:

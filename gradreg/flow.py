@@ -28,7 +28,7 @@ def closure(script: str, *modules: str) -> list[str]:
     graph = _graph()
     for module in modules:
         if module not in graph.modules:
-            raise ValueError(f"gradreg/registry names the module {module}, but there is no such file in gradreg/")
+            raise ValueError(f"{module} is no module of gradreg")
     reached = set()
     for name in [*_imported(PACKAGE.parent / script), *modules]:
         parts = name.split(".")

@@ -102,6 +102,7 @@ def check_entries(entries: Mapping[int, dict[str, Any]]) -> Iterator[tuple[KeyPa
 
 def _check_entry(entry: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     spec = DATASETS[entry["dataset"]]
+    yield from _check_functions(entry)
     for name, model in entry["models"].items():
         lists = registry.lookup("models", model["kind"]).get("same_length", [])
         for key in lists:
@@ -143,6 +144,19 @@ def _check_entry(entry: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     for label in entry["gallery"]["classes"]:
         if label >= spec.classes:
             yield ("gallery", "classes"), f"{entry['dataset']} has no class {label}"
+
+
+def _check_functions(entry: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """That the files of what is registered are there."""
+    used: list[tuple[KeyPath, str, str]] = [(("dataset",), "datasets", entry["dataset"])]
+    for section in ("models", "objectives"):
+        used += [((section, name, "kind"), section, own["kind"]) for name, own in entry[section].items()]
+    others = entry["attack"]["others"]
+    used += [(("attack", "others", name, "kind"), "attacks", own["kind"]) for name, own in others.items()]
+    for path, section, kind in used:
+        text = registry.missing(section, kind)
+        if text:
+            yield path, text
 
 
 def _check_training(entry: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:

@@ -20,6 +20,7 @@ HP = {
     "train": recipe({"epochs": 4, "batch_size": 50}),
     "n_train": 1000,
     "n_validation": 200,
+    "n_stop": None,
 }
 ATTACK = {"images": 100, "steps": 2, "eps": {"2": ["0.1", "0.2"]}}
 ROOT = Path(__file__).parents[1]
@@ -34,8 +35,8 @@ def work(train=1, evaluate=1, hp=HP, attack=ATTACK):
 def measured(monkeypatch):
     """Measurements replaced by round numbers."""
     steps = []
-    monkeypatch.setattr(budget, "_step", lambda item, batch: steps.append(batch) or 0.5)
-    monkeypatch.setattr(budget, "_reading", lambda item: (0.001, 0.1))
+    monkeypatch.setattr(budget, "_step", lambda item, batch, device: steps.append(batch) or 0.5)
+    monkeypatch.setattr(budget, "_reading", lambda item, device: (0.001, 0.1))
     return steps
 
 
@@ -49,6 +50,15 @@ def test_small_sets_have_at_least_their_steps(measured):
     hp = HP | {"n_train": 20, "n_validation": None, "train": HP["train"] | {"min_steps": 7}}
     assert budget.estimate([work(hp=hp, evaluate=0)]).training == pytest.approx(4 * 7 * 0.5)
     assert measured == [20]  # a step is one of all the images there are
+
+
+def test_retraining_counts_as_much_again(measured):
+    train = HP["train"] | {"patience": 3, "retrain": "fresh"}
+    once, twice = (
+        budget.estimate([work(hp=HP | {"n_validation": None, "n_stop": n_stop, "train": train})]).training
+        for n_stop in (None, 200)
+    )
+    assert twice == pytest.approx(2 * once)
 
 
 def test_each_kind_of_step_is_measured_once(measured):
@@ -68,6 +78,13 @@ def test_the_estimate_is_of_the_order_of_the_truth():
     start = time.perf_counter()
     training.train_block([0], data, None, hp | {"objective": numbers(hp["objective"])}, CPU)
     assert 0.2 < expected / (time.perf_counter() - start) < 5
+
+
+def test_long_steps_are_timed_once(monkeypatch):
+    asked = []
+    monkeypatch.setattr(budget, "_epochs", lambda item, batch, device, steps, repeats: asked.append(steps) or [9.0])
+    assert budget._step(work(), 50, CPU) == 9.0
+    assert asked == [1]
 
 
 def test_attacks_cost_what_they_do():

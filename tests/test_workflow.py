@@ -336,3 +336,47 @@ def test_one_gpu_job_at_a_time(template, tmp_path):
     assert blocks
     assert all(re.search(r"\bgpu=1\b", block) for block in blocks)
     assert yaml.safe_load((ROOT / "profiles/default/profile.yaml").read_text())["resources"] == {"gpu": 1}
+
+
+# Adding things
+
+
+def test_the_additions_of_the_documentation(finished):
+    """docs/extending.md, block by block: nothing that is there reruns for them, and an experiment of all four runs."""
+    page = (ROOT / "docs" / "extending.md").read_text()
+    blocks = re.findall(r"^`([\w/.]+)`[^\n]*:\n\n```\w+\n(.*?)```", page, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 9
+    for file, text in blocks:
+        path = finished.folder / file
+        assert path.exists() == (path.suffix == ".yaml" and path.parent.name == "registry")
+        finished.append(file, "\n" + text)
+    assert finished.plan() == []
+    done = finished.snakemake("--cores", 2, "--configfile", "bars.yaml")
+    assert done.stderr.strip().splitlines()[-1] == "Report: results/bars/report.html"
+    test = metrics.read(finished.folder / "results/bars/metrics/test.csv")
+    assert set(test.dataset) == {"bars"}
+    assert set(test.model) == {"linear"}
+    assert "both" in set(test.objective)
+    assert {"one_step", "multi_step", "fading"} < set(test.attack)
+    assert (test[(test.attack == "none") & (test.metric == "error")].value < 0.2).all()
+    table = (finished.folder / "results/bars/tables/bars-240/errors.md").read_text()
+    assert "error, %, fading L2 eps = 0.5" in table
+    finished.append("gradreg/fade.py", "\nEDITED = True\n")
+    counts = finished.counts("--configfile", "bars.yaml")
+    assert counts["train"] == 0
+    assert counts["evaluate"] > 0
+    finished.append("gradreg/both_sides.py", "\nEDITED = True\n")
+    trained = [job.output for job in finished.plan("--configfile", "bars.yaml") if job.stage == "train"]
+    assert trained
+    assert all("/both/" in output for output in trained)
+
+
+def test_a_registration_without_its_file_is_told_in_one_line(template, tmp_path):
+    project = template.copy(tmp_path / "dangling")
+    models = project.folder / "gradreg" / "registry" / "models.yaml"
+    models.write_text(models.read_text().replace("gradreg.models.dense.sigmoid_mlp", "gradreg.models.gone.sigmoid_mlp"))
+    done = project.snakemake("--cores", 1, "--dry-run", check=False)
+    assert done.returncode != 0
+    said = "names the function gradreg.models.gone.sigmoid_mlp, but there is no gradreg/models/gone.py"
+    assert f"config.yaml:14: sweep[0].models.softmax.kind: gradreg/registry/models.yaml {said}" in done.stderr
+    assert "Traceback" not in done.stderr

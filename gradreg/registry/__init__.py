@@ -35,6 +35,14 @@ def module(name: str, kind: str) -> str:
     return str(lookup(name, kind)["function"]).rpartition(".")[0]
 
 
+def missing(name: str, kind: str) -> str | None:
+    """What is wrong with the module of a registration: that its file is not there; None where it is."""
+    file = f"{module(name, kind).replace('.', '/')}.py"
+    if (FOLDER.parents[1] / file).exists():
+        return None
+    return f"gradreg/registry/{name}.yaml names the function {lookup(name, kind)['function']}, but there is no {file}"
+
+
 def function(name: str, kind: str) -> Callable[..., Any]:
     """The function that a registration names. Raises ValueError as ``lookup``, and where there is no such function."""
     path = lookup(name, kind)["function"]
