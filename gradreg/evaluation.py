@@ -57,21 +57,8 @@ def perturbations(
     for name, own in {**kinds, **attack.get("others", {})}.items():
         function = registry.function("attacks", own["kind"])
         settings = {key: value for key, value in own.items() if key != "kind"}
-        run = functools.partial(_call, function, network, p, eps, settings)
-        found[name] = _batched(run, x, y)
+        found[name] = _batched(functools.partial(function, network, p=p, eps=eps, **settings), x, y)
     return found
-
-
-def _call(
-    function: Callable[..., Tensor],
-    network: nn.Module,
-    p: float,
-    eps: float,
-    settings: Mapping[str, Any],
-    x: Tensor,
-    y: Tensor,
-) -> Tensor:
-    return function(network, x, y, p, eps, **settings)
 
 
 @torch.no_grad()

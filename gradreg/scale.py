@@ -7,26 +7,28 @@ from typing import Any
 from gradreg.labels import parse
 from gradreg.sweep import final_sizes, test_size
 
-FINAL, SELECTION, VALIDATION, TEST, ATTACKED, BATCH, STEPS = 100, 80, 20, 60, 20, 20, 2
-OWN = ("epochs", "batch_size", "min_steps")
+FINAL, SELECTION, VALIDATION, TEST, ATTACKED, BATCH, STEPS = 100, 60, 20, 60, 20, 20, 2
+SUFFIX = "-smoke"
 
 
 def smoke(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A resolved config, cut small: every network, objective and norm stays, with one eps, one seed and one epoch.
+    """A resolved config, cut small: every network, objective, norm and size stays, with one eps, one seed, one epoch.
 
-    The result is a config of full scale under a name of its own.
+    The result has a name of its own; cut again, it stays as it is.
     """
     cut = copy.deepcopy(dict(config))
-    cut |= {"experiment": f"{config['experiment']}-smoke", "scale": "full"}
-    for entry in cut["sweep"]:
+    cut["experiment"] = config["experiment"].removesuffix(SUFFIX) + SUFFIX
+    # Sizes that differ stay different, so that no two runs become one.
+    sizes = sorted({size for entry in cut["sweep"] for size in final_sizes(entry)})
+    for i, entry in enumerate(cut["sweep"]):
+        entry["n_train"] = [FINAL + sizes.index(size) for size in final_sizes(entry)]
+        entry["selection"] = {"n_train": SELECTION + i, "n_validation": VALIDATION, "seeds": 1}
         _cut(entry)
     return cut
 
 
 def _cut(entry: dict[str, Any]) -> None:
     entry["n_test"] = min(test_size(entry), TEST)
-    entry["n_train"] = min(FINAL, *final_sizes(entry))
-    entry["selection"] = {"n_train": SELECTION, "n_validation": VALIDATION, "seeds": 1}
     entry["seeds"] = 1
     entry["baseline"] = dict([next(iter(entry["baseline"].items()))])
     for place in (entry, *entry["objectives"].values()):
@@ -37,7 +39,7 @@ def _cut(entry: dict[str, Any]) -> None:
     entry["gallery"].pop("eps", None)
     for part in ("models", "baseline", "objectives"):
         for own in entry[part].values():
-            for key in OWN:
+            for key in ("epochs", "batch_size", "min_steps"):
                 own.get("train", {}).pop(key, None)
     entry["train"] |= {"epochs": 1, "batch_size": BATCH, "min_steps": 0}
 

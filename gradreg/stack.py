@@ -106,7 +106,7 @@ class Stack:
             done = schedules.progress(self.settings, epoch, step, self.steps)
             eps = self.eps * schedules.ramp(done, self.settings["eps_warmup"])
             gradients, (loss, logits) = self.step_gradients(
-                self.parameters, self._random(), self._pixels(index), self._targets(labels), eps
+                self.parameters, self._random(self.batch), self._pixels(index), self._targets(labels), eps
             )
             self._descend(gradients, schedules.learning_rate(self.settings, epoch, step, self.steps), momentum)
             loss_sum += loss
@@ -159,10 +159,10 @@ class Stack:
     def objective_on(self, split: Split) -> float:
         """The training objective of the only replica on a split, dropout and all, over whole batches."""
         own = {name: value[0] for name, value in self.kept.items()}
-        values = []
-        for start in range(0, len(split) - self.batch + 1, self.batch):
-            part = slice(start, start + self.batch)
-            random = {name: value[0] for name, value in self._random().items()}
+        values, batch = [], min(self.batch, len(split))
+        for start in range(0, len(split) - batch + 1, batch):
+            part = slice(start, start + batch)
+            random = {name: value[0] for name, value in self._random(batch).items()}
             values.append(self.loss(own, random, split.pixels(part), self._targets(split.labels[part]), self.eps)[0])
         return float(torch.stack(values).mean())
 
@@ -192,14 +192,14 @@ class Stack:
         whole: Tensor = F.one_hot(labels, self.train.classes).float()
         return (1 - share) * whole + share / self.train.classes
 
-    def _random(self) -> dict[str, Tensor]:
-        """What one step draws, stacked over replicas (R, N, ...): dropout masks, and ``draw`` for the objective."""
+    def _random(self, n: int) -> dict[str, Tensor]:
+        """What a step on n images draws, over replicas (R, n, ...): dropout masks, and ``draw`` for the objective."""
         drawn: dict[str, list[Tensor]] = {}
         for generator in self.noise_generators:
             for name, layer in self.dropouts.items():
-                drawn.setdefault(f"{name}.mask", []).append(layer.draw(self.batch, generator))
+                drawn.setdefault(f"{name}.mask", []).append(layer.draw(n, generator))
             if self.objective.distribution:
-                shape = (self.batch, *self.train.images.shape[1:])
+                shape = (n, *self.train.images.shape[1:])
                 p = self.objective.p or math.inf
                 drawn.setdefault("draw", []).append(draws.draw(self.objective.distribution, shape, generator, p))
         return {name: torch.stack(values) for name, values in drawn.items()}
@@ -209,7 +209,7 @@ class Stack:
         shares = per_layer("lr_factors", self.settings["lr_factors"], self.parameters)
         groups: dict[float, list[tuple[str, int, Tensor]]] = {}
         for name, value in self.parameters.items():
-            share = shares[name] if isinstance(shares, Mapping) else 1.0
+            share = shares.get(name, 1.0) if isinstance(shares, Mapping) else 1.0
             # The fused update rounds the body and the tail of a tensor differently: each replica has its own tensors.
             groups.setdefault(share, []).extend((name, i, value[i]) for i in range(len(self.seeds)))
         return [(share, views, [None] * len(views)) for share, views in groups.items()]

@@ -54,8 +54,7 @@ def _fill_in(rules: Any) -> None:
 
 def offered(section: str) -> list[str]:
     """The kinds of a section that a config can ask for: those that always run are not among them."""
-    always = {"objectives": {"plain"}, "attacks": {"one_step", "multi_step"}}.get(section, set())
-    return [kind for kind in registry.section(section) if kind not in always]
+    return [kind for kind, own in registry.section(section).items() if not own.get("always")]
 
 
 def training(*layers: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,7 +179,7 @@ def _check_training(entry: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
             for path, layer in layers:
                 for key in layer:
                     for other, allowed in properties[key].get("x-with", {}).items():
-                        if whole[other] not in allowed:
+                        if whole[other] not in allowed and (allowed != ["a number"] or whole[other] is None):
                             yield (*path, key), f"counts only with {other}: {' or '.join(allowed)}"
             known = registry.lookup("models", model["kind"]).get("layers")
             count = sum(len(model[key]) for key in known) + 1 if known is not None else None
@@ -190,6 +189,8 @@ def _check_training(entry: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
                     yield at(key), f"{key}: a {model['kind']} takes one number for all layers"
                 elif isinstance(values, list) and len(values) != count:
                     yield at(key), f"{key} has {len(values)} values, but {model_name} {count} layers with weights"
+            if whole["patience"] is not None and whole["eps_warmup"]:
+                yield at("eps_warmup"), "eps_warmup is a share of all epochs, and a patience may end them before"
             if whole["retrain"] != "none" and whole["patience"] is None:
                 yield at("retrain"), f"retrain: {whole['retrain']} needs a patience; or take retrain: none"
             if whole["retrain"].startswith("continue") and whole["lr_schedule"] not in ("exponential", "constant"):

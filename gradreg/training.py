@@ -1,9 +1,10 @@
 """Training the replicas (seeds) of one cell together, in one process.
 
 Each replica has its own initial weights and its own order of samples, drawn from its own generator, so its
-result does not depend on which others share its block. On a GPU the replicas of a dense network are stacked along a
-first dimension and stepped by one ``vmap``; otherwise they take turns, which on a CPU is as fast and equal to the
-bit to a replica trained alone. The inner loop waits for the device only where it hands over what was drawn at random.
+result does not depend on which others share its block. On a GPU the replicas of a dense network, if they all run the
+same number of epochs, are stacked along a first dimension and stepped by one ``vmap``; otherwise they take turns, which
+on a CPU is as fast and equal to the bit to a replica trained alone. The inner loop waits for the device only where it
+hands over the order of the samples.
 """
 
 import math
@@ -11,6 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from gradreg import schedules
 from gradreg.data.arrays import Split
@@ -117,8 +119,7 @@ def _stopped(
         return [replica]
     done = 0
     second = Stack(seeds, train, None, {**hp, "train": _afterwards(settings, best_epoch, first.steps)}, whitening)
-    first.start_from(best)
-    for rows in _retraining(first, second, best_epoch, watched, settings):
+    for rows in _retraining(first, second, best, best_epoch, watched, settings):
         done += 1
         for row in rows:
             row |= {"phase": 2, "epoch": len(replica.history) + done}
@@ -145,14 +146,20 @@ def _afterwards(settings: Mapping[str, Any], best_epoch: int, steps: int) -> Map
 
 
 def _retraining(
-    first: Stack, second: Stack, best_epoch: int, watched: Split, settings: Mapping[str, Any]
+    first: Stack,
+    second: Stack,
+    best: Mapping[str, Tensor],
+    best_epoch: int,
+    watched: Split,
+    settings: Mapping[str, Any],
 ) -> Iterator[list[Row]]:
-    """The epochs of the second phase; ``first`` holds the best network."""
+    """The epochs of the second phase."""
     if settings["retrain"] == "fresh":
         for epoch in range(1, best_epoch + 1):
             yield second.run_epoch(epoch)
         return
-    second.start_from(first.parameters_of(0))
+    for stack in (first, second):
+        stack.start_from(best)
     if settings["retrain"] == "continue_without_dropout":
         second.dropouts = {}
         bound = first.read(first.train, 0)[0]

@@ -58,7 +58,8 @@ def test_retraining_counts_as_much_again(measured):
         budget.estimate([work(hp=HP | {"n_validation": None, "n_stop": n_stop, "train": train})]).training
         for n_stop in (None, 200)
     )
-    assert twice == pytest.approx(2 * once)
+    assert once == pytest.approx(4 * 20 * 0.5)
+    assert twice == pytest.approx(2 * 4 * (20 * 0.5 + 200 * 0.001))  # and what is held out is read
 
 
 def test_each_kind_of_step_is_measured_once(measured):

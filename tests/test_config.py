@@ -197,6 +197,12 @@ MISTAKES = [
         {"train": {"recipe": "maxout-mnist-conv", "retrain": "none"}},
         "sweep[0].train.recipe: max_norm has 4 values, but net 2 layers with weights",
     ),
+    ({"train": {"momentum_epochs": 5}}, "sweep[0].train.momentum_epochs: counts only with momentum_end: a number"),
+    ({"train": {"lr_factors": 0.5}}, "sweep[0].train.lr_factors: 0.5 is not a list or null"),
+    (
+        {"train": {"patience": 3, "eps_warmup": 0.5}},
+        "sweep[0].train.eps_warmup: eps_warmup is a share of all epochs, and a patience may end them before",
+    ),
     ({"train": {"retrain": "fresh"}}, "sweep[0].train.retrain: retrain: fresh needs a patience; or take retrain: none"),
     (
         {"train": {"retrain": "continue", "patience": 3}},
@@ -369,6 +375,21 @@ def test_what_is_registered_are_the_settings_of_the_function(section, kind):
             default = parameters[name].default
             default = list(default) if isinstance(default, tuple) else default
             assert own.get("default", inspect.Parameter.empty) == default
+
+
+def test_registrations_that_are_not_as_they_should_be(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "FOLDER", tmp_path)
+    for text, message in (
+        ("net: {description: none}", "gradreg/registry/models.yaml: net: 'function' is missing"),
+        ("net: nothing", "gradreg/registry/models.yaml: net: 'function' is missing"),
+        ("my-net: {function: a.b}", "gradreg/registry/models.yaml: 'my-net' is no name; use small letters"),
+        ("net: {function: a.b", "gradreg/registry/models.yaml: while parsing a flow mapping"),
+    ):
+        (tmp_path / "models.yaml").write_text(text)
+        with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message follows
+            registry.section.__wrapped__("models")
+        assert str(caught.value).startswith(message)
+        assert "\n" not in str(caught.value)
 
 
 def test_recipes_have_the_settings_of_the_schema():

@@ -193,6 +193,7 @@ def test_caps_are_per_filter_and_per_layer():
     [
         ({"kernels": [3, 9]}, "convolution 2: a kernel of 9 does not fit on 4 pixels"),
         ({"pool": [9, 2], "padding": [0, 0]}, "convolution 1: a pooling window of 9 does not fit on 6 pixels"),
+        ({"unit_pieces": 2}, "unit_pieces: there are no dense units"),
         ({"stride": [4, 2]}, "convolution 1: pooling windows of 3 leave gaps at stride 4"),
     ],
 )
@@ -231,6 +232,7 @@ def test_the_residual_network_halves_its_maps():
     for layer in net[:-2]:
         x = layer(x)
         sides.append((x.shape[1], x.shape[2]))
+    assert sum(p.numel() for p in net.parameters()) == 697_354  # 0.70 M
     assert sides == [(32, 32)] * 3 + [(64, 16)] * 2 + [(128, 8)] * 2
 
 

@@ -221,6 +221,12 @@ def test_continuing_with_dropout_starts_from_the_best_network():
     assert first < replica.history[0]["loss"] / 2, "it does not begin anew"
 
 
+def test_few_held_out_images_are_one_batch():
+    """Fewer than a batch: the objective on them is still a number."""
+    stack = Stack([0], TRAIN.first(100), None, hp({"kind": "maxout", "units": [5], "pieces": 2, "keep_hidden": 0.5}))
+    assert math.isfinite(stack.objective_on(TRAIN.first(20)))
+
+
 def test_a_bound_that_is_never_reached_ends_with_the_epochs():
     replica, _ = run("continue_without_dropout", lr=1e-12, epochs=4, patience=2)
     assert replica.retrained <= 4

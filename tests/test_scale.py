@@ -22,7 +22,7 @@ def test_every_network_objective_and_norm_is_there(file):
     assert shape(smoke) == shape(full)
     for plan in (*smoke.selection.values(), *smoke.final.values()):
         assert plan.seeds == 1
-        assert plan.hp["n_train"] <= scale.FINAL
+        assert plan.hp["n_train"] < scale.FINAL + 10
         assert (plan.hp["train"]["epochs"], plan.hp["train"]["batch_size"]) == (1, scale.BATCH)
         assert plan.attack["images"] == scale.ATTACKED
     assert all(len(runs) == 1 for runs in smoke.groups.values())
@@ -43,6 +43,7 @@ def test_what_it_cuts_is_a_config_of_its_own():
     """The report reads it back: nothing is cut twice."""
     smoke = Experiment(BASE | {"scale": "smoke"})
     again = Experiment(smoke.settings)
+    assert again.config == smoke.config
     assert (again.name, again.selection, again.final) == (smoke.name, smoke.selection, smoke.final)
 
 
@@ -50,3 +51,14 @@ def test_the_full_config_is_left_as_it_was():
     before = yaml.safe_dump(BASE)
     Experiment(BASE | {"scale": "smoke"})
     assert yaml.safe_dump(BASE) == before
+
+
+def test_sizes_that_differ_stay_different():
+    """As an axis, and in entries that have a model in common."""
+    config = edited(n_train=[300, 600], selection={"n_train": 200, "n_validation": 300})
+    config["sweep"].append(config["sweep"][0] | {"n_train": 1000, "train": {"lr": 0.5}})
+    config["sweep"][1]["selection"] = {"n_train": 250, "n_validation": 300}
+    smoke = Experiment(config | {"scale": "smoke"})
+    assert sorted({run.n_train for run in smoke.final}) == [100, 101, 102]
+    assert sorted({run.n_train for run in smoke.selection}) == [60, 61]
+    Experiment(smoke.settings)

@@ -147,9 +147,9 @@ def test_noise_leaves_the_order_of_samples_as_it_is():
     for stack in (plain, noisy):
         stack.run_epoch(1)
     assert torch.equal(plain._order(plain.generators[0]), noisy._order(noisy.generators[0]))
-    assert [name for name in noisy._random()] == ["draw"]
-    assert plain._random() == {}
-    first, second = (noisy._random()["draw"] for _ in range(2))
+    assert [name for name in noisy._random(50)] == ["draw"]
+    assert plain._random(50) == {}
+    first, second = (noisy._random(50)["draw"] for _ in range(2))
     assert first.shape == (1, 50, 1, 8, 8)
     assert not torch.equal(first, second)
 

@@ -361,6 +361,11 @@ def test_the_additions_of_the_documentation(finished):
     assert (test[(test.attack == "none") & (test.metric == "error")].value < 0.2).all()
     table = (finished.folder / "results/bars/tables/bars-240/errors.md").read_text()
     assert "error, %, fading L2 eps = 0.5" in table
+    data = finished.folder / "gradreg/registry/datasets.yaml"
+    text = data.read_text()
+    data.write_text(text.replace("    train_images: ", "    train_images: 0"))
+    assert finished.counts("--configfile", "bars.yaml")["data"] == 1
+    data.write_text(text)
     finished.append("gradreg/fade.py", "\nEDITED = True\n")
     counts = finished.counts("--configfile", "bars.yaml")
     assert counts["train"] == 0

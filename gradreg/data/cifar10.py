@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -71,25 +72,21 @@ def _from_archive(content: bytes) -> Arrays:
     try:
         with tarfile.open(fileobj=io.BytesIO(content)) as archive:
             members = tar_members(archive, names.values(), most=1 << 26)
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise SourceError(f"not a whole archive ({error})") from None
     return _from_batches({name: members[path] for name, path in names.items()})
 
 
 def _folder(folder: Path) -> Arrays:
-    """The extracted batches, or the archive."""
+    """The archive, or else the extracted batches."""
+    for path in (folder / ARCHIVE, *sorted(folder.glob(f"*/{ARCHIVE}"))):
+        if path.is_file():
+            return _from_archive(from_folder(path.parent, [ARCHIVE], unpack=False))
     names = [name for batch in BATCHES.values() for name in batch]
     try:
         return _from_batches({name: from_folder(folder, [f"{name}.bin"]) for name in names})
-    except SourceError:
-        try:
-            (archive,) = (path for path in (folder / ARCHIVE, *folder.glob(f"*/{ARCHIVE}")) if path.is_file())
-        except ValueError:
-            raise SourceError(
-                f"{folder} has neither {ARCHIVE} nor data_batch_1.bin to test_batch.bin "
-                "(the python version, which is pickles, is not read)"
-            ) from None
-        return _from_archive(archive.read_bytes())
+    except SourceError as error:
+        raise SourceError(f"{error} and no {ARCHIVE} (the python version, which is pickles, is not read)") from None
 
 
 def _site() -> Arrays:

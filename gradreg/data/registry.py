@@ -1,7 +1,8 @@
 """What each data set is: sizes, value range and SHA-256 of every array. Plain data; nothing heavy is imported here."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from gradreg import registry
 
@@ -28,9 +29,10 @@ class DatasetSpec:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _spec(image_shape: list[int], function: str, **own: object) -> DatasetSpec:
-    channels, height, width = image_shape
-    return DatasetSpec(image_shape=(channels, height, width), **own)  # type: ignore[arg-type]
+def _spec(own: dict[str, Any]) -> DatasetSpec:
+    channels, height, width = own["image_shape"]
+    values = {field.name: own[field.name] for field in fields(DatasetSpec) if field.name != "image_shape"}
+    return DatasetSpec(image_shape=(channels, height, width), **values)
 
 
-DATASETS = {name: _spec(**own) for name, own in registry.section("datasets").items()}
+DATASETS = {name: _spec(own) for name, own in registry.section("datasets").items()}

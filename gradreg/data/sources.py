@@ -22,7 +22,7 @@ class SourceError(Exception):
     """A source that does not serve, with the reason in one line."""
 
 
-def from_folder(folder: Path, names: Iterable[str]) -> bytes:
+def from_folder(folder: Path, names: Iterable[str], *, unpack: bool = True) -> bytes:
     """The first of ``names`` that is in ``folder`` (or one level below), decompressed when it ends in .gz."""
     names = list(names)
     for name in names:
@@ -32,7 +32,7 @@ def from_folder(folder: Path, names: Iterable[str]) -> bytes:
                     content = path.read_bytes()
                 except OSError as error:
                     raise SourceError(f"{path} cannot be read ({error.strerror})") from None
-                return decompress(content) if name.endswith(".gz") else content
+                return decompress(content) if unpack and name.endswith(".gz") else content
     raise SourceError(f"{folder} has no {' or '.join(names)}")
 
 

@@ -33,6 +33,8 @@ def conv_maxout(
     rescaled, kept hidden units rescaled. Raises ValueError where a kernel or a window is larger than what it is laid
     on, or the strides leave gaps (pool < stride).
     """
+    if unit_pieces > 1 and not units:
+        raise ValueError("unit_pieces: there are no dense units")
     layers: list[nn.Module] = []
     depth, height, width = image_shape
     for i, (filters, own, kernel, pad, window, step) in enumerate(

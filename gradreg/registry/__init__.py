@@ -6,6 +6,7 @@ are imported when they are called for. docs/extending.md shows how to add one.
 
 import functools
 import importlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,32 @@ from typing import Any
 import yaml
 
 FOLDER = Path(__file__).parent
+NEEDED = {
+    "datasets": ("function", "image_shape", "classes", "n_train", "n_test", "top", "sha256"),
+    "models": ("function",),
+    "objectives": ("function",),
+    "attacks": ("function",),
+    "recipes": ("settings",),
+}
 
 
 @functools.cache
 def section(name: str) -> dict[str, dict[str, Any]]:
-    """The registrations of a section (datasets, models, objectives, attacks, recipes), by their names."""
-    registered: dict[str, dict[str, Any]] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    """The registrations of a section (datasets, models, objectives, attacks, recipes), by their names.
+
+    Raises ValueError, in one line, for a file that is not as it should be.
+    """
+    where = f"gradreg/registry/{name}.yaml"
+    try:
+        registered: dict[str, dict[str, Any]] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{where}: {' '.join(str(error).split())}") from None
+    for kind, own in registered.items():
+        if not re.fullmatch("[a-z][a-z0-9_-]*" if name == "recipes" else "[a-z][a-z0-9_]*", str(kind)):
+            raise ValueError(f"{where}: {kind!r} is no name; use small letters, digits and _, and start with a letter")
+        for key in NEEDED[name]:
+            if not isinstance(own, dict) or key not in own:
+                raise ValueError(f"{where}: {kind}: {key!r} is missing")
     return registered
 
 

@@ -8,11 +8,15 @@ import sys
 
 sys.path.insert(0, str(workflow.basedir))
 
-from gradreg import registry
-from gradreg.config import ConfigError
-from gradreg.experiment import Experiment, Group, GROUP_PATTERN, Run, RUN_PATTERN, as_json
-from gradreg.flow import closure, has_gpu
-from gradreg.labels import from_path
+try:
+    from gradreg import registry
+    from gradreg.config import ConfigError
+    from gradreg.data.registry import DATASETS
+    from gradreg.experiment import Experiment, Group, GROUP_PATTERN, Run, RUN_PATTERN, as_json
+    from gradreg.flow import closure, has_gpu
+    from gradreg.labels import from_path
+except ValueError as error:  # a registration that is not as it should be
+    sys.exit(str(error))
 
 try:
     # Snakemake lists the files of the command line first, but lays them over the others.
@@ -44,7 +48,7 @@ shell.prefix(
 
 
 wildcard_constraints:
-    dataset="[a-z0-9]+",
+    dataset="[a-z0-9_]+",
     n_train=r"\d+",
     model="[a-z][a-z0-9-]*",
     objective="[a-z][a-z0-9-]*",
@@ -62,6 +66,18 @@ def run_of(wildcards):
 def hyperparameters(wildcards):
     """All that training depends on beside data and code, as one text that does not depend on the order of keys."""
     return as_json(EXPERIMENT.plan(run_of(wildcards)).hp)
+
+
+def functions_of_training(wildcards):
+    """The functions behind a run's model and objective."""
+    hp = EXPERIMENT.plan(run_of(wildcards)).hp
+    return as_json([registered("models", hp["model"]["kind"]), registered("objectives", hp["objective"]["kind"])])
+
+
+def functions_of_attacks(wildcards):
+    """The functions behind the further attacks on a run."""
+    others = EXPERIMENT.plan(run_of(wildcards)).attack["others"]
+    return as_json({name: registered("attacks", attack["kind"]) for name, attack in others.items()})
 
 
 def names_of_run(wildcards):
@@ -86,6 +102,11 @@ def evaluation_code(wildcards):
     plan = EXPERIMENT.plan(run_of(wildcards))
     own = [registry.module("attacks", attack["kind"]) for attack in plan.attack["others"].values()]
     return closure("workflow/scripts/evaluate.py", registry.module("models", plan.hp["model"]["kind"]), *own)
+
+
+def registered(section, kind):
+    """What the registry says of a kind, beside its settings, which are in the plan."""
+    return {key: registry.lookup(section, kind).get(key) for key in ("function", "draw")}
 
 
 def gallery_code(wildcards):

@@ -5,8 +5,8 @@ localrules:
     data,
 
 
-# Made once and never again while it exists: the contents are fixed by checksums, so neither the code that fetches
-# them nor the folder they come from is a reason to fetch them again, and with them all that was trained on them.
+# Made once and never again while its checksums stay: neither the code that fetches the arrays nor the folder they come
+# from is a reason to fetch them again, and with them all that was trained on them.
 rule data:
     output:
         DATA,
@@ -16,6 +16,8 @@ rule data:
         data_dir=EXPERIMENT.config["data_dir"] or "",
         mem_mb=2000,
         runtime="30m",
+    params:
+        checksums=lambda wildcards: DATASETS[wildcards.dataset].fingerprint,
     shell:
         "logged {log:q} python workflow/scripts/prepare_data.py {wildcards.dataset} {output:q}"
         " --data-dir={resources.data_dir:q}"

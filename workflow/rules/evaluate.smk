@@ -26,6 +26,7 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
             runtime="2h",
         params:
             attack=attack_settings,
+            functions=functions_of_attacks,
             cells=folders,
             whitening=whitening_argument,
         shell:

@@ -27,6 +27,7 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
             runtime="4h",
         params:
             hp=hyperparameters,
+            functions=functions_of_training,
             run=names_of_run,
             cells=folders,
             whitening=whitening_argument,

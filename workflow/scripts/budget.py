@@ -19,7 +19,10 @@ def main() -> None:
     work = [budget.Work(**item) for item in json.load(sys.stdin)]
     trained, measured = sum(item.train for item in work), sum(item.evaluate for item in work)
     start_up = time.monotonic() - START
-    seconds = budget.estimate(work)
+    try:
+        seconds = budget.estimate(work)
+    except ValueError as error:
+        sys.exit(f"Error: {error}")
     starting = args.jobs * start_up
     total = (seconds.training + seconds.evaluation + starting) / args.parallel
     print(

@@ -1,5 +1,7 @@
 """Copy tables, figures, choices and joined metrics of every finished experiment to results/published/, kept by git.
 
+What was run at smoke scale means nothing and is left out.
+
 Only what the experiment's config means is copied, not what earlier configs left behind; pages are not: the report and
 the tables' hold what the other files hold.
 """
@@ -17,6 +19,8 @@ def main() -> None:
     for report in sorted(RESULTS.glob("*/report.html")):
         source, target = report.parent, RESULTS / "published" / report.parent.name
         experiment = Experiment(json.loads((source / "config.json").read_text(encoding="utf-8")))
+        if experiment.config["scale"] == "smoke":
+            continue
         studies = {f"{group.dataset}-{group.n_train}" for group in experiment.groups}
         studies |= {group.dataset for group in experiment.groups}  # figures that go across sizes
         files = [source / "config.json", *sorted((source / "metrics").glob("*.csv"))]
