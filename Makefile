@@ -1,7 +1,7 @@
 # make           set up and run the default experiment to results/quickstart/report.html
 # make test      set up and run the tests
 # make smoke     run the experiments that are sized for a GPU on a few images, as a test that they work
-# make results   run every published experiment (three and a half hours on two cores)
+# make results   run every published experiment (under four hours on two cores)
 # make publish   copy the tables, figures and metrics of finished experiments to results/published/
 PYTHON ?= python3
 CORES ?= all

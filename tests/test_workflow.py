@@ -10,6 +10,7 @@ import yaml
 from project import ROOT, TINY, create
 
 from gradreg import metrics
+from gradreg.inputs import Whitening
 
 pytestmark = pytest.mark.xdist_group("workflow")
 
@@ -189,6 +190,23 @@ def test_another_setting_of_an_objective_retrains_it_alone(finished):
     assert all("/exact/" in output for output in trained)
 
 
+def test_networks_on_whitened_images_share_one_whitening_of_each_training_set(finished):
+    """Two networks, one file; those on pixels have none and stay as they are."""
+    own = {"kind": "sigmoid_mlp", "units": [8], "input": "whitened"}
+    finished.configure(config(lambda digits, twin: twin.update(models={"net": own, "other": own})))
+    jobs = finished.plan()
+    made = [job.output for job in jobs if job.stage == "whitening"]
+    assert made == ["results/data/whitening/twin-200.safetensors"]
+    assert not any("digits" in job.output for job in jobs if job.stage in ("train", "evaluate"))
+    cell = "results/tiny/cells/twin-200/other/perturb/p-2/eps-0.1/seed-0"
+    finished.snakemake(
+        "--cores", 2, f"{cell}/metrics.csv", "results/tiny/cells/twin-200/net/plain/p-none/eps-0/seed-0/train.json"
+    )
+    record = json.loads((finished.folder / cell / "train.json").read_text())
+    assert record["whitening"] == Whitening.load(finished.folder / made[0]).digest
+    assert record["hp"]["model"]["input"] == "whitened"
+
+
 def test_an_added_size_trains_final_runs_only(finished):
     """The selection runs behind both sizes are the same: they are there. Then one figure goes across the sizes."""
     finished.configure(config(lambda digits, twin: twin.update(n_train=[300, 250])))
@@ -345,7 +363,7 @@ def test_the_additions_of_the_documentation(finished):
     """docs/extending.md, block by block: nothing that is there reruns for them, and an experiment of all four runs."""
     page = (ROOT / "docs" / "extending.md").read_text()
     blocks = re.findall(r"^`([\w/.]+)`[^\n]*:\n\n```\w+\n(.*?)```", page, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 9
+    assert len(blocks) == 10
     for file, text in blocks:
         path = finished.folder / file
         assert path.exists() == (path.suffix == ".yaml" and path.parent.name == "registry")

@@ -206,11 +206,15 @@ def facts(wildcards):
     }
 
 
-def published(dataset, n_train, figures):
-    """The tables and figures of one study; side by side are objectives only where there are several."""
+def compares(dataset, n_train):
+    """Whether a study has several objectives, to be shown side by side."""
     own = [group for group in EXPERIMENT.groups if (group.dataset, group.n_train) == (dataset, n_train)]
-    several = len({group.objective for group in own if group.p != "none"}) > 1
-    names = [name for name in figures if several or name != "objectives"]
+    return len({group.objective for group in own if group.p != "none"}) > 1
+
+
+def published(dataset, n_train, figures):
+    """The tables and figures of one study."""
+    names = [name for name in figures if name != "objectives" or compares(dataset, n_train)]
     names += [f"gallery_{model}" for of, n, model in EXPERIMENT.galleries if (of, n) == (dataset, n_train)]
     return [f"{ROOT}/tables/{dataset}-{n_train}/errors.html"] + [
         f"{ROOT}/figures/{dataset}-{n_train}/{name}.svg" for name in names

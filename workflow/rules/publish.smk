@@ -9,6 +9,8 @@ FIGURES = {
     "gradient_norms": "test",
     "learning_curves": "history test",
 }
+if not any(compares(*study) for study in STUDIES):
+    del FIGURES["objectives"]
 TABLES = {name: f"{ROOT}/metrics/{name}.csv" for name in ("validation", "history", "test")}
 
 PUBLISHED = [file for study in STUDIES for file in published(*study, FIGURES)]
