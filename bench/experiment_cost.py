@@ -29,8 +29,7 @@ def main() -> None:
         final = experiment.final_run(group, vars(runs[-1]))
         for run in (*runs, final):
             plan = experiment.plan(run)
-            n_read = plan.hp["n_validation"] or plan.attack["n_test"]
-            item = budget.Work(run.dataset, plan.hp, plan.attack, n_read, plan.seeds, plan.seeds)
+            item = budget.Work(run.dataset, plan.hp, plan.attack, plan.n_read, plan.seeds, plan.seeds)
             work[group.dataset, group.model].append(item)
         finals += experiment.plan(final).seeds
     print("| data | network | trained | training, h | attacks, h |")

@@ -76,14 +76,3 @@ def training_order(table: pd.DataFrame) -> list[str]:
 def attacks(table: pd.DataFrame) -> list[str]:
     """The attacks of a table beside the one-step attack: the multi-step attack, then others, by name."""
     return ["multi_step", *sorted(set(table.attack) - {"none", "one_step", "multi_step"})]
-
-
-def by_number(labels: Sequence[str]) -> list[str]:
-    """Labels of numbers, each once, in the order of the numbers."""
-    return sorted(set(labels), key=parse)
-
-
-def middle(labels: Sequence[str]) -> str:
-    """The middle one of some labels of numbers (the larger of two)."""
-    ordered = by_number(labels)
-    return ordered[len(ordered) // 2]

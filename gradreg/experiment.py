@@ -12,8 +12,8 @@ from typing import Any
 
 from gradreg.config import ConfigError, resolve
 from gradreg.data.registry import DATASETS
-from gradreg.labels import parse, to_path
-from gradreg.scale import middle, smoke
+from gradreg.labels import middle, parse, to_path
+from gradreg.scale import smoke
 from gradreg.sweep import final_sizes, selection_size, strengths, test_size, training
 
 BASELINE = "baseline"
@@ -70,6 +70,11 @@ class Plan:
     attack: dict[str, Any]
     part: str
     seeds: int
+
+    @property
+    def n_read(self) -> int:
+        """The images that a network is measured on: held-out ones, or those of the test set."""
+        return int(self.hp["n_validation"] or self.attack["n_test"])
 
 
 class Experiment:

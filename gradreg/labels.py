@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -52,3 +52,14 @@ def from_path(text: str) -> str:
 def numbers(objective: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of an objective with the labels among them, p, eps and h, as numbers."""
     return {key: parse(value) if key in ("p", "eps", "h") else value for key, value in objective.items()}
+
+
+def by_number(labels: Iterable[str]) -> list[str]:
+    """Labels of numbers, each once, in the order of the numbers."""
+    return sorted(set(labels), key=parse)
+
+
+def middle(labels: Iterable[str]) -> str:
+    """The middle one of some labels of numbers (the larger of two)."""
+    ordered = by_number(labels)
+    return ordered[len(ordered) // 2]

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gradreg import style
-from gradreg.analysis import by_number, with_training
+from gradreg.analysis import with_training
+from gradreg.labels import by_number
 
 
 def gallery(paths: Sequence[str | Path]) -> Figure:

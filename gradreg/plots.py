@@ -15,15 +15,13 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from gradreg import style
 from gradreg.analysis import (
     attacks,
-    by_number,
     by_objective,
     half_width,
-    middle,
     over_seeds,
     training_order,
     with_training,
 )
-from gradreg.labels import parse
+from gradreg.labels import by_number, middle, parse
 
 ERROR = "error, %"
 FAR = 4  # times plain's error: from there on an axis is logarithmic

@@ -1,10 +1,10 @@
 """The smoke scale: the same jobs on a few images, in minutes."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from gradreg.labels import parse
+from gradreg.labels import middle
 from gradreg.sweep import final_sizes, test_size
 
 FINAL, SELECTION, VALIDATION, TEST, ATTACKED, BATCH, STEPS = 100, 60, 20, 60, 20, 20, 2
@@ -42,8 +42,3 @@ def _cut(entry: dict[str, Any]) -> None:
             for key in ("epochs", "batch_size", "min_steps"):
                 own.get("train", {}).pop(key, None)
     entry["train"] |= {"epochs": 1, "batch_size": BATCH, "min_steps": 0}
-
-
-def middle(grid: Sequence[str]) -> str:
-    """The middle one of some labels of numbers (the larger of two)."""
-    return sorted(grid, key=parse)[len(grid) // 2]

@@ -64,7 +64,9 @@ class Stack:
         self.noise_generators = [torch.Generator(self.device).manual_seed(NOISE_SEEDS + seed) for seed in seeds]
         model, self.parameters = _initial(hp["model"], train, self.generators)
         self.dropouts = {name: layer for name, layer in model.named_modules() if isinstance(layer, Dropout)}
-        self.averages = {name: value.clone() for name, value in self.parameters.items()} if averaged(settings) else None
+        self.averages = (
+            {name: value.clone() for name, value in self.parameters.items()} if settings["averaging"] else None
+        )
         self.kept = {name: value.clone() for name, value in self.parameters.items()}
         self.history: list[list[Row]] = [[] for _ in seeds]
         self.diverged: list[int | None] = [None] * len(seeds)
@@ -252,11 +254,6 @@ class Stack:
                     kept[i] = (self.averages or self.parameters)[name][i]
                 else:
                     self.parameters[name][i] = kept[i]
-
-
-def averaged(settings: Mapping[str, Any]) -> bool:
-    """Whether a network's weights are averages over the steps of its training."""
-    return bool(settings["averaging"] > 0)
 
 
 def augmented(x: Tensor, pad: int, flip: bool, generator: torch.Generator) -> Tensor:

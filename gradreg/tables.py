@@ -5,6 +5,7 @@ import math
 import pandas as pd
 
 from gradreg import analysis
+from gradreg.labels import by_number, middle
 
 
 def interval(mean: float, half: float, digits: int = 2) -> str:
@@ -29,9 +30,9 @@ def errors(test: pd.DataFrame) -> pd.DataFrame:
     columns["confidence, %"] = 100 * clean[clean.metric == "confidence"].set_index(KEYS).value
     for attack in analysis.attacks(test):
         attacked = errors[errors.attack == attack]
-        for p in analysis.by_number(attacked.attack_p):
+        for p in by_number(attacked.attack_p):
             part = attacked[attacked.attack_p == p]
-            eps = analysis.middle(part.attack_eps)
+            eps = middle(part.attack_eps)
             name = f"error, %, {'attack' if attack == 'multi_step' else attack} {norm_name(p)} eps = {eps}"
             columns[name] = 100 * part[part.attack_eps == eps].set_index(KEYS).value
     rows = []

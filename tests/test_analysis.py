@@ -74,12 +74,6 @@ def test_the_half_width_is_students():
     assert math.isnan(analysis.half_width([1]))
 
 
-def test_labels_are_ordered_as_numbers():
-    assert analysis.by_number(["inf", "2", "10", "8/255", "2"]) == ["8/255", "2", "10", "inf"]
-    assert analysis.middle(["1", "4", "2"]) == "2"
-    assert analysis.middle(["1", "4", "2", "8"]) == "4"
-
-
 def test_trainings_are_named_and_ordered():
     table = analysis.with_training(made_up())
     assert analysis.training_order(table) == ["plain", "p = 1", "p = 2", "p = inf"]

@@ -53,3 +53,9 @@ def test_parse():
     assert labels.parse("8/255") == 8 / 255
     assert labels.parse("inf") == math.inf
     assert labels.parse("0.1") == 0.1
+
+
+def test_labels_are_ordered_as_numbers():
+    assert labels.by_number(["inf", "2", "10", "8/255", "2"]) == ["8/255", "2", "10", "inf"]
+    assert labels.middle(["1", "4", "2"]) == "2"
+    assert labels.middle(["1", "4", "2", "8"]) == "4"

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from gradreg.models.layers import Conv, Linear, Maxout, dropout
+from gradreg.models.dense import maxout_on
+from gradreg.models.layers import Conv, Maxout, dropout
 
 
 def conv_maxout(
@@ -52,13 +53,7 @@ def conv_maxout(
         height, width = (math.ceil((side - window) / step) + 1 for side in (height, width))
         depth = filters
     inputs = depth * height * width
-    layers.append(nn.Flatten(-3))
-    for outputs in units:
-        dropout(layers, [inputs], keep_input, keep_hidden)
-        layers += [Linear(inputs, unit_pieces * outputs, init), Maxout(unit_pieces)]
-        inputs = outputs
-    dropout(layers, [inputs], keep_input, keep_hidden)
-    return nn.Sequential(*layers, Linear(inputs, classes, init))
+    return maxout_on(layers, inputs, classes, units, unit_pieces, init, keep_input, keep_hidden)
 
 
 def _side(side: int, window: int, name: str) -> int:

@@ -24,14 +24,27 @@ def dense_maxout(
     keeps an input with probability keep_input, and what a hidden layer passes on with keep_hidden (1: no dropout);
     as in that paper, kept inputs are not rescaled, and kept hidden units are.
     """
-    layers: list[nn.Module] = [nn.Flatten(-3)]
-    inputs = math.prod(image_shape)
+    return maxout_on([], math.prod(image_shape), classes, units, pieces, init, keep_input, keep_hidden)
+
+
+def maxout_on(
+    layers: Sequence[nn.Module],
+    inputs: int,
+    classes: int,
+    units: Sequence[int],
+    pieces: int,
+    init: float,
+    keep_input: float,
+    keep_hidden: float,
+) -> nn.Module:
+    """The dense maxout network of ``dense_maxout`` on what ``layers`` make of an image, ``inputs`` numbers."""
+    stacked = [*layers, nn.Flatten(-3)]
     for width in units:
-        dropout(layers, [inputs], keep_input, keep_hidden)
-        layers += [Linear(inputs, pieces * width, init), Maxout(pieces)]
+        dropout(stacked, [inputs], keep_input, keep_hidden)
+        stacked += [Linear(inputs, pieces * width, init), Maxout(pieces)]
         inputs = width
-    dropout(layers, [inputs], keep_input, keep_hidden)
-    return nn.Sequential(*layers, Linear(inputs, classes, init))
+    dropout(stacked, [inputs], keep_input, keep_hidden)
+    return nn.Sequential(*stacked, Linear(inputs, classes, init))
 
 
 def sigmoid_mlp(

@@ -236,7 +236,7 @@ def remaining_work(jobs):
             "dataset": run.dataset,
             "hp": plan.hp,
             "attack": plan.attack,
-            "n_read": plan.hp["n_validation"] or plan.attack["n_test"],
+            "n_read": plan.n_read,
             "train": 0,
             "evaluate": 0,
         }
