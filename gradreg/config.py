@@ -108,7 +108,11 @@ def _canonical_grids(config: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:
         if not isinstance(entry, dict):
             continue
         places: list[tuple[KeyPath, dict[str, Any]]] = [(("sweep", i), entry)]
-        places += [(("sweep", i, key), entry[key]) for key in ("attack", "gallery") if isinstance(entry.get(key), dict)]
+        places += [
+            (("sweep", i, key), entry[key])
+            for key in ("attack", "gallery", "transfer")
+            if isinstance(entry.get(key), dict)
+        ]
         objectives = entry.get("objectives")
         for name, definition in objectives.items() if isinstance(objectives, dict) else ():
             if isinstance(definition, dict):

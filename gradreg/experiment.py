@@ -6,7 +6,7 @@ Everything here is names and numbers; torch is not imported, since the workflow 
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -14,10 +14,11 @@ from gradreg.config import ConfigError, resolve
 from gradreg.data.registry import DATASETS
 from gradreg.labels import middle, parse, to_path
 from gradreg.scale import smoke
-from gradreg.sweep import final_sizes, selection_size, strengths, test_size, training
+from gradreg.sweep import final_sizes, halves, has_halves, selection_size, strengths, test_size, training
 
 BASELINE = "baseline"
 NO_P, NO_EPS = "none", "0"
+HALF_SEEDS = 2  # of the networks on halves of the training data: whatever differs can be told from what seeds do
 RUN_PATTERN = "{dataset}-{n_train}/{model}/{objective}/p-{p}/eps-{eps}"
 GROUP_PATTERN = "{dataset}-{n_train}/{model}/{objective}/p-{p}"
 
@@ -43,7 +44,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Run:
-    """A cell without its seed. p and eps are labels, as the config spells them."""
+    """A cell without its seed. p and eps are labels, as the config spells them.
+
+    Trained on n_train images, after the first ``skip`` of the training set.
+    """
 
     dataset: str
     n_train: int
@@ -51,11 +55,18 @@ class Run:
     objective: str
     p: str
     eps: str
+    skip: int = 0
+
+    @property
+    def images(self) -> str:
+        """The name of its training images: their number, and from which one on where that is not the first."""
+        return f"{self.n_train}from{self.skip}" if self.skip else str(self.n_train)
 
     @property
     def path(self) -> str:
         """The folder of the run, below ``cells``."""
-        return RUN_PATTERN.format(**self.__dict__ | {"p": to_path(self.p), "eps": to_path(self.eps)})
+        names = {"n_train": self.images, "p": to_path(self.p), "eps": to_path(self.eps)}
+        return RUN_PATTERN.format(**self.__dict__ | names)
 
     def cells(self, seeds: int) -> list[str]:
         """The folders of the cells of the first ``seeds`` seeds, below ``cells``."""
@@ -88,6 +99,7 @@ class Experiment:
         self.root = PurePosixPath("results") / self.name
         self.selection: dict[Run, Plan] = {}
         self.final: dict[Run, Plan] = {}
+        self.halves: dict[Run, Plan] = {}
         self.groups: dict[Group, list[Run]] = {}
         self.galleries: dict[tuple[str, int, str], dict[str, Any]] = {}
         for entry in self.config["sweep"]:
@@ -105,20 +117,24 @@ class Experiment:
 
     def plan(self, run: Run) -> Plan:
         """How a run is trained and read. Raises KeyError for a run that the config does not mean."""
-        return self.final[run] if run in self.final else self.selection[run]
+        return (self.selection | self.halves | self.final)[run]
 
     def final_run(self, group: Group, chosen: Mapping[str, str]) -> Run:
         """The run on all training data for what ``choice.json`` says of a group."""
         return Run(group.dataset, group.n_train, group.model, chosen["objective"], group.p, chosen["eps"])
 
-    def blocks(self) -> Iterator[tuple[str, tuple[int, ...], list[int]]]:
-        """The jobs that train: (data set, the seeds of one job, the n_train of the runs that have this block)."""
+    def half_runs(self, group: Group, chosen: Mapping[str, str]) -> list[Run]:
+        """The runs on the two halves of the training data for what ``choice.json`` says of a group."""
+        return [replace(self.final_run(group, chosen), **half) for half in halves(group.n_train)]
+
+    def blocks(self) -> Iterator[tuple[str, tuple[int, ...], list[str]]]:
+        """The jobs that train: (data set, the seeds of one job, the images of the runs that have this block)."""
         size = self.config["seeds_per_job"]
-        found: dict[tuple[str, tuple[int, ...]], set[int]] = {}
-        for run, plan in (self.selection | self.final).items():
+        found: dict[tuple[str, tuple[int, ...]], set[str]] = {}
+        for run, plan in (self.selection | self.halves | self.final).items():
             for start in range(0, plan.seeds, size):
                 block = tuple(range(start, min(start + size, plan.seeds)))
-                found.setdefault((run.dataset, block), set()).add(run.n_train)
+                found.setdefault((run.dataset, block), set()).add(run.images)
         for dataset, block in sorted(found):
             yield dataset, block, sorted(found[dataset, block])
 
@@ -141,6 +157,7 @@ class Experiment:
             "model": {key: value for key, value in own.items() if key != "train"},
             "objective": setting.details,
             "train": train,
+            "skip": 0,
         }
         attack = {key: entry["attack"][key] for key in ("images", "steps", "eps", "others")}
         n_stop = None if train["patience"] is None else selection["n_validation"]
@@ -150,11 +167,15 @@ class Experiment:
         final = Plan(hp | sizes, on_test, "test", entry["seeds"])
         sizes = {"n_train": chosen_at, "n_validation": selection["n_validation"], "n_stop": None}
         choosing = Plan(hp | sizes, attack, "validation", selection["seeds"])
-        for plans, plan in ((self.selection, choosing), (self.final, final)):
-            run = Run(dataset, plan.hp["n_train"], model, setting.objective, setting.p, setting.eps)
-            if plans.setdefault(run, plan) != plan:
+        plans = [(self.selection, choosing), (self.final, final)]
+        if has_halves(entry) and setting.group == BASELINE:
+            for half in halves(n_train):
+                plans.append((self.halves, Plan(final.hp | half, on_test, "test", HALF_SEEDS)))
+        for known, plan in plans:
+            run = Run(dataset, plan.hp["n_train"], model, setting.objective, setting.p, setting.eps, plan.hp["skip"])
+            if known.setdefault(run, plan) != plan:
                 raise ConfigError(f"sweep: {run.path} is meant twice, with different settings")
-            if plans is self.selection:
+            if known is self.selection:
                 self.groups.setdefault(Group(dataset, n_train, model, setting.group, setting.p), []).append(run)
 
 

@@ -10,7 +10,7 @@ from gradreg.files import atomic_path
 
 CELL = ["dataset", "n_train", "model", "objective", "p", "eps", "seed"]
 MEASUREMENT = ["part", "attack", "attack_p", "attack_eps", "metric", "value", "n", "flags"]
-NUMBERS = ["value", "loss", "error", "held_out_loss", "held_out_error"]
+NUMBERS = ["value", "loss", "error", "held_out_loss", "held_out_error", "probe_error_1", "probe_error_5"]
 LABELS = ["dataset", "model", "objective", "p", "eps", "part", "attack", "attack_p", "attack_eps", "metric", "flags"]
 
 

@@ -251,7 +251,8 @@ EXACT_PROJECTIONS = (1.0, 2.0, float("inf"))
 class Objective:
     """A kind of objective with its settings; called with a batch and the strength of the moment.
 
-    ``distribution`` names what ``draws.draw`` is to draw for each batch, with exponent ``p``; None: nothing.
+    ``distribution`` names what ``draws.draw`` is to draw for each batch, with exponent ``p``; None: nothing. ``moves``
+    says whether the strength is the p-norm of a perturbation.
     """
 
     kind: str
@@ -259,6 +260,7 @@ class Objective:
     settings: Mapping[str, Any]
     p: float | None
     distribution: str | None
+    moves: bool = False
 
     def __call__(
         self, forward: Forward, params: Params, x: Tensor, y: Tensor, eps: Strength, draw: Tensor | None = None
@@ -277,7 +279,8 @@ def bind(kind: str, *, p: float | None = None, **settings: Any) -> Objective:
 
     Raises ValueError for an unknown kind or setting, or a missing one.
     """
-    function, distribution = registry.function("objectives", kind), registry.lookup("objectives", kind).get("draw")
+    function, registered = registry.function("objectives", kind), registry.lookup("objectives", kind)
+    distribution = registered.get("draw")
     if distribution == "distribution":
         if "distribution" not in settings:
             raise ValueError(f"objective {kind!r} needs a distribution")
@@ -289,7 +292,7 @@ def bind(kind: str, *, p: float | None = None, **settings: Any) -> Objective:
         inspect.signature(function).bind(None, None, None, None, **given)
     except TypeError as error:
         raise ValueError(f"objective {kind!r}: {error}") from None
-    return Objective(kind, function, settings, p, distribution)
+    return Objective(kind, function, settings, p, distribution, registered.get("eps") == "length")
 
 
 def _losses(forward: Forward, params: Params, x: Tensor, y: Tensor) -> Result:

@@ -18,6 +18,7 @@ from gradreg.models.layers import is_weight
 
 Row = dict[str, float]
 EVALUATION_BATCH = 1000
+PROBE_IMAGES, PROBE_STEPS = 100, (1, 5)
 NOISE_SEEDS = 2**32  # far from the seeds of anyone
 
 
@@ -89,7 +90,8 @@ class Stack:
                 lambda own, values: seen({**own, **masks}, values), values, x, y, eps, random.get("draw")
             )
 
-        self.forward, self.loss = forward, loss
+        self.forward, self.loss, self.seen = forward, loss, network if within else forward
+        self.first = first if within else nn.Identity()
         step = grad_and_value(loss, has_aux=True)
         self.step_gradients = vmap(step, in_dims=(0, 0, 0, 0, None)) if len(seeds) > 1 else _unstacked(step)
         self.max_norm = per_layer("max_norm", settings["max_norm"], self.parameters)
@@ -127,6 +129,7 @@ class Stack:
             if self.held_out is not None:
                 loss_there, error_there = self.read(self.held_out, i)
                 rows[-1] |= {"held_out_loss": loss_there, "held_out_error": error_there}
+            rows[-1] |= {f"probe_error_{steps}": self.probe(i, steps) for steps in PROBE_STEPS}
         return [rows[-1] for rows in self.history]
 
     def replicas(self) -> list[Replica]:
@@ -156,6 +159,21 @@ class Stack:
             loss += F.cross_entropy(logits, labels, reduction="sum").item()
             wrong += int((logits.argmax(-1) != labels).sum())
         return loss / len(split), wrong / len(split)
+
+    def probe(self, i: int, steps: int) -> float:
+        """Error of replica i on the first training images, each moved by so many ascent steps to p-norm eps.
+
+        The ball is that of its objective, at full eps. A network that withstands one step but not several has
+        collapsed. nan where the objective's eps is no length, and for a replica that diverged.
+        """
+        if not self.objective.moves or self.diverged[i] is not None:
+            return math.nan
+        own = {name: value[i] for name, value in self.kept.items()}
+        part = slice(0, PROBE_IMAGES)
+        x, y = self.first(self.train.pixels(part)), self.train.labels[part]
+        s = objectives.ascend(self.seen, own, x, y, p=self.objective.p, eps=self.eps, steps=steps)
+        with torch.no_grad():
+            return float((self.seen(own, x + s).argmax(-1) != y).float().mean())
 
     @torch.no_grad()
     def objective_on(self, split: Split) -> float:

@@ -86,6 +86,17 @@ def selection_size(entry: Mapping[str, Any], n_train: int) -> int:
     return int(n_train * Fraction(canonical(written)))
 
 
+def halves(n_train: int) -> list[dict[str, int]]:
+    """The two disjoint halves of so many training images: their number, and how many come before them."""
+    half = n_train // 2
+    return [{"n_train": half, "skip": skip} for skip in (0, half)]
+
+
+def has_halves(entry: Mapping[str, Any]) -> bool:
+    """Whether the baseline of an entry is trained on the halves of its training images, too."""
+    return bool(entry.get("transfer", {}).get("halves"))
+
+
 def test_size(entry: Mapping[str, Any]) -> int:
     """The test images on which the final runs of an entry are read."""
     return DATASETS[entry["dataset"]].n_test if entry["n_test"] == "all" else int(entry["n_test"])
@@ -134,8 +145,9 @@ def _check_entry(entry: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
             lengths.append((path, strengths(entry, definition)))
         if "h" in definition:
             lengths.append(((*at, "h"), {p: [h] for p, h in definition["h"].items()}))
-    for p in entry["gallery"].get("eps", {}).keys() - entry["attack"]["eps"].keys():
-        yield ("gallery", "eps"), f"p = {p} is not among the attacked norms"
+    for part in ("gallery", "transfer"):
+        for p in entry.get(part, {}).get("eps", {}).keys() - entry["attack"]["eps"].keys():
+            yield (part, "eps"), f"p = {p} is not among the attacked norms"
     for path, grid in lengths:
         for key, text in _longer_than_the_box(grid, math.prod(spec.image_shape)):
             # h has one value per p, where eps has a list.
@@ -218,6 +230,8 @@ def _check_sizes(entries: Mapping[int, dict[str, Any]]) -> Iterator[tuple[KeyPat
             yield (*here, "selection", "n_train"), f"{selection['n_train']} is no share below 1"
             continue
         for n_train in final_sizes(entry):
+            if has_halves(entry):
+                yield from _check_halves(entries, i, n_train)
             if n_train > available:
                 yield (*here, "n_train"), f"{n_train} is more than the {available} training images of {dataset}"
             chosen_at = selection_size(entry, n_train)
@@ -248,6 +262,22 @@ def _check_sizes(entries: Mapping[int, dict[str, Any]]) -> Iterator[tuple[KeyPat
                 if owner != i:
                     where = f"for {dataset} with n_train = {n_train}"
                     yield (*here, "models", name), f"sweep[{owner}] has a model of this name {where}"
+
+
+def _check_halves(entries: Mapping[int, dict[str, Any]], i: int, n_train: int) -> Iterator[tuple[KeyPath, str]]:
+    """That nothing else is trained on as many images as the halves of a training set have."""
+    entry, path, half = entries[i], ("sweep", i, "transfer", "halves"), n_train // 2
+    if half < 1:
+        yield path, f"{n_train} image has no halves"
+    for own in (e for e in entries.values() if e["dataset"] == entry["dataset"]):
+        if half in [*final_sizes(own), *(selection_size(own, n) for n in final_sizes(own))]:
+            yield path, f"half of {n_train} images is {half}, on which other networks are trained; take another number"
+    if half <= entry["selection"]["n_validation"] and any(
+        training(entry["train"], model.get("train", {}), own.get("train", {}))["patience"] is not None
+        for model in entry["models"].values()
+        for own in entry["baseline"].values()
+    ):
+        yield path, f"patience holds out {entry['selection']['n_validation']} images, and half of {n_train} has no more"
 
 
 def _check_objective(definition: Mapping[str, Any], grid: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:

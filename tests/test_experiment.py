@@ -88,7 +88,7 @@ def test_blocks_are_fixed_and_cover_every_seed_once(size, expected):
     own = experiment(seeds_per_job=size)
     blocks = {block: sizes for dataset, block, sizes in own.blocks() if dataset == "digits"}
     assert list(blocks) == expected
-    for size_, seeds in ((900, 3), (1297, 5)):
+    for size_, seeds in (("900", 3), ("1297", 5)):
         covered = [seed for block, sizes in blocks.items() if size_ in sizes for seed in block]
         assert sorted(covered) == list(range(seeds))
 

@@ -53,9 +53,9 @@ def load(path: str | Path, part: str) -> Split:
         )
 
 
-def held_in(path: str | Path, n_train: int) -> Split:
-    """The training samples of a run: the first ``n_train`` of the training part."""
-    return load(path, "train").first(n_train)
+def held_in(path: str | Path, n_train: int, skip: int = 0) -> Split:
+    """The training samples of a run: ``n_train`` of the training part, after the first ``skip``."""
+    return load(path, "train").first(skip + n_train).last(n_train)
 
 
 def held_out(path: str | Path, n_validation: int) -> Split:

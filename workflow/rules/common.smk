@@ -49,7 +49,7 @@ shell.prefix(
 
 wildcard_constraints:
     dataset="[a-z0-9_]+",
-    n_train=r"\d+",
+    n_train=r"\d+(from\d+)?",
     model="[a-z][a-z0-9-]*",
     objective="[a-z][a-z0-9-]*",
     p=r"none|inf|\d+(\.\d+)?",
@@ -60,7 +60,9 @@ wildcard_constraints:
 def run_of(wildcards):
     """The run that wildcards name."""
     names = {key: wildcards[key] for key in ("dataset", "model", "objective")}
-    return Run(**names, n_train=int(wildcards.n_train), p=from_path(wildcards.p), eps=from_path(wildcards.eps))
+    n_train, _, skip = wildcards.n_train.partition("from")
+    labels = {"p": from_path(wildcards.p), "eps": from_path(wildcards.eps)}
+    return Run(**names, **labels, n_train=int(n_train), skip=int(skip or 0))
 
 
 def hyperparameters(wildcards):
@@ -82,7 +84,7 @@ def functions_of_attacks(wildcards):
 
 def names_of_run(wildcards):
     """The columns of the run in every table."""
-    return as_json(vars(run_of(wildcards)))
+    return as_json({key: value for key, value in vars(run_of(wildcards)).items() if key != "skip"})
 
 
 def attack_settings(wildcards):
@@ -119,7 +121,7 @@ def whitening(wildcards):
     """The whitening of a run's training images, or of those behind a gallery, where the network has one."""
     run = run_of(wildcards) if "eps" in wildcards.keys() else final_run(wildcards)
     whitens = EXPERIMENT.plan(run).hp["model"]["input"] == "whitened"
-    return WHITENING.format(dataset=run.dataset, n_train=run.n_train) if whitens else []
+    return WHITENING.format(dataset=run.dataset, n_train=run.images) if whitens else []
 
 
 def whitening_argument(wildcards, input):

@@ -36,5 +36,5 @@ rule whitening:
         mem_mb=4000,
         runtime="30m",
     shell:
-        "logged {log:q} python workflow/scripts/fit_whitening.py --data {input.data:q} --n-train {wildcards.n_train}"
+        "logged {log:q} python workflow/scripts/fit_whitening.py --data {input.data:q} --images {wildcards.n_train}"
         " --out {output:q}"

@@ -17,7 +17,7 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
             f"{ROOT}/logs/evaluate/{RUN_PATTERN}/seeds-{_block[0]}-to-{_block[-1]}.log",
         wildcard_constraints:
             dataset=_dataset,
-            n_train="|".join(map(str, _sizes)),
+            n_train="|".join(_sizes),
         threads: 1
         resources:
             gpu=GPUS,

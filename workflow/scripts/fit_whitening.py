@@ -1,4 +1,4 @@
-"""Fit the whitening of the first training images of a data set."""
+"""Fit the whitening of the training images of a run."""
 
 import argparse
 
@@ -10,13 +10,16 @@ from gradreg.inputs import Whitening
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="file of the prepared data set")
-    parser.add_argument("--n-train", required=True, type=int, help="the training images of a run")
+    parser.add_argument(
+        "--images", required=True, help="the training images: 300 are the first, 300from400 come after 400"
+    )
     parser.add_argument("--out", required=True, help="file to write (safetensors)")
     args = parser.parse_args()
     device.choose("cpu")  # one thread: on one machine the result is the same to the bit, however many cores there are
-    whitening = Whitening.fit(arrays.held_in(args.data, args.n_train).images)
+    n_train, _, skip = args.images.partition("from")
+    whitening = Whitening.fit(arrays.held_in(args.data, int(n_train), int(skip or 0)).images)
     whitening.save(args.out)
-    print(f"{args.n_train} images, sha256 {whitening.digest}")
+    print(f"{args.images} images, sha256 {whitening.digest}")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def main() -> None:
     args = parser.parse_args()
     hp, start = args.hp, time.monotonic()
     seeds = [int(cell.name.removeprefix("seed-")) for cell in args.cells]
-    train = arrays.held_in(args.data, hp["n_train"])
+    train = arrays.held_in(args.data, hp["n_train"], hp["skip"])
     held_out = arrays.held_out(args.data, hp["n_validation"]) if hp["n_validation"] else None
     objective = labels.numbers(hp["objective"])
     run = args.run
