@@ -11,6 +11,8 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/reporting.smk"
+include: "workflow/rules/budget.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
@@ -29,6 +31,7 @@ onstart:
 
 
 onsuccess:
+    print_share()
     # Snakemake's own closing lines follow this block; the report is named below them.
     if os.path.exists(REPORT):
         atexit.register(print, f"Report: {REPORT}", file=sys.stderr)

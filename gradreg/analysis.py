@@ -75,4 +75,15 @@ def training_order(table: pd.DataFrame) -> list[str]:
 
 def attacks(table: pd.DataFrame) -> list[str]:
     """The attacks of a table beside the one-step attack: the multi-step attack, then others, by name."""
-    return ["multi_step", *sorted(set(table.attack) - {"none", "one_step", "multi_step"})]
+    attacked = table[(table.metric == "error") & (table.attack_p != "")]
+    return ["multi_step", *sorted(set(attacked.attack) - {"one_step", "multi_step"})]
+
+
+def diverged(table: pd.DataFrame) -> pd.Series:
+    """Which rows are of a network that diverged."""
+    return table["flags"].str.split("+").map(lambda flags: "diverged" in flags)
+
+
+def suspect(table: pd.DataFrame) -> pd.Series:
+    """Which rows carry a sign that they cannot be trusted (``signs``): any flag but that of divergence."""
+    return ~table["flags"].isin(["", "diverged"])

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gradreg.draws import draw
-from gradreg.norms import dual_exponent
+from gradreg.norms import dual_exponent, norm
 
 Network = Callable[[Tensor], Tensor]
 
@@ -34,16 +34,18 @@ def loss_gradient(network: Network, x: Tensor, y: Tensor) -> Tensor:
         return torch.autograd.grad(loss, inputs)[0]
 
 
-def ascent_direction(network: Network, x: Tensor, y: Tensor) -> Tensor:
+def ascent_direction(network: Network, x: Tensor, y: Tensor, target: Tensor | None = None) -> Tensor:
     """A positive multiple of each sample's ``loss_gradient`` that does not vanish, the shape of x.
 
     The gradient of log(sum over k != y of exp z_k) - z_y is dL/dx / (1 - pi_y), with pi_y the probability of the
     label. In single precision dL/dx itself loses the label's own logit once pi_y rounds to 1, and with it its
-    direction, which would make confident networks look robust.
+    direction, which would make confident networks look robust. With a target (N,), the gradient of z_target - z_y.
     """
     inputs = x.detach().clone().requires_grad_()
     with torch.enable_grad():
-        return torch.autograd.grad(_height(network(inputs), y).sum(), inputs)[0]
+        logits = network(inputs)
+        height = _height(logits, y) if target is None else _of(logits, target) - _of(logits, y)
+        return torch.autograd.grad(height.sum(), inputs)[0]
 
 
 def box_step(x: Tensor, g: Tensor, p: float, eps: float) -> Tensor:
@@ -103,7 +105,42 @@ def one_step(network: Network, x: Tensor, y: Tensor, p: float, eps: float) -> Te
 
 
 def multi_step(network: Network, x: Tensor, y: Tensor, p: float, eps: float, steps: int) -> Tensor:
-    """Frank-Wolfe ascent from x; a sample that is misclassified, before or on the way, stays as it is then.
+    """``frank_wolfe``; a sample that is misclassified, before or on the way, stays as it is then."""
+    return frank_wolfe(network, x, y, p, eps, steps, stop=True)
+
+
+def targeted(network: Network, x: Tensor, y: Tensor, p: float, eps: float, steps: int = 20, classes: int = 9) -> Tensor:
+    """``frank_wolfe`` towards each of the ``classes`` likeliest wrong classes in turn, until one of them succeeds.
+
+    The loss follows the wrong class of largest logit, which need not be the nearest one: for a linear network this
+    attack is exact, and ``multi_step`` is for two classes only.
+    """
+    moved = x.clone()
+    with torch.no_grad():
+        logits = network(x)
+        right = logits.argmax(1) == y
+        rivals = _without(logits, y).argsort(dim=1, descending=True, stable=True)
+    for rank in range(min(classes, logits.shape[1] - 1)):
+        rest = right.nonzero().squeeze(1)
+        if len(rest) == 0:
+            break
+        moved[rest] = frank_wolfe(network, x[rest], y[rest], p, eps, steps, True, rivals[rest, rank])
+        with torch.no_grad():
+            right[rest] = network(moved[rest]).argmax(1) == y[rest]
+    return moved
+
+
+def frank_wolfe(
+    network: Network,
+    x: Tensor,
+    y: Tensor,
+    p: float,
+    eps: float,
+    steps: int,
+    stop: bool,
+    target: Tensor | None = None,
+) -> Tensor:
+    """Frank-Wolfe ascent from x inside ball and box, along ``ascent_direction``: to the first error, or to the end.
 
     s <- s + 2 / (k + 2) * (box_step - s) for k = 0, 1, ... (Jaggi 2013): the first step is ``one_step``, and as
     mixtures of points of the ball and the box the iterates need no projection, whatever p. No random start: the
@@ -111,14 +148,17 @@ def multi_step(network: Network, x: Tensor, y: Tensor, p: float, eps: float, ste
     """
     s = torch.zeros_like(x)
     with torch.no_grad():
-        right = network(x).argmax(1) == y
+        right = (network(x).argmax(1) == y) | (not stop)
     for k in range(steps):
         rest = right.nonzero().squeeze(1)
         if len(rest) == 0:
             break
         at, current = x[rest], s[rest]
-        target = box_step(at, ascent_direction(network, at + current, y[rest]), p, eps)
-        s[rest] = current = current + 2 / (k + 2) * (target - current)
+        goal = None if target is None else target[rest]
+        corner = box_step(at, ascent_direction(network, at + current, y[rest], goal), p, eps)
+        s[rest] = current = current + 2 / (k + 2) * (corner - current)
+        if not stop:
+            continue
         with torch.no_grad():
             right[rest] = network((at + current).clamp(0, 1)).argmax(1) == y[rest]
     return (x + s).clamp(0, 1)
@@ -142,6 +182,36 @@ def random(network: Network, x: Tensor, y: Tensor, p: float, eps: float, draws: 
     return worst
 
 
+def inside(x: Tensor, moved: Tensor, p: float, eps: float) -> Tensor:
+    """``moved``, clipped to [0, 1] and drawn towards x where its p-norm distance is more than eps by rounding."""
+    s = moved.clamp(0, 1).double() - x.double()
+    length = norm(s, p).clamp(min=eps).view(-1, *[1] * (x.ndim - 1))
+    return (x.double() + s * (eps / length)).to(x.dtype)
+
+
+def noisy(x: Tensor, distribution: str, level: float, generator: torch.Generator) -> Tensor:
+    """x plus noise, clipped to [0, 1]: ``gaussian`` of standard deviation ``level``, or ``uniform`` in +-level.
+
+    Raises ValueError for another distribution.
+    """
+    if distribution == "gaussian":
+        drawn = torch.randn(x.shape, generator=generator, device=x.device)
+    elif distribution == "uniform":
+        drawn = 2 * torch.rand(x.shape, generator=generator, device=x.device) - 1
+    else:
+        raise ValueError(f"noise is gaussian or uniform, not {distribution!r}")
+    return (x + level * drawn).clamp(0, 1)
+
+
 def _height(logits: Tensor, y: Tensor) -> Tensor:
-    own = F.one_hot(y, logits.shape[1]).bool()
-    return logits.masked_fill(own, -math.inf).logsumexp(1) - logits[own]
+    return _without(logits, y).logsumexp(1) - _of(logits, y)
+
+
+def _without(logits: Tensor, y: Tensor) -> Tensor:
+    """Logits (N, classes), those of the labels set to -inf."""
+    return logits.scatter(1, y.unsqueeze(1), -math.inf)
+
+
+def _of(logits: Tensor, y: Tensor) -> Tensor:
+    """The logits of classes y (N,)."""
+    return logits.gather(1, y.unsqueeze(1)).squeeze(1)

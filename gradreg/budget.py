@@ -5,12 +5,12 @@ import math
 import statistics
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from gradreg import inputs, models, schedules, training
+from gradreg import attacks, inputs, models, registry, schedules, training
 from gradreg.data.arrays import Split
 from gradreg.data.registry import DATASETS
 from gradreg.evaluation import answers, evaluate
@@ -19,12 +19,15 @@ from gradreg.labels import numbers
 CPU = torch.device("cpu")
 STEPS, REPEATS = 5, 3
 LONG = 0.5  # seconds of a step that is timed once only
+GRADIENTS = 100  # of an attack whose registration does not say how many it takes
 READ, ATTACKED, FEW = 200, 20, 2  # images; few where reading one takes long
 
 
 @dataclass(frozen=True)
 class Work:
     """Networks that are alike in cost: so many of them are to be trained, so many to be measured (``evaluate``).
+
+    strong: the plan's strong attacks; attacked: to how many networks each is to be put.
 
     hp and attack are as in the experiment's plan; n_read is the number of images of the split that is measured.
     """
@@ -35,6 +38,8 @@ class Work:
     n_read: int
     train: int
     evaluate: int
+    strong: Mapping[str, Any] = field(default_factory=dict)
+    attacked: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -52,7 +57,7 @@ def estimate(work: Iterable[Work], device: torch.device = CPU) -> Seconds:
     as if they never did.
     """
     steps: dict[str, float] = {}
-    readings: dict[str, tuple[float, float]] = {}
+    readings: dict[str, tuple[float, float, float]] = {}
     total = Seconds()
     for item in work:
         model, settings = item.hp["model"], item.hp["train"]
@@ -65,13 +70,17 @@ def estimate(work: Iterable[Work], device: torch.device = CPU) -> Seconds:
             steps[kind] = _step(item, batch, device)
         if reading not in readings:
             readings[reading] = _reading(item, device)
-        per_image, per_attacked = readings[reading]
+        per_image, per_attacked, per_gradient = readings[reading]
         watched = item.hp["n_validation"] or item.hp["n_stop"] or 0
         epoch = steps_of_epoch * steps[kind] + watched * per_image
         phases = 2 if settings["retrain"] != "none" and item.hp["n_stop"] else 1
         total.training += item.train * phases * settings["epochs"] * epoch
         attacked = min(item.attack["images"], item.n_read)
         total.evaluation += item.evaluate * (item.n_read * per_image + attacked * per_attacked)
+        for name, count in item.attacked.items():
+            own = item.strong[name]
+            gradients = sum(registry.lookup("attacks", kind).get("gradients", GRADIENTS) for kind in own["attacks"])
+            total.evaluation += count * own["images"] * len(own["eps"]) * gradients * per_gradient
     return total
 
 
@@ -101,8 +110,8 @@ def _epochs(item: Work, batch: int, device: torch.device, steps: int, repeats: i
     return [later - earlier for earlier, later in itertools.pairwise(marks)]
 
 
-def _reading(item: Work, device: torch.device) -> tuple[float, float]:
-    """Seconds to read one image, and to put one under all the attacks."""
+def _reading(item: Work, device: torch.device) -> tuple[float, float, float]:
+    """Seconds to read one image, to put one under all the usual attacks, and for one gradient with respect to it."""
     spec, model = DATASETS[item.dataset], item.hp["model"]
     generator = torch.Generator().manual_seed(0)
     network = models.build(model, spec.image_shape, spec.classes, generator)
@@ -120,7 +129,11 @@ def _reading(item: Work, device: torch.device) -> tuple[float, float]:
     grid = {p: ["0.000001"] * len(labels) for p, labels in item.attack["eps"].items()}
     start = time.perf_counter()
     evaluate(network, standing, {**item.attack, "eps": grid})
-    return per_image, (time.perf_counter() - start) / count
+    per_attacked = (time.perf_counter() - start) / count
+    start = time.perf_counter()
+    gradient = attacks.loss_gradient(network, split.pixels(), split.labels)
+    gradient.sum().item()
+    return per_image, per_attacked, (time.perf_counter() - start) / len(split)
 
 
 def _whitening(item: Work) -> inputs.Whitening | None:

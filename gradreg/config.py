@@ -113,6 +113,15 @@ def _canonical_grids(config: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:
             for key in ("attack", "gallery", "transfer")
             if isinstance(entry.get(key), dict)
         ]
+        attack = entry["attack"] if isinstance(entry.get("attack"), dict) else {}
+        noise = attack["noise"] if isinstance(attack.get("noise"), dict) else {}
+        for name, levels in noise.items():
+            if isinstance(levels, list):
+                noise[name] = yield from _canonical_labels(levels, ("sweep", i, "attack", "noise", name))
+        strong = attack.get("strong")
+        for name, own in strong.items() if isinstance(strong, dict) else ():
+            if isinstance(own, dict):
+                places.append((("sweep", i, "attack", "strong", name), own))
         objectives = entry.get("objectives")
         for name, definition in objectives.items() if isinstance(objectives, dict) else ():
             if isinstance(definition, dict):
@@ -140,26 +149,33 @@ def _canonical_grid(grid: dict[Any, Any], path: KeyPath) -> Any:
             result[p] = None
             continue
         single = not isinstance(values, list)
-        seen: dict[float, object] = {}
-        labels = []
-        for j, written in enumerate([values] if single else values):
-            at = (*path, str(key)) if single else (*path, str(key), j)
-            try:
-                label = canonical(written)
-            except ValueError:
-                yield at, f"{written!r} is not a number; write 0.1, 1e-3 or 8/255"
-                labels.append(str(written))
-                continue
-            number = parse(label)
-            if not 0 < number < math.inf:
-                hint = "; eps = 0 is the baseline, which is always there" if path[-1] == "eps" else ""
-                yield at, f"{path[-1]} must be positive and finite, not {written}{hint}"
-            if number in seen:
-                yield at, f"{written} is the same number as {seen[number]}"
-            seen[number] = written
-            labels.append(label)
+        labels = yield from _canonical_labels([values] if single else values, (*path, str(key)), single)
         result[p] = labels[0] if single and labels else labels
     return result
+
+
+def _canonical_labels(values: list[Any], path: KeyPath, single: bool = False) -> Any:
+    """The canonical spelling of positive numbers, each once; yields the mistakes."""
+    seen: dict[float, object] = {}
+    labels = []
+    what = next((key for key in reversed(path) if key in ("eps", "h")), "noise")
+    for j, written in enumerate(values):
+        at = path if single else (*path, j)
+        try:
+            label = canonical(written)
+        except ValueError:
+            yield at, f"{written!r} is not a number; write 0.1, 1e-3 or 8/255"
+            labels.append(str(written))
+            continue
+        number = parse(label)
+        if not 0 < number < math.inf:
+            hint = "; eps = 0 is the baseline, which is always there" if what == "eps" else ""
+            yield at, f"{what} must be positive and finite, not {written}{hint}"
+        if number in seen:
+            yield at, f"{written} is the same number as {seen[number]}"
+        seen[number] = written
+        labels.append(label)
+    return labels
 
 
 def _not_finite(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:

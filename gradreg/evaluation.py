@@ -9,55 +9,158 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gradreg import attacks, registry
+from gradreg import attacks, estimates, registry
 from gradreg.data.arrays import Split
-from gradreg.labels import parse
-from gradreg.norms import norm
+from gradreg.labels import middle, parse
+from gradreg.norms import dual_exponent, norm, steepest_step
 
-BATCH = 500
+BATCH = 500  # images of a forward pass
+CHECKED = 200  # images on which the attack itself is checked
+NOISE_SEED = 0
 GRADIENT_NORMS = ("1", "2", "inf")
 Row = dict[str, Any]
+Outcomes = dict[str, Tensor]
 
 
-def evaluate(network: nn.Module, split: Split, attack: Mapping[str, Any]) -> list[Row]:
-    """All measurements of one network.
+class Measurement:
+    """The rows of one network, and for every attack which images it answered wrongly (``outcome``)."""
 
-    attack: ``images`` (the first so many of the split are attacked), ``steps`` of the multi-step attack, the grid
-    ``eps``, p -> labels, and ``others``, further attacks by name: their registered kind and settings. Rows have the
-    columns attack, attack_p, attack_eps, metric, value, n:
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.outcomes: Outcomes = {}
 
-    - attack ``none``: ``error``, ``confidence`` (mean largest probability) and ``loss`` on the whole split;
-      ``gradient_norm_q``, the mean q-norm of the input gradient of the loss, on the attacked images;
-    - attacks ``one_step``, ``multi_step`` and each other one: ``error``, and ``confidence`` in the answer, on the
-      attacked images.
+    def add(self, attack: str, p: str, eps: str, n: int, **values: float) -> None:
+        """A row per metric; a value that is not finite is left empty, since it means nothing."""
+        for metric, value in values.items():
+            shown = value if math.isfinite(value) else None
+            self.rows.append(
+                {"attack": attack, "attack_p": p, "attack_eps": eps, "metric": metric, "value": shown, "n": n}
+            )
+
+    def add_outcome(self, attack: str, p: str, eps: str, wrong: Tensor, **values: float) -> None:
+        """The rows ``error`` and others for images that were answered wrongly (True) or not, and the outcome."""
+        self.add(attack, p, eps, len(wrong), error=wrong.double().mean().item(), **values)
+        self.outcomes[outcome(attack, p, eps)] = wrong.cpu()
+
+
+def outcome(attack: str, p: str, eps: str) -> str:
+    """The name under which the outcome of an attack is kept."""
+    return f"{attack}|{p}|{eps}"
+
+
+def evaluate(network: nn.Module, split: Split, attack: Mapping[str, Any]) -> Measurement:
+    """All measurements that every network gets.
+
+    attack: ``images`` (the first so many of the split are attacked), ``steps`` of the multi-step attack,
+    ``batch_size``, the grid ``eps``, p -> labels, ``noise``, kind -> labels, ``others``, further attacks by name: their
+    registered kind and settings, and ``smooth``, whether the network is, so that its curvature means something. Rows
+    have the columns attack, attack_p, attack_eps, metric, value, n:
+
+    - attack ``none``: ``error``, ``confidence`` (mean largest probability) and ``loss`` on the whole split; on the
+      attacked images ``gradient_norm_q``, the mean q-norm of the input gradient of the loss, ``zero_gradient``, the
+      share of images where it vanishes, and ``alignment`` (``estimates.alignment``);
+    - ``gaussian``, ``uniform``: ``error`` on the whole split under noise of that size;
+    - ``steepest``: ``rise``, the mean of L(x + s) - L(x) for the steepest step s of training, and ``predicted_rise``,
+      that of eps * norm(dL/dx, q);
+    - ``one_step``, ``multi_step`` and each other one: ``error``, and ``confidence`` in the answer, on the attacked
+      images, of which those that are misclassified as they are count as errors and are not attacked;
+    - ``multi_step``, on the first CHECKED of them, for ``signs``: ``error_of_one_step`` and ``error_of_last_step`` (of
+      many steps without a stop) at the middle eps, and ``error_in_box``, with no bound but the box;
+    - for smooth networks ``gradient_estimate`` and, in the 2-norm, ``curvature_estimate``: ``estimated_error``, the
+      share of images whose distance to an error is estimated to be at most eps (``estimates``).
     """
     attacks.check_attackable(network, split.pixels(slice(0, 1)))
-    rows = _clean(network, split)
+    found = Measurement()
+    _as_they_are(found, network, split)
     images = split.first(min(attack["images"], len(split)))
     x, y = images.pixels(), images.labels
-    gradients = _batched(lambda a, b: attacks.loss_gradient(network, a, b), x, y)
-    for q in GRADIENT_NORMS:
-        rows.append(_row("none", "", "", f"gradient_norm_{q}", norm(gradients, parse(q)).mean().item(), len(x)))
+    batched = functools.partial(_batched, size=attack["batch_size"])
+    gradients = batched(lambda a, b: attacks.loss_gradient(network, a, b), x, y)
+    norms = {f"gradient_norm_{q}": norm(gradients, parse(q)).mean().item() for q in GRADIENT_NORMS}
+    zero = (gradients.flatten(1) == 0).all(1).double().mean().item()
+    for kind, level, error in noise_errors(network, split, attack["noise"]):
+        found.add(kind, "", level, len(split), error=error)
+    alignment = batched(lambda a, b: estimates.alignment(network, a), x, y).mean().item()
+    found.add("none", "", "", len(x), **norms, zero_gradient=zero, alignment=alignment)
+    _linearisation(found, network, x, y, gradients, attack)
     for p, grid in attack["eps"].items():
         for eps in grid:
             for name, perturbed in perturbations(network, x, y, parse(p), parse(eps), attack).items():
                 probability, answer = answers(network, perturbed)
-                error = (answer != y).double().mean().item()
-                rows.append(_row(name, p, eps, "error", error, len(x)))
-                rows.append(_row(name, p, eps, "confidence", probability.double().mean().item(), len(x)))
-    return rows
+                found.add_outcome(name, p, eps, answer != y, confidence=probability.double().mean().item())
+        _check(found, network, x[:CHECKED], y[:CHECKED], p, middle(grid), attack)
+    if attack["smooth"]:
+        for (name, p), distance in estimates.distances(network, x, y, attack["eps"], batched).items():
+            for eps in attack["eps"][p]:
+                share = (distance <= parse(eps)).double().mean().item()
+                found.add(name, p, eps, len(x), estimated_error=share)
+    return found
+
+
+def strong(network: nn.Module, split: Split, settings: Mapping[str, Any], name: str) -> Measurement:
+    """The measurements of one strong attack.
+
+    settings: ``attacks``, registered kinds, one after another, each on the images that stood those before; ``images``,
+    the first of the split; ``batch_size``; the grid ``eps``, p -> labels. Rows, all under the attack's ``name``:
+    ``error``, and ``error_after_kind`` for each of the kinds. A minimum-norm attack is run once per p for the whole
+    grid, and has the row ``distance``, the median distance of the errors it found (infinite where it found none).
+    """
+    images = split.first(settings["images"])
+    x, y = images.pixels(), images.labels
+    attacks.check_attackable(network, x[:1])
+    found = Measurement()
+    clean = answers(network, x)[1] != y
+    for p, grid in settings["eps"].items():
+        if registry.lookup("attacks", settings["attacks"][0]).get("minimum"):
+            _nearest(found, network, x, y, p, settings, name)
+            continue
+        for eps in grid:
+            wrong, after = clean.clone(), {}
+            for kind in settings["attacks"]:
+                rest = (~wrong).nonzero().squeeze(1)
+                attack = functools.partial(_function(kind), network, p=parse(p), eps=parse(eps))
+                if len(rest):
+                    moved = _batched(attack, x[rest], y[rest], settings["batch_size"])
+                    wrong[rest] = answers(network, moved)[1] != y[rest]
+                after[f"error_after_{kind}"] = wrong.double().mean().item()
+            found.add_outcome(name, p, eps, wrong, **after)
+    return found
+
+
+def _nearest(
+    found: Measurement, network: nn.Module, x: Tensor, y: Tensor, p: str, settings: Mapping[str, Any], name: str
+) -> None:
+    attack = functools.partial(_function(settings["attacks"][0]), network, p=parse(p))
+    moved = _batched(attack, x, y, settings["batch_size"])
+    distance = norm((moved - x).double(), parse(p))
+    distance[answers(network, moved)[1] == y] = math.inf
+    for eps in settings["eps"][p]:
+        found.add_outcome(name, p, eps, distance <= parse(eps))
+    found.add(name, p, "", len(x), distance=distance.median().item())
+
+
+def _function(kind: str) -> Callable[..., Tensor]:
+    defaults = {key: own["default"] for key, own in registry.lookup("attacks", kind).get("settings", {}).items()}
+    return functools.partial(registry.function("attacks", kind), **defaults)
 
 
 def perturbations(
     network: nn.Module, x: Tensor, y: Tensor, p: float, eps: float, attack: Mapping[str, Any]
 ) -> dict[str, Tensor]:
-    """The inputs x (N, ...) perturbed by the family's attacks of p-norm eps, and by the others of ``attack``."""
+    """The inputs x (N, ...) perturbed by the family's attacks of p-norm eps, and by the others of ``attack``.
+
+    What is misclassified as it is stays as it is.
+    """
     kinds = {"one_step": {"kind": "one_step"}, "multi_step": {"kind": "multi_step", "steps": attack["steps"]}}
+    right = (answers(network, x)[1] == y).nonzero().squeeze(1)
     found = {}
-    for name, own in {**kinds, **attack.get("others", {})}.items():
+    for name, own in {**kinds, **attack["others"]}.items():
         function = registry.function("attacks", own["kind"])
         settings = {key: value for key, value in own.items() if key != "kind"}
-        found[name] = _batched(functools.partial(function, network, p=p, eps=eps, **settings), x, y)
+        found[name] = x.clone()
+        if len(right):
+            step = functools.partial(function, network, p=p, eps=eps, **settings)
+            found[name][right] = _batched(step, x[right], y[right], attack["batch_size"])
     return found
 
 
@@ -69,48 +172,70 @@ def answers(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     return best.values, best.indices
 
 
-def gallery(
-    network: nn.Module, split: Split, classes: Sequence[int], eps: Mapping[str, str], steps: int
-) -> dict[str, Tensor]:
-    """A typical image of each class, the one nearest to the mean of its class, under the multi-step attack of each p.
-
-    Returns arrays ``x`` (N, C, H, W), ``y``, ``answer`` and ``confidence`` (N,) for the images as they are and,
-    for each p, ``x_p``, ``answer_p`` and ``confidence_p``.
-    """
-    index = torch.stack([_typical(split, label) for label in classes])
-    x, y = split.pixels(index), split.labels[index]
-    confidence, answer = answers(network, x)
-    arrays = {"x": x, "y": y, "answer": answer, "confidence": confidence}
-    for p, label in eps.items():
-        perturbed = attacks.multi_step(network, x, y, parse(p), parse(label), steps)
-        confidence, answer = answers(network, perturbed)
-        arrays |= {f"x_{p}": perturbed, f"answer_{p}": answer, f"confidence_{p}": confidence}
-    return arrays
-
-
-def _typical(split: Split, label: int) -> Tensor:
-    own = (split.labels == label).nonzero().squeeze(1)
-    x = split.pixels(own).flatten(1)
-    return own[(x - x.mean(0)).norm(dim=1).argmin()]
-
-
 @torch.no_grad()
-def _clean(network: nn.Module, split: Split) -> list[Row]:
-    totals = {"error": 0.0, "confidence": 0.0, "loss": 0.0}
+def _as_they_are(found: Measurement, network: nn.Module, split: Split) -> None:
+    """Error, confidence and loss on the images as they are."""
+    wrong, confidence, loss = [], 0.0, 0.0
     for start in range(0, len(split), BATCH):
         part = slice(start, start + BATCH)
         logits, labels = network(split.pixels(part)), split.labels[part]
-        totals["error"] += (logits.argmax(1) != labels).sum().item()
-        totals["confidence"] += logits.softmax(1).amax(1).double().sum().item()
-        totals["loss"] += F.cross_entropy(logits, labels, reduction="sum").item()
-    return [_row("none", "", "", metric, total / len(split), len(split)) for metric, total in totals.items()]
+        wrong.append(logits.argmax(1) != labels)
+        confidence += logits.softmax(1).amax(1).double().sum().item()
+        loss += F.cross_entropy(logits, labels, reduction="sum").item()
+    n = len(split)
+    found.add_outcome("none", "", "", torch.cat(wrong), confidence=confidence / n, loss=loss / n)
 
 
-def _batched(attack: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
-    return torch.cat([attack(a, b) for a, b in zip(x.split(BATCH), y.split(BATCH), strict=True)])
+@torch.no_grad()
+def noise_errors(network: nn.Module, split: Split, noise: Mapping[str, Sequence[str]]) -> list[tuple[str, str, float]]:
+    """(kind, level, error) on a split for each kind and level of noise: one draw per image, for all networks alike."""
+    found = []
+    for kind, levels in noise.items():
+        for level in levels:
+            generator, wrong = torch.Generator(split.labels.device).manual_seed(NOISE_SEED), 0
+            for start in range(0, len(split), BATCH):
+                part = slice(start, start + BATCH)
+                moved = attacks.noisy(split.pixels(part), kind, parse(level), generator)
+                wrong += int((network(moved).argmax(1) != split.labels[part]).sum())
+            found.append((kind, level, wrong / len(split)))
+    return found
 
 
-def _row(attack: str, p: str, eps: str, metric: str, value: float, n: int) -> Row:
-    # A network without finite logits has no meaningful loss or gradient; the row stays, its value empty.
-    shown = value if math.isfinite(value) else None
-    return {"attack": attack, "attack_p": p, "attack_eps": eps, "metric": metric, "value": shown, "n": n}
+def _linearisation(
+    found: Measurement, network: nn.Module, x: Tensor, y: Tensor, gradients: Tensor, attack: Mapping[str, Any]
+) -> None:
+    """How far the loss rises along the steepest step, and what its gradient says of that."""
+    before = _losses(network, x, y)
+    for p, grid in attack["eps"].items():
+        lengths = norm(gradients, dual_exponent(parse(p)))
+        for eps in grid:
+            after = _losses(network, x + steepest_step(gradients, parse(p), parse(eps)), y)
+            rises = {"rise": (after - before).mean().item(), "predicted_rise": parse(eps) * lengths.mean().item()}
+            found.add("steepest", p, eps, len(x), **rises)
+
+
+@torch.no_grad()
+def _losses(network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    parts = zip(x.split(BATCH), y.split(BATCH), strict=True)
+    return torch.cat([F.cross_entropy(network(a), b, reduction="none") for a, b in parts]).double()
+
+
+def _check(
+    found: Measurement, network: nn.Module, x: Tensor, y: Tensor, p: str, eps: str, attack: Mapping[str, Any]
+) -> None:
+    """What shows whether the family's attack itself works on a network."""
+
+    def error(moved: Tensor) -> float:
+        return (answers(network, moved)[1] != y).double().mean().item()
+
+    ascent = functools.partial(attacks.frank_wolfe, network, p=parse(p), steps=attack["steps"])
+    one = _batched(functools.partial(attacks.one_step, network, p=parse(p), eps=parse(eps)), x, y, attack["batch_size"])
+    last = _batched(functools.partial(ascent, eps=parse(eps), stop=False), x, y, attack["batch_size"])
+    found.add("multi_step", p, eps, len(x), error_of_one_step=error(one), error_of_last_step=error(last))
+    diagonal = x[0].numel() ** (1 / parse(p))
+    far = _batched(functools.partial(ascent, eps=diagonal, stop=True), x, y, attack["batch_size"])
+    found.add("multi_step", p, "", len(x), error_in_box=error(far))
+
+
+def _batched(attack: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, size: int) -> Tensor:
+    return torch.cat([attack(a, b) for a, b in zip(x.split(size), y.split(size), strict=True)])

@@ -6,15 +6,16 @@ Everything here is names and numbers; torch is not imported, since the workflow 
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
+from gradreg import registry
 from gradreg.config import ConfigError, resolve
 from gradreg.data.registry import DATASETS
 from gradreg.labels import middle, parse, to_path
 from gradreg.scale import smoke
-from gradreg.sweep import final_sizes, halves, has_halves, selection_size, strengths, test_size, training
+from gradreg.sweep import final_sizes, halves, has_halves, selection_size, strengths, strong_norms, test_size, training
 
 BASELINE = "baseline"
 NO_P, NO_EPS = "none", "0"
@@ -81,6 +82,7 @@ class Plan:
     attack: dict[str, Any]
     part: str
     seeds: int
+    strong: dict[str, Any] = field(default_factory=dict)
 
     @property
     def n_read(self) -> int:
@@ -101,9 +103,33 @@ class Experiment:
         self.final: dict[Run, Plan] = {}
         self.halves: dict[Run, Plan] = {}
         self.groups: dict[Group, list[Run]] = {}
+        self.transfers: dict[tuple[str, int], dict[str, Any]] = {}
         self.galleries: dict[tuple[str, int, str], dict[str, Any]] = {}
         for entry in self.config["sweep"]:
             self._add(entry)
+
+    @property
+    def studies(self) -> list[tuple[str, int]]:
+        """What is shown together: the data sets, at each number of training images of the final runs."""
+        return sorted({(group.dataset, group.n_train) for group in self.groups})
+
+    def figures(self, dataset: str, n_train: int) -> list[str]:
+        """The figures of a study, those of one network each apart (``galleries``)."""
+        groups = [group for group in self.groups if (group.dataset, group.n_train) == (dataset, n_train)]
+        plans = [plan for run, plan in self.final.items() if (run.dataset, run.n_train) == (dataset, n_train)]
+        shown = ["validation_error", "robust_error", "norm_matrix", "attack_strength", "learning_curves"]
+        shown += ["gradient_norms", "linearisation", "error_and_gradient", "alignment"]
+        if len({group.objective for group in groups if group.p != NO_P}) > 1:
+            shown.append("objectives")
+        if any(levels for plan in plans for levels in plan.attack["noise"].values()):
+            shown.append("noise")
+        if any(plan.attack["smooth"] for plan in plans):
+            shown.append("estimates")
+        if any(_moves(plan.hp["objective"]) for plan in plans):
+            shown.append("probe")
+        if (dataset, n_train) in self.transfers:
+            shown += ["transfer", "transfer_matrix"] if min(plan.seeds for plan in plans) > 1 else ["transfer"]
+        return shown
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -125,7 +151,8 @@ class Experiment:
 
     def half_runs(self, group: Group, chosen: Mapping[str, str]) -> list[Run]:
         """The runs on the two halves of the training data for what ``choice.json`` says of a group."""
-        return [replace(self.final_run(group, chosen), **half) for half in halves(group.n_train)]
+        whole = self.final_run(group, chosen)
+        return [replace(whole, n_train=half["n_train"], skip=half["skip"]) for half in halves(group.n_train)]
 
     def blocks(self) -> Iterator[tuple[str, tuple[int, ...], list[str]]]:
         """The jobs that train: (data set, the seeds of one job, the images of the runs that have this block)."""
@@ -138,10 +165,28 @@ class Experiment:
         for dataset, block in sorted(found):
             yield dataset, block, sorted(found[dataset, block])
 
+    def strong_blocks(self) -> Iterator[tuple[str, str, tuple[int, ...], list[str]]]:
+        """The jobs of strong attacks: (name, data set, the seeds of one job, the images of the runs that have it)."""
+        size = self.config["seeds_per_job"]
+        found: dict[tuple[str, str, tuple[int, ...]], set[str]] = {}
+        for run, plan in self.final.items():
+            for name, own in plan.strong.items():
+                for start in range(0, own["seeds"], size):
+                    block = tuple(range(start, min(start + size, own["seeds"])))
+                    found.setdefault((name, run.dataset, block), set()).add(run.images)
+        for name, dataset, block in sorted(found):
+            yield name, dataset, block, sorted(found[name, dataset, block])
+
     def _add(self, entry: Mapping[str, Any]) -> None:
         attacked = entry["attack"]["eps"]
         shown = {p: entry["gallery"].get("eps", {}).get(p, middle(grid)) for p, grid in attacked.items()}
         gallery = {"classes": entry["gallery"]["classes"], "eps": shown, "steps": entry["attack"]["steps"]}
+        if "transfer" in entry:
+            own = entry["transfer"]
+            moved = {p: own["eps"].get(p, middle(grid)) for p, grid in attacked.items()}
+            settings = {"images": min(own["images"], test_size(entry)), "eps": moved}
+            settings |= {key: entry["attack"][key] for key in ("steps", "batch_size")}
+            self.transfers |= {(entry["dataset"], n_train): settings for n_train in final_sizes(entry)}
         for n_train, model in itertools.product(final_sizes(entry), entry["models"]):
             if gallery["classes"]:
                 self.galleries[entry["dataset"], n_train, model] = gallery
@@ -159,12 +204,14 @@ class Experiment:
             "train": train,
             "skip": 0,
         }
-        attack = {key: entry["attack"][key] for key in ("images", "steps", "eps", "others")}
+        attack = {key: value for key, value in entry["attack"].items() if key != "strong"}
+        attack["smooth"] = registry.lookup("models", own["kind"]).get("smooth", False)
         n_stop = None if train["patience"] is None else selection["n_validation"]
         chosen_at = selection_size(entry, n_train)
         sizes = {"n_train": n_train, "n_validation": None, "n_stop": n_stop}
         on_test = attack | {"n_test": test_size(entry)}
-        final = Plan(hp | sizes, on_test, "test", entry["seeds"])
+        strong = {name: _strong(entry, own) for name, own in entry["attack"]["strong"].items()}
+        final = Plan(hp | sizes, on_test, "test", entry["seeds"], strong)
         sizes = {"n_train": chosen_at, "n_validation": selection["n_validation"], "n_stop": None}
         choosing = Plan(hp | sizes, attack, "validation", selection["seeds"])
         plans = [(self.selection, choosing), (self.final, final)]
@@ -177,6 +224,28 @@ class Experiment:
                 raise ConfigError(f"sweep: {run.path} is meant twice, with different settings")
             if known is self.selection:
                 self.groups.setdefault(Group(dataset, n_train, model, setting.group, setting.p), []).append(run)
+
+
+def _moves(objective: Mapping[str, Any]) -> bool:
+    """Whether the strength of an objective is the length of a perturbation, so that training is probed."""
+    return registry.lookup("objectives", objective["kind"]).get("eps") == "length"
+
+
+def _strong(entry: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """A strong attack with its strengths and its number of seeds written out."""
+    attack = entry["attack"]
+    grids = {p: attack["eps"][p] for p in strong_norms(entry, own)}
+    if not registry.lookup("attacks", own["attacks"][0]).get("minimum"):
+        grids = {
+            p: [own.get("eps", {}).get(p, middle(grid))] for p, grid in grids.items() if p in own.get("eps", grids)
+        }
+    return {
+        "attacks": own["attacks"],
+        "images": min(own["images"], test_size(entry)),
+        "seeds": min(own["seeds"] or entry["seeds"], entry["seeds"]),
+        "eps": grids,
+        "batch_size": attack["batch_size"],
+    }
 
 
 @dataclass(frozen=True)

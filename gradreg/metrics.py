@@ -12,6 +12,7 @@ CELL = ["dataset", "n_train", "model", "objective", "p", "eps", "seed"]
 MEASUREMENT = ["part", "attack", "attack_p", "attack_eps", "metric", "value", "n", "flags"]
 NUMBERS = ["value", "loss", "error", "held_out_loss", "held_out_error", "probe_error_1", "probe_error_5"]
 LABELS = ["dataset", "model", "objective", "p", "eps", "part", "attack", "attack_p", "attack_eps", "metric", "flags"]
+LABELS += [f"{side}_{name}" for side in ("source", "target") for name in ("model", "objective", "p", "eps", "images")]
 
 
 def write(path: str | Path, rows: pd.DataFrame | Iterable[Mapping[str, Any]]) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,17 +16,12 @@ from gradreg.analysis import with_training
 from gradreg.labels import by_number
 
 
-def gallery(paths: Sequence[str | Path]) -> Figure:
-    """Images, the perturbation of each norm, the perturbed images and the answers: rows of images per network.
+def gallery(paths: Sequence[str | Path], model: str) -> Figure:
+    """Images, the perturbation of each norm, the perturbed images and the answers: rows of images per training.
 
-    paths: one file per network, as ``workflow/scripts/make_gallery.py`` writes them.
+    paths: a file per network, as ``workflow/scripts/make_gallery.py`` writes them; those of ``model`` are shown.
     """
-    networks = []
-    for path in paths:
-        with np.load(path, allow_pickle=False) as file:
-            networks.append(dict(file))
-    about = [json.loads(str(arrays["about"])) for arrays in networks]
-    cells = with_training(pd.DataFrame([entry["cell"] for entry in about]))
+    networks, about, cells = _read(paths, model)
     norms, images = by_number(list(about[0]["eps"])), len(networks[0]["y"])
     columns, rows = 1 + 2 * len(norms), len(networks) * images
     size = (style.TEXT_WIDTH * columns / 7, 1.03 * rows)
@@ -46,12 +42,50 @@ def gallery(paths: Sequence[str | Path]) -> Figure:
     for k, p in enumerate(norms):
         axes[0, 1 + 2 * k].set_title(f"{style.norm_name(p)}, $\\epsilon$ = {about[0]['eps'][p]}")
         axes[0, 2 + 2 * k].set_title("image + s")
+    _bare(axes)
+    return figure
+
+
+def dreams(paths: Sequence[str | Path], model: str) -> Figure:
+    """What the networks make out of noise for each class: a row per training, a column per class.
+
+    paths: as for ``gallery``.
+    """
+    networks, _, cells = _read(paths, model)
+    classes = networks[0]["dream_class"]
+    size = (style.TEXT_WIDTH * max(len(classes), 6) / 10, 0.85 * len(networks) + 0.2)
+    figure, axes = plt.subplots(len(networks), len(classes), figsize=size, squeeze=False)
+    for i, (arrays, (_, cell)) in enumerate(zip(networks, cells.iterrows(), strict=True)):
+        for j, label in enumerate(classes):
+            ax = axes[i, j]
+            ax.imshow(_picture(arrays["dream"][j]), cmap="gray_r", vmin=0, vmax=1)
+            text = f"{100 * arrays['dream_confidence'][j]:.0f} %, {arrays['dream_distance'][j]:.1f}"
+            ax.set_xlabel(text, fontsize=6, labelpad=2)
+            if i == 0:
+                ax.set_title(f"class {label}")
+            if j == 0:
+                ax.set_ylabel(style.p_name(cell.training), fontsize=7)
+    _bare(axes)
+    return figure
+
+
+def _read(paths: Sequence[str | Path], model: str) -> tuple[list[dict[str, np.ndarray]], list[Any], pd.DataFrame]:
+    """The arrays of the networks of one model, what is said about them, and their cells with a column ``training``."""
+    networks = []
+    for path in paths:
+        with np.load(path, allow_pickle=False) as file:
+            if json.loads(str(file["about"]))["cell"]["model"] == model:
+                networks.append(dict(file))
+    about = [json.loads(str(arrays["about"])) for arrays in networks]
+    return networks, about, with_training(pd.DataFrame([entry["cell"] for entry in about]))
+
+
+def _bare(axes: np.ndarray) -> None:
     for ax in axes.flat:
         ax.set_xticks([])
         ax.set_yticks([])
         for spine in ax.spines.values():
             spine.set_visible(False)
-    return figure
 
 
 def _picture(x: np.ndarray) -> np.ndarray:

@@ -36,7 +36,12 @@ def _cut(entry: dict[str, Any]) -> None:
             place["eps"] = {p: [middle(grid)] for p, grid in place["eps"].items()}
     attack = entry["attack"]
     attack |= {"images": ATTACKED, "steps": STEPS, "eps": {p: [middle(grid)] for p, grid in attack["eps"].items()}}
+    # The search of some takes minutes for a single image of a large network.
+    attack["strong"] = {name: {"attacks": ["random"], "images": ATTACKED, "seeds": 1} for name in attack["strong"]}
+    attack["noise"] = {name: [middle(levels)] if levels else [] for name, levels in attack["noise"].items()}
     entry["gallery"].pop("eps", None)
+    if "transfer" in entry:
+        entry["transfer"] |= {"images": ATTACKED, "eps": {}}
     for part in ("models", "baseline", "objectives"):
         for own in entry[part].values():
             for key in ("epochs", "batch_size", "min_steps"):

@@ -166,12 +166,13 @@ class Stack:
         The ball is that of its objective, at full eps. A network that withstands one step but not several has
         collapsed. nan where the objective's eps is no length, and for a replica that diverged.
         """
-        if not self.objective.moves or self.diverged[i] is not None:
+        p = self.objective.p
+        if p is None or not self.objective.moves or self.diverged[i] is not None:
             return math.nan
         own = {name: value[i] for name, value in self.kept.items()}
         part = slice(0, PROBE_IMAGES)
         x, y = self.first(self.train.pixels(part)), self.train.labels[part]
-        s = objectives.ascend(self.seen, own, x, y, p=self.objective.p, eps=self.eps, steps=steps)
+        s = objectives.ascend(self.seen, own, x, y, p=p, eps=self.eps, steps=steps)
         with torch.no_grad():
             return float((self.seen(own, x + s).argmax(-1) != y).float().mean())
 

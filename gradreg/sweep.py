@@ -16,6 +16,7 @@ from gradreg.labels import canonical, parse
 SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.yaml"
 KeyPath = tuple[str | int, ...]
 LEAST_H = 0.0001
+TAKEN = {"none", "one_step", "multi_step", "steepest", "gaussian", "uniform"}  # by what is always measured
 DEFAULT_RECIPE = "one-cycle"
 
 
@@ -126,8 +127,7 @@ def _check_entry(entry: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
         yield ("objectives", name), "the baseline has a setting of this name"
     if "baseline" in entry["objectives"]:
         yield ("objectives", "baseline"), "this name is taken by the baseline"
-    if "none" in entry["attack"]["others"]:
-        yield ("attack", "others", "none"), "this name is taken by the images as they are"
+    yield from _check_attacks(entry)
     lengths: list[tuple[KeyPath, Mapping[str, Sequence[str]]]] = [(("attack", "eps"), entry["attack"]["eps"])]
     for name, definition in entry["objectives"].items():
         at = ("objectives", name)
@@ -162,12 +162,49 @@ def _check_functions(entry: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     used: list[tuple[KeyPath, str, str]] = [(("dataset",), "datasets", entry["dataset"])]
     for section in ("models", "objectives"):
         used += [((section, name, "kind"), section, own["kind"]) for name, own in entry[section].items()]
-    others = entry["attack"]["others"]
-    used += [(("attack", "others", name, "kind"), "attacks", own["kind"]) for name, own in others.items()]
+    attack = entry["attack"]
+    used += [(("attack", "others", name, "kind"), "attacks", own["kind"]) for name, own in attack["others"].items()]
+    for name, own in attack["strong"].items():
+        used += [(("attack", "strong", name, "attacks", i), "attacks", kind) for i, kind in enumerate(own["attacks"])]
     for path, section, kind in used:
         text = registry.missing(section, kind)
         if text:
             yield path, text
+
+
+def _check_attacks(entry: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Names, norms and settings of the attacks beside the family's own."""
+    attack = entry["attack"]
+    for part in ("others", "strong"):
+        for name in attack[part].keys() & TAKEN:
+            yield ("attack", part, name), "this name is taken by what is always measured"
+    for name in attack["others"].keys() & attack["strong"].keys():
+        yield ("attack", "strong", name), "there is another attack of this name"
+    for name, other in attack["others"].items():
+        registered = registry.lookup("attacks", other["kind"])
+        path: KeyPath = ("attack", "others", name, "kind")
+        if registered.get("minimum"):
+            yield path, f"{other['kind']} has no eps; name it under strong"
+        for p in attack["eps"].keys() - set(registered.get("norms", attack["eps"])):
+            yield path, f"{other['kind']} does not know p = {p}; name it under strong"
+    for name, own in attack["strong"].items():
+        path = ("attack", "strong", name)
+        for i, kind in enumerate(own["attacks"]):
+            registered = registry.lookup("attacks", kind)
+            if any("default" not in setting for setting in registered.get("settings", {}).values()):
+                yield (*path, "attacks", i), f"{kind} has settings that must be given; name it under others"
+            if registered.get("minimum") and (len(own["attacks"]) > 1 or "eps" in own):
+                yield (*path, "attacks", i), f"{kind} has no eps, and stands alone"
+        for p in own.get("eps", {}).keys() - set(strong_norms(entry, own)):
+            yield (*path, "eps"), f"p = {p} is not attacked, or not known to {', '.join(own['attacks'])}"
+        if not strong_norms(entry, own):
+            yield path, f"no norm under attack.eps is known to {', '.join(own['attacks'])}"
+
+
+def strong_norms(entry: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
+    """The attacked norms that all the attacks of a strong attack know."""
+    known = [registry.lookup("attacks", kind).get("norms") for kind in own["attacks"]]
+    return [p for p in entry["attack"]["eps"] if all(norms is None or p in norms for norms in known)]
 
 
 def _check_training(entry: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
@@ -217,6 +254,7 @@ def _check_sizes(entries: Mapping[int, dict[str, Any]]) -> Iterator[tuple[KeyPat
     read_on_test = {(e["dataset"], n): i for i, e in entries.items() for n in final_sizes(e)}
     seeds: dict[tuple[str, int], int] = {}
     owners: dict[tuple[str, int, str], int] = {}
+    attacked: dict[tuple[str, int, str], int] = {}
     for i, entry in entries.items():
         here: KeyPath = ("sweep", i)
         dataset, selection = entry["dataset"], entry["selection"]
@@ -257,6 +295,12 @@ def _check_sizes(entries: Mapping[int, dict[str, Any]]) -> Iterator[tuple[KeyPat
                 known = seeds.setdefault((dataset, n), count)
                 if final is None and known != count:
                     yield path, f"{count} seeds, but {known} elsewhere for {dataset} with n_train = {n}"
+            for name, own in entry["attack"]["strong"].items():
+                count = min(own["seeds"] or entry["seeds"], entry["seeds"])
+                known = attacked.setdefault((dataset, n_train, name), count)
+                if known != count:
+                    at = (*here, "attack", "strong", name, "seeds")
+                    yield at, f"{count} seeds, but {known} elsewhere for {dataset} with n_train = {n_train}"
             for name in entry["models"]:
                 owner = owners.setdefault((dataset, n_train, name), i)
                 if owner != i:

@@ -2,8 +2,10 @@
 
 import os
 
+import pytest
 import torch
 from hypothesis import settings
+from project import create
 
 torch.set_num_threads(1)
 settings.register_profile("default", deadline=None, derandomize=True, print_blob=False)
@@ -17,3 +19,17 @@ def pytest_sessionfinish(session):
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") and reporter and reporter.stats.get("skipped"):
         session.exitstatus = 1
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory):
+    """The tiny experiment, run to its report, in a folder whose name has a space. Tests copy it, or only look."""
+    project = create(tmp_path_factory.mktemp("flow") / "a project")
+    project.output = project.snakemake("--cores", 2)
+    return project
+
+
+@pytest.fixture
+def finished(template, tmp_path):
+    """A copy of the finished experiment, to be changed."""
+    return template.copy(tmp_path / "a copy")

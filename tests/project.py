@@ -1,5 +1,6 @@
 """A copy of the project in a folder of its own, with a tiny experiment on two data sets, for tests of the workflow."""
 
+import copy
 import os
 import re
 import shutil
@@ -26,7 +27,13 @@ sweep:
     baseline: {plain: {}, alike: {}}
     eps: {2: [0.1, 0.3], inf: [0.05]}
     train: {epochs: 2, batch_size: 50, lr: 1.0}
-    attack: {images: 20, steps: 2, eps: {2: [0.2], inf: [0.05]}}
+    attack:
+      images: 20
+      steps: 2
+      eps: {2: [0.2], inf: [0.05]}
+      noise: {gaussian: [0.2]}
+      strong: {hard: {attacks: [targeted, apgd_ce], images: 5, seeds: 1}}
+    transfer: {images: 10, halves: true}
   - dataset: twin
     n_train: 300
     seeds: 2
@@ -70,7 +77,14 @@ class Project:
         found = re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?:    .*\n)*)", text, re.MULTILINE)
         jobs = []
         for name, block in found:
-            stage = next((stage for stage in ("train", "evaluate", "figure") if name.startswith(stage + "_")), name)
+            stage = next(
+                (
+                    stage
+                    for stage in ("train", "evaluate", "strong", "figures", "tables")
+                    if name.startswith(stage + "_")
+                ),
+                name,
+            )
             outputs = re.search(r"^    output: (.*)$", block, re.MULTILINE)
             jobs.append(Job(stage, outputs[1] if outputs else ""))
         return jobs
@@ -92,6 +106,13 @@ class Project:
         """The same, as it stands, in another folder."""
         shutil.copytree(self.folder, folder)
         return Project(Path(folder))
+
+
+def configured(change=lambda digits, twin: None, **top):
+    """The tiny config after ``change``, which edits its entries."""
+    result = copy.deepcopy(TINY) | top
+    change(*result["sweep"])
+    return result
 
 
 def create(folder, config=TINY):

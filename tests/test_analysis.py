@@ -100,10 +100,15 @@ def test_diverged_replicas_are_counted():
 
 
 def test_formats_of_the_table():
-    table = pd.DataFrame({"a": ["<x>"], "b": [1]})
-    assert tables.to_markdown(table) == "| a | b |\n| --- | --- |\n| <x> | 1 |\n"
-    page = tables.to_html(table, "title")
+    table = pd.DataFrame({"a, %": ["<x>"], "b": [f"1 ± 2{tables.BETTER}"]})
+    assert tables.to_markdown(table) == "| a, % | b |\n| --- | --- |\n| <x> | **1 ± 2 *** |\n"
+    page = tables.to_html({"what it is": table}, "title")
     assert "&lt;x&gt;" in page
+    assert "<b>1 ± 2 *</b>" in page
+    assert "what it is" in page
+    latex = tables.to_latex(table)
+    assert r"a, \% & b \\" in latex
+    assert r"<x> & \textbf{1 $\pm$ 2 *} \\" in latex
     assert "http" not in page
     assert tables.interval(1.234, float("nan")) == "1.23"
     assert tables.interval(float("nan"), float("nan")) == "–"

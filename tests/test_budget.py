@@ -22,7 +22,15 @@ HP = {
     "n_validation": 200,
     "n_stop": None,
 }
-ATTACK = {"images": 100, "steps": 2, "eps": {"2": ["0.1", "0.2"]}}
+ATTACK = {
+    "images": 100,
+    "steps": 2,
+    "eps": {"2": ["0.1", "0.2"]},
+    "batch_size": 50,
+    "others": {},
+    "noise": {},
+    "smooth": False,
+}
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
 
@@ -36,7 +44,7 @@ def measured(monkeypatch):
     """Measurements replaced by round numbers."""
     steps = []
     monkeypatch.setattr(budget, "_step", lambda item, batch, device: steps.append(batch) or 0.5)
-    monkeypatch.setattr(budget, "_reading", lambda item, device: (0.001, 0.1))
+    monkeypatch.setattr(budget, "_reading", lambda item, device: (0.001, 0.1, 0.01))
     return steps
 
 
@@ -44,6 +52,12 @@ def test_costs_are_counted(measured):
     seconds = budget.estimate([work(train=3, evaluate=2)])
     assert seconds.training == pytest.approx(3 * 4 * (20 * 0.5 + 200 * 0.001))
     assert seconds.evaluation == pytest.approx(2 * (200 * 0.001 + 100 * 0.1))
+
+
+def test_strong_attacks_are_counted_by_their_gradients(measured):
+    strong = {"hard": {"attacks": ["apgd_t", "targeted"], "images": 50, "eps": {"2": ["1"], "inf": ["0.1"]}}}
+    item = budget.Work("digits", HP, ATTACK, 200, 0, 0, strong, {"hard": 3})
+    assert budget.estimate([item]).evaluation == pytest.approx(3 * 50 * 2 * (900 + 180) * 0.01)
 
 
 def test_small_sets_have_at_least_their_steps(measured):

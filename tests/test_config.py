@@ -67,7 +67,9 @@ def test_defaults_are_filled_in_and_idempotent():
     defaults = {"keep_input": 1.0, "keep_hidden": 1.0, "input": "pixels"}
     assert entry["models"] == {"net": {"kind": "sigmoid_mlp", "units": [8], **defaults}}
     assert entry["baseline"] == {"plain": {}}
-    assert entry["attack"] == {"images": 1000, "steps": 20, "eps": {"2": ["0.5"]}, "others": {}}
+    noise = {"gaussian": [], "uniform": []}
+    defaults = {"images": 1000, "steps": 20, "batch_size": 500, "others": {}, "noise": noise, "strong": {}}
+    assert entry["attack"] == {"eps": {"2": ["0.5"]}, **defaults}
     assert resolve(resolved) == resolved
     assert BASE["sweep"][0]["eps"] == {2: [0.1, 0.2]}  # the argument is left as it was
 
@@ -225,8 +227,46 @@ MISTAKES = [
         {"objectives": {"o": {"kind": "perturb", "space": "whitened"}}},
         "sweep[0].objectives.o.space: model net whitens nothing; give it input: whitened",
     ),
-    ({"attack": {"eps": {2: [1]}, "others": {"none": {"kind": "random"}}}}, "others.none: this name is taken by"),
-    ({"attack": {"eps": {2: [1]}, "others": {"a": {"kind": "one_step"}}}}, "a.kind: 'one_step' is none of random"),
+    (
+        {"attack": {"eps": {2: [1]}, "others": {"none": {"kind": "random"}}}},
+        "others.none: this name is taken by what is always",
+    ),
+    (
+        {"attack": {"eps": {2: [1]}, "others": {"a": {"kind": "one_step"}}}},
+        "a.kind: 'one_step' is none of targeted, random, apgd_ce",
+    ),
+    ({"attack": {"eps": {2: [1]}, "others": {"a": {"kind": "fmn"}}}}, "a.kind: fmn has no eps; name it under strong"),
+    ({"attack": {"eps": {3: [1]}, "others": {"a": {"kind": "square"}}}}, "a.kind: square does not know p = 3; name it"),
+    ({"attack": {"eps": {2: [1]}, "strong": {"a": {"attacks": ["nope"]}}}}, "a.attacks[0]: 'nope' is none of one_step"),
+    (
+        {"attack": {"eps": {2: [1]}, "strong": {"a": {"attacks": ["multi_step"]}}}},
+        "multi_step has settings that must be",
+    ),
+    (
+        {"attack": {"eps": {2: [1]}, "strong": {"a": {"attacks": ["fmn", "apgd_t"]}}}},
+        "fmn has no eps, and stands alone",
+    ),
+    (
+        {"attack": {"eps": {3: [1]}, "strong": {"a": {"attacks": ["apgd_t"]}}}},
+        "no norm under attack.eps is known to apgd_t",
+    ),
+    (
+        {"attack": {"eps": {2: [1]}, "strong": {"a": {"attacks": ["apgd_t"], "eps": {"inf": 0.1}}}}},
+        "a.eps: p = inf is not attacked, or not known to apgd_t",
+    ),
+    (
+        {
+            "attack": {
+                "eps": {2: [1]},
+                "others": {"a": {"kind": "random"}},
+                "strong": {"a": {"attacks": ["targeted"]}},
+            }
+        },
+        "strong.a: there is another attack of this name",
+    ),
+    ({"attack": {"eps": {2: [1]}, "noise": {"gaussian": [-1]}}}, "noise.gaussian[0]: -1 is not a number"),
+    ({"attack": {"eps": {2: [1]}, "noise": {"salt": [1]}}}, "noise.salt: unknown key"),
+    ({"transfer": {"eps": {"inf": 0.1}}}, "transfer.eps: p = inf is not among the attacked norms"),
     ({"attack": {"eps": {2: [1]}, "others": {"a": {"kind": "random", "draws": 0}}}}, "draws: 0 must be at least 1"),
     ({"selection": {"n_train": 1000, "n_validation": 300}}, "the validation images would be trained on"),
     ({"n_train": 900}, "sweep[0] reads runs of 900 images on the test set; take another number"),

@@ -5,11 +5,19 @@ import pytest
 import torch
 from torch import nn
 
-from gradreg import evaluation, metrics
+from gradreg import attacks, evaluation, metrics, registry
 from gradreg.data.arrays import Split
 
 IMAGES = torch.randint(0, 256, (40, 1, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-ATTACK = {"images": 30, "steps": 3, "eps": {"2": ["0.1", "0.5"], "inf": ["8/255"]}}
+ATTACK = {
+    "images": 30,
+    "steps": 3,
+    "eps": {"2": ["0.1", "0.5"], "inf": ["8/255"]},
+    "batch_size": 20,
+    "others": {},
+    "noise": {"gaussian": ["0.1", "0.5"], "uniform": ["0.3"]},
+    "smooth": False,
+}
 
 
 @pytest.fixture
@@ -32,7 +40,7 @@ def table(rows):
 
 
 def test_rows_cover_the_grid_and_count_their_images(network):
-    rows = table(evaluation.evaluate(network, split(network), ATTACK))
+    rows = table(evaluation.evaluate(network, split(network), ATTACK).rows)
     assert rows["none", "", "", "error"] | {"value": 0.25, "n": 40} == rows["none", "", "", "error"]
     for attack in ("one_step", "multi_step"):
         for p, eps in (("2", "0.1"), ("2", "0.5"), ("inf", "8/255")):
@@ -40,12 +48,13 @@ def test_rows_cover_the_grid_and_count_their_images(network):
             assert 1 / 3 <= rows[attack, p, eps, "error"]["value"] <= 1
             assert 1 / 3 <= rows[attack, p, eps, "confidence"]["value"] <= 1
     assert rows["one_step", "2", "0.5", "error"]["value"] >= rows["one_step", "2", "0.1", "error"]["value"]
-    assert len(rows) == 3 + 3 + 2 * 3 * 2
+    # as they are; gradient, share of zeros, alignment; noise; linearisation; attacks; checks of the attack
+    assert len(rows) == 3 + 5 + 3 + 3 * 2 + 2 * 3 * 2 + 2 * 3
 
 
 def test_gradient_norms_are_means_over_images(network):
     own = split(network)
-    rows = table(evaluation.evaluate(network, own, ATTACK))
+    rows = table(evaluation.evaluate(network, own, ATTACK).rows)
     x, weight = own.pixels(slice(0, 30)), network[1].weight
     probability = network(x).softmax(1)
     gradient = (probability - torch.eye(3)[own.labels[:30]]) @ weight
@@ -56,14 +65,14 @@ def test_gradient_norms_are_means_over_images(network):
 
 def test_confidence_is_the_largest_probability(network):
     own = split(network)
-    rows = table(evaluation.evaluate(network, own, ATTACK))
+    rows = table(evaluation.evaluate(network, own, ATTACK).rows)
     expected = network(own.pixels()).softmax(1).amax(1).mean().item()
     assert rows["none", "", "", "confidence"]["value"] == pytest.approx(expected)
 
 
 def test_a_network_without_finite_answers_has_rows_without_values(network):
     network[1].bias.fill_(float("nan"))
-    rows = table(evaluation.evaluate(network, split(network), ATTACK))
+    rows = table(evaluation.evaluate(network, split(network), ATTACK).rows)
     assert rows["none", "", "", "loss"]["value"] is None
     assert rows["none", "", "", "error"]["n"] == 40
 
@@ -73,15 +82,98 @@ def test_a_network_in_training_mode_is_refused(network):
         evaluation.evaluate(network.train(), split(network.eval()) and split(network.train()), ATTACK)
 
 
-def test_a_gallery_shows_typical_images_and_the_answers(network):
+def test_outcomes_are_the_errors_image_by_image(network):
     own = split(network)
-    label = int(own.labels.mode().values)
-    shown = evaluation.gallery(network, own, [label], {"2": "0.5"}, 3)
-    mine = own.pixels()[own.labels == label]
-    nearest = (mine.flatten(1) - mine.flatten(1).mean(0)).norm(dim=1).argmin()
-    assert torch.equal(shown["x"][0], mine[nearest])
-    assert shown["answer_2"] == network(shown["x_2"]).argmax(1)
-    assert (shown["x_2"] - shown["x"]).norm() <= 0.5 + 1e-5
+    found = evaluation.evaluate(network, own, ATTACK)
+    rows = table(found.rows)
+    assert torch.equal(found.outcomes["none||"], network(own.pixels()).argmax(1) != own.labels)
+    for key, wrong in found.outcomes.items():
+        assert rows[(*key.split("|"), "error")]["value"] == pytest.approx(wrong.double().mean().item())
+    assert (found.outcomes["none||"][:30] <= found.outcomes["multi_step|2|0.5"]).all()
+
+
+def test_what_is_misclassified_is_not_attacked(network, monkeypatch):
+    own, seen = split(network), []
+    monkeypatch.setattr(registry, "function", lambda *_: lambda net, x, y, p, eps, **_: seen.append((x, y)) or x)
+    evaluation.perturbations(network, own.pixels(), own.labels, 2.0, 0.1, ATTACK)
+    assert seen
+    for x, y in seen:
+        assert len(x) <= ATTACK["batch_size"]
+        assert torch.equal(network(x).argmax(1), y)
+
+
+def test_the_rise_of_a_linear_loss_is_what_its_gradient_predicts():
+    """One logit, x @ w, and another of 0: for margins far below 0 the cross-entropy is linear in x."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 2)).eval().requires_grad_(False)
+    net[1].weight.copy_(torch.stack([torch.linspace(-1, 2, 16), torch.zeros(16)]))
+    net[1].bias.copy_(torch.tensor([100.0, 0.0]))
+    own = Split(IMAGES, torch.ones(40, dtype=torch.long), 255, 2)
+    rows = table(evaluation.evaluate(net, own, ATTACK).rows)
+    for p, eps in (("2", "0.5"), ("inf", "8/255")):
+        rise, predicted = (rows["steepest", p, eps, metric]["value"] for metric in ("rise", "predicted_rise"))
+        assert rise == pytest.approx(predicted, rel=1e-4)
+
+
+def test_noise_is_of_its_size_and_the_same_for_all():
+    x, draws = torch.full((200, 1, 8, 8), 0.5), torch.Generator()
+    gaussian = attacks.noisy(x, "gaussian", 0.1, draws.manual_seed(1)) - x
+    assert gaussian.std().item() == pytest.approx(0.1, rel=0.02)
+    uniform = attacks.noisy(x, "uniform", 0.3, draws.manual_seed(1)) - x
+    assert uniform.abs().max() <= 0.3
+    assert uniform.std().item() == pytest.approx(0.3 / 3**0.5, rel=0.02)
+    wide = attacks.noisy(x, "gaussian", 5.0, draws.manual_seed(1))
+    assert ((wide >= 0) & (wide <= 1)).all()
+    assert torch.equal(wide, attacks.noisy(x, "gaussian", 5.0, draws.manual_seed(1)))
+    with pytest.raises(ValueError, match="gaussian or uniform"):
+        attacks.noisy(x, "salt", 0.1, draws)
+
+
+def test_each_strong_attack_is_given_what_stood_those_before(network, monkeypatch):
+    own, seen = split(network), []
+
+    def attack(kind):
+        """It turns the first image that it gets into one that is answered wrongly."""
+
+        def run(net, x, y, p, eps, **_):
+            seen.append((kind, len(x)))
+            moved = x.clone()
+            rest = own.pixels()
+            moved[0] = rest[network(rest).argmax(1) != y[0]][0]
+            return moved
+
+        return run
+
+    monkeypatch.setattr(registry, "function", lambda section, kind: attack(kind))
+    settings = {"attacks": ["apgd_ce", "square"], "images": 20, "eps": {"2": ["1"]}, "batch_size": 100}
+    found = evaluation.strong(network, own, settings, "hard")
+    assert seen == [("apgd_ce", 10), ("square", 9)]  # ten of the first twenty are wrong as they are
+    rows = table(found.rows)
+    assert [rows["hard", "2", "1", f"error{after}"]["value"] for after in ("_after_apgd_ce", "_after_square", "")] == [
+        0.55,
+        0.6,
+        0.6,
+    ]
+    assert found.outcomes["hard|2|1"].sum() == 12
+
+
+def test_a_minimum_norm_attack_gives_the_whole_curve(network, monkeypatch):
+    """Of an attack that always goes 0.3 in the 2-norm, to no avail for one image."""
+    own = split(network)
+    y = own.labels
+
+    def attack(net, x, labels, p, **_):
+        step = torch.zeros_like(x)
+        step[:, 0, 0, 0] = torch.where(x[:, 0, 0, 0] > 0.5, -0.3, 0.3)
+        return x + step
+
+    monkeypatch.setattr(registry, "function", lambda *_: attack)
+    moved = attack(None, own.pixels(), y, 2.0)
+    fooled = network(moved).argmax(1) != y
+    settings = {"attacks": ["fmn"], "images": 40, "eps": {"2": ["0.2", "0.4"]}, "batch_size": 100}
+    rows = table(evaluation.strong(network, own, settings, "near").rows)
+    assert rows["near", "2", "0.2", "error"]["value"] == 0
+    assert rows["near", "2", "0.4", "error"]["value"] == pytest.approx(fooled.double().mean().item())
+    assert rows["near", "2", "", "distance"]["value"] is None  # the median is of an image that was not fooled
 
 
 def test_tables_survive_a_file(tmp_path):

@@ -172,3 +172,54 @@ def test_the_same_sizes_with_other_settings_are_a_mistake():
 def test_planning_imports_no_torch():
     code = "import sys, gradreg.experiment, gradreg.flow; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_plain_is_trained_on_the_halves_where_that_is_asked_for():
+    own = swept(transfer={"halves": True})
+    assert [run.path for run in own.halves] == [
+        "digits-648/net/plain/p-none/eps-0",
+        "digits-648from648/net/plain/p-none/eps-0",
+    ]
+    for run, plan in own.halves.items():
+        assert own.plan(run) == plan
+        assert (plan.hp["n_train"], plan.hp["skip"], plan.seeds) == (648, run.skip, 2)
+    group = Group("digits", 1297, "net", "baseline", "none")
+    assert own.half_runs(group, {"objective": "plain", "eps": "0"}) == list(own.halves)
+    assert ("digits", (0, 1), ["648", "648from648"]) in list(own.blocks())
+    assert own.transfers["digits", 1297]["eps"] == {"2": "0.5"}
+    assert not swept(transfer={}).halves
+    assert not experiment().transfers
+
+
+def test_strong_attacks_have_blocks_of_their_own():
+    strong = {"hard": {"attacks": ["apgd_ce"], "seeds": 3}, "near": {"attacks": ["fmn"]}}
+    own = Experiment(
+        copy.deepcopy(BASE)
+        | {"seeds_per_job": 2}
+        | {"sweep": [BASE["sweep"][0] | {"attack": {"eps": {2: [0.5, 1], 3: [1]}, "strong": strong}}]}
+    )
+    assert [(name, block) for name, _, block, _ in own.strong_blocks()] == [
+        ("hard", (0, 1)),
+        ("hard", (2,)),
+        ("near", (0, 1)),
+        ("near", (2, 3)),
+        ("near", (4,)),
+    ]
+    (plan, *_) = own.final.values()
+    assert plan.strong["hard"]["eps"] == {"2": ["1"]}  # the middle one, in the norm that the attack knows
+    assert plan.strong["near"]["eps"] == {"2": ["0.5", "1"]}  # one run gives the whole curve
+    assert all(not plan.strong for plan in own.selection.values())
+
+
+def test_figures_are_those_that_have_something_to_show():
+    simple = experiment().figures("digits", 1297)
+    assert {"robust_error", "attack_strength", "probe", "linearisation", "estimates"} <= set(simple)
+    assert not {"noise", "transfer", "transfer_matrix", "objectives"} & set(simple)
+    more = swept(
+        transfer={},
+        attack={"eps": {2: [0.5]}, "noise": {"gaussian": [0.1]}},
+        models={"net": {"kind": "maxout", "units": [8], "pieces": 2}},
+        objectives={"exact": {"kind": "penalty"}, "other": {"kind": "penalty", "power": 2}},
+    ).figures("digits", 1297)
+    assert {"noise", "transfer", "transfer_matrix", "objectives"} <= set(more)
+    assert not {"estimates", "probe"} & set(more)  # no smooth network, no length of a perturbation

@@ -25,6 +25,10 @@ def test_every_network_objective_and_norm_is_there(file):
         assert plan.hp["n_train"] < scale.FINAL + 10
         assert (plan.hp["train"]["epochs"], plan.hp["train"]["batch_size"]) == (1, scale.BATCH)
         assert plan.attack["images"] == scale.ATTACKED
+        for own in plan.strong.values():
+            assert (own["attacks"], own["images"], own["seeds"]) == (["random"], scale.ATTACKED, 1)
+    assert len(smoke.transfers) == len(full.transfers)
+    assert {run.model for run in smoke.halves} == {run.model for run in full.halves}
     assert all(len(runs) == 1 for runs in smoke.groups.values())
     assert {(of, model) for of, _, model in smoke.galleries} == {(of, model) for of, _, model in full.galleries}
 

@@ -1,39 +1,18 @@
 """The workflow by the jobs it plans, and one small experiment from data to report."""
 
-import copy
 import json
 import re
 
 import pandas as pd
 import pytest
+import torch
 import yaml
-from project import ROOT, TINY, create
+from project import ROOT, configured, create
 
 from gradreg import metrics
-from gradreg.inputs import Whitening
+from gradreg.data import arrays
 
 pytestmark = pytest.mark.xdist_group("workflow")
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    """The tiny experiment, run to its report, in a folder whose name has a space. Tests copy it, or only look."""
-    project = create(tmp_path_factory.mktemp("flow") / "a project")
-    project.output = project.snakemake("--cores", 2)
-    return project
-
-
-@pytest.fixture
-def finished(template, tmp_path):
-    """A copy of the finished experiment, to be changed."""
-    return template.copy(tmp_path / "a copy")
-
-
-def config(change=lambda digits, twin: None, **top):
-    """The tiny config after ``change``, which edits its entries."""
-    result = copy.deepcopy(TINY) | top
-    change(*result["sweep"])
-    return result
 
 
 # From data to report
@@ -45,12 +24,15 @@ def test_it_ends_in_a_report_that_the_last_line_names(template):
     for caption in ("Errors of the chosen networks", "Learning curves", "Training norm against attack norm"):
         assert caption in report
     assert "over 2 seeds" in report
+    assert "hard: targeted, apgd_ce, each on what stood those before, on the first 5 images of 1 seed." in report
+    assert re.search(r"Evaluation took \d+% of \d+ job seconds", template.output.stderr)
     assert re.search(r"\d+ of \d+ steps \(100%\) done", template.output.stderr)
 
 
 def test_the_budget_comes_before_the_first_job(template):
-    """All networks are counted, those of open choices too: 8 settings with 2 seeds, and 6 final runs with 2."""
-    before, _, after = template.output.stderr.partition("Budget: at most 28 networks to train, 28 to measure. About")
+    """All networks are counted, those of open choices too: 8 settings with 2 seeds, 6 final runs with 2, and
+    plain on the halves of digits."""
+    before, _, after = template.output.stderr.partition("Budget: at most 32 networks to train, 28 to measure. About")
     assert after
     assert "rule train" not in before
 
@@ -65,14 +47,16 @@ def test_where_objectives_are_several_they_stand_in_one_figure(template):
 def test_every_cell_has_its_folder_and_files(template):
     cells = sorted((template.folder / "results/tiny/cells").glob("*/*/*/p-*/eps-*/seed-*"))
     selection, final = 5 + 3, 3 + 3
-    assert len(cells) == 2 * (selection + final)
+    trained = ["history.csv", "model.safetensors", "train.json"]
+    halves = [cell for cell in cells if "digits-150" in str(cell)]
+    assert {cell.relative_to(cell.parents[5]).parts[0] for cell in halves} == {"digits-150", "digits-150from150"}
+    assert len(halves) == 2 * 2
+    assert len(cells) - len(halves) == 2 * (selection + final)
     for cell in cells:
-        assert sorted(file.name for file in cell.iterdir()) == [
-            "history.csv",
-            "metrics.csv",
-            "model.safetensors",
-            "train.json",
-        ]
+        expected = trained + ([] if cell in halves else ["metrics.csv", "outcomes.npz"])
+        if "digits-300" in str(cell) and cell.name == "seed-0":
+            expected += ["strong-hard.csv", "strong-hard.npz"]
+        assert sorted(file.name for file in cell.iterdir()) == sorted(expected)
     record = json.loads((cells[0] / "train.json").read_text())
     assert record["status"] == "trained"
     assert record["hp"]["train"]["epochs"] == 2
@@ -91,6 +75,28 @@ def test_tables_are_tidy_and_keep_their_labels(template):
     clean = validation[(validation.attack == "none") & (validation.metric == "error")]
     assert set(clean.n) == {100}
     assert not pd.concat([test, validation]).value.isna().any()
+    hard = test[(test.attack == "hard") & (test.metric == "error")]
+    assert set(hard[["dataset", "seed", "n"]].itertuples(index=False, name=None)) == {("digits", 0, 5)}
+    assert len(hard) == 3 * 2  # plain and two norms, under attack in two
+
+
+def test_halves_of_the_data_are_disjoint_and_their_networks_enter_the_transfer(template):
+    root = template.folder / "results/tiny"
+    table = metrics.read(root / "metrics/transfer-digits-300.csv")
+    assert set(table.source_images) == {"300", "150", "150from150"}
+    records = [json.loads(path.read_text())["hp"] for path in (root / "cells").glob("digits-150*/*/*/*/*/*/train.json")]
+    assert {(hp["skip"], hp["n_train"]) for hp in records} == {(0, 150), (150, 150)}
+    whole = arrays.load(template.folder / "results/data/digits.npz", "train").images
+    for hp in records:
+        own = arrays.held_in(template.folder / "results/data/digits.npz", hp["n_train"], hp["skip"]).images
+        assert torch.equal(own, whole[hp["skip"] : hp["skip"] + 150])
+
+
+def test_tables_come_in_three_forms(template):
+    folder = template.folder / "results/tiny/tables/digits-300"
+    names = {f"{name}.{kind}" for name in ("errors", "comparison", "signs") for kind in ("csv", "md", "tex")}
+    assert {file.name for file in folder.iterdir()} == names | {"errors.html", "signs.html"}
+    assert (folder / "errors.tex").read_text().startswith(r"\begin{tabular}")
 
 
 def test_the_choice_is_the_least_validation_error(template):
@@ -112,183 +118,12 @@ def test_a_log_has_one_line_per_epoch(template):
     assert [re.search(r"epoch (\d)/2  loss \d", line)[1] for line in log] == ["1", "2"]
 
 
-# What reruns after a change. Dry runs see as far as the choice of eps.
-
-
-def test_nothing_reruns_when_nothing_changed(template):
-    assert template.plan() == []
-
-
-def test_touching_every_file_reruns_nothing(finished):
-    for file in finished.folder.rglob("*"):
-        if file.is_file() and ".snakemake" not in file.parts:
-            file.touch()
-    assert finished.plan() == []
-
-
-def test_reordered_keys_rerun_nothing(finished):
-    def backwards(value):
-        if isinstance(value, dict):
-            return {key: backwards(item) for key, item in reversed(value.items())}
-        return [backwards(item) for item in value] if isinstance(value, list) else value
-
-    finished.configure(backwards(TINY))
-    assert finished.plan() == []
-
-
-@pytest.mark.parametrize("top", [{"device": "auto"}, {"device": "cuda"}, {"data_dir": "elsewhere"}])
-def test_where_jobs_run_reruns_nothing(finished, top):
-    finished.configure(config(**top))
-    assert finished.plan("--cores", 1) == []
-
-
-@pytest.mark.parametrize("size", [1, 5])
-def test_another_block_size_trains_nothing(finished, size):
-    finished.configure(config(seeds_per_job=size))
-    assert finished.counts()["train"] == 0
-
-
-def test_a_removed_eps_trains_nothing(finished):
-    finished.configure(config(lambda digits, twin: digits["eps"].update({2: [0.1]})))
-    counts = finished.counts()
-    assert (counts["train"], counts["evaluate"], counts["choose"]) == (0, 0, 1)
-
-
-def test_an_added_eps_trains_its_own_block(finished):
-    finished.configure(config(lambda digits, twin: digits["eps"].update({2: [0.1, 0.2, 0.3]})))
-    jobs = finished.plan()
-    trained = [job.output for job in jobs if job.stage == "train"]
-    assert len(trained) == 1
-    assert "digits-200/softmax/perturb/p-2/eps-0.2/seed-0" in trained[0]
-    assert sum(job.stage == "evaluate" for job in jobs) == 1
-
-
-def test_an_added_norm_trains_its_own_blocks(finished):
-    finished.configure(config(lambda digits, twin: digits["eps"].update({1: [0.5, 1]})))
-    trained = [job.output for job in finished.plan() if job.stage == "train"]
-    assert len(trained) == 2
-    assert all("digits-200/softmax/perturb/p-1/" in output for output in trained)
-
-
-def test_an_added_objective_trains_its_own_blocks(finished):
-    half = {"kind": "perturb", "alpha": 0.5}
-    finished.configure(
-        config(lambda digits, twin: digits.update(objectives={"perturb": {"kind": "perturb"}, "half": half}))
-    )
-    jobs = finished.plan()
-    trained = [job.output for job in jobs if job.stage == "train"]
-    assert len(trained) == 3
-    assert all("digits-200/softmax/half/" in output for output in trained)
-    assert any("figures/digits-300/objectives.svg" in job.output for job in jobs)
-
-
-def test_another_setting_of_an_objective_retrains_it_alone(finished):
-    exact = {"kind": "penalty", "power": 2, "eps": {2: [0.1]}}
-    finished.configure(config(lambda digits, twin: twin["objectives"].update(exact=exact)))
-    trained = [job.output for job in finished.plan() if job.stage == "train"]
-    assert trained
-    assert all("/exact/" in output for output in trained)
-
-
-def test_networks_on_whitened_images_share_one_whitening_of_each_training_set(finished):
-    """Two networks, one file; those on pixels have none and stay as they are."""
-    own = {"kind": "sigmoid_mlp", "units": [8], "input": "whitened"}
-    finished.configure(config(lambda digits, twin: twin.update(models={"net": own, "other": own})))
-    jobs = finished.plan()
-    made = [job.output for job in jobs if job.stage == "whitening"]
-    assert made == ["results/data/whitening/twin-200.safetensors"]
-    assert not any("digits" in job.output for job in jobs if job.stage in ("train", "evaluate"))
-    cell = "results/tiny/cells/twin-200/other/perturb/p-2/eps-0.1/seed-0"
-    finished.snakemake(
-        "--cores", 2, f"{cell}/metrics.csv", "results/tiny/cells/twin-200/net/plain/p-none/eps-0/seed-0/train.json"
-    )
-    record = json.loads((finished.folder / cell / "train.json").read_text())
-    assert record["whitening"] == Whitening.load(finished.folder / made[0]).digest
-    assert record["hp"]["model"]["input"] == "whitened"
-
-
-def test_an_added_size_trains_final_runs_only(finished):
-    """The selection runs behind both sizes are the same: they are there. Then one figure goes across the sizes."""
-    finished.configure(config(lambda digits, twin: twin.update(n_train=[300, 250])))
-    figure, table = "results/tiny/figures/twin/sample_size.svg", "results/tiny/metrics/validation.csv"
-    done = finished.snakemake("--cores", 2, figure, table, "--quiet", "host")
-    trained = re.findall(r"rule train_\w+:\n(?:    .*\n)*?    output: (.*)\n", done.stdout + done.stderr)
-    assert len(trained) == 3
-    assert all("twin-250" in output for output in trained)
-    assert "Budget: at most 6 networks to train, 6 to measure." in done.stderr
-    assert (finished.folder / figure).stat().st_size > 0
-    validation = metrics.read(finished.folder / "results/tiny/metrics/validation.csv")
-    assert not validation.duplicated().any()  # the runs stand behind two sizes, and count once
-    assert set(metrics.read(finished.folder / "results/tiny/metrics/test.csv").query("dataset == 'twin'").n_train) == {
-        250,
-        300,
-    }
-
-
-def test_an_added_block_of_seeds_trains_only_that(finished):
-    finished.configure(config(lambda digits, twin: digits["selection"].update(seeds=4)))
-    trained = [job.output for job in finished.plan() if job.stage == "train"]
-    assert len(trained) == 5  # the selection runs of digits
-    assert all("digits-200" in output and "seed-2" in output and "seed-1/" not in output for output in trained)
-
-
-def test_other_epochs_retrain_one_data_set(finished):
-    finished.configure(config(lambda digits, twin: twin["train"].update(epochs=3)))
-    trained = [job.output for job in finished.plan() if job.stage == "train"]
-    assert {output.split("/")[3] for output in trained if "-200" in output} == {"twin-200"}
-    assert sum("-200" in output for output in trained) == 3
-    assert not any("digits" in output for output in trained)
-
-
-def test_another_attack_evaluates_and_trains_nothing(finished):
-    finished.configure(config(lambda digits, twin: digits["attack"].update(steps=3)))
-    jobs = finished.plan()
-    assert not any(job.stage == "train" for job in jobs)
-    evaluated = [job.output for job in jobs if job.stage == "evaluate"]
-    assert sum("digits-200" in output for output in evaluated) == 5
-    assert not any("twin" in output for output in evaluated)
-
-
-@pytest.mark.parametrize(
-    ("file", "expected"),
-    [
-        ("gradreg/attacks.py", {"train": False, "evaluate": True, "figure": True}),
-        ("gradreg/plots.py", {"train": False, "evaluate": False, "figure": True}),
-        ("gradreg/data/prepare.py", {"train": False, "evaluate": False, "figure": False}),
-        ("gradreg/training.py", {"train": True, "evaluate": True, "figure": True}),
-        ("workflow/scripts/train.py", {"train": True, "evaluate": True, "figure": True}),
-        ("gradreg/norms.py", {"train": True, "evaluate": True, "figure": True}),
-    ],
-)
-def test_edited_code_reruns_what_depends_on_it(finished, file, expected):
-    finished.append(file, "\nEDITED = True\n")
-    counts = finished.counts()
-    assert {stage: counts[stage] > 0 for stage in expected} == expected
-    if expected["train"]:
-        assert counts["train"] >= 8  # every selection run
-    if file == "gradreg/plots.py":
-        # Five kinds and a gallery of each data set, and that of twin's two objectives; then the report.
-        assert counts == {"figure": 13, "report": 1, "all": 1}
-
-
-def test_an_added_eps_that_does_not_win_retrains_no_final_cell(finished):
-    finished.configure(config(lambda digits, twin: digits["eps"].update({2: [0.1, 0.3, 7.9]})))
-    finals = {
-        file: file.read_bytes() for file in (finished.folder / "results/tiny/cells/digits-300").rglob("train.json")
-    }
-    done = finished.snakemake("--cores", 2, "results/tiny/metrics/test.csv", "--quiet", "host")
-    trained = re.findall(r"rule train_\w+:\n(?:    .*\n)*?    output: (.*)\n", done.stdout + done.stderr)
-    assert len(trained) == 1
-    assert "digits-200/softmax/perturb/p-2/eps-7.9" in trained[0]
-    assert finals == {file: file.read_bytes() for file in finals}
-
-
 # Around it
 
 
 def test_mistakes_in_a_config_end_the_run_in_one_line_each(template, tmp_path):
     project = template.copy(tmp_path / "wrong")
-    wrong = config(lambda digits, twin: digits["train"].update(epoch=3), device="gpu")
+    wrong = configured(lambda digits, twin: digits["train"].update(epoch=3), device="gpu")
     project.configure(wrong)
     done = project.snakemake("--cores", 1, "--dry-run", check=False)
     assert done.returncode != 0
@@ -311,7 +146,7 @@ def test_a_missing_gpu_is_told_in_one_line(template, tmp_path):
 
 
 def test_a_failed_download_says_why_and_leaves_nothing(tmp_path):
-    mnist = config()
+    mnist = configured()
     mnist["sweep"] = mnist["sweep"][:1]
     mnist["sweep"][0]["dataset"] = "mnist"
     project = create(tmp_path / "offline", mnist | {"data_dir": "nowhere"})
@@ -348,7 +183,7 @@ def test_one_gpu_job_at_a_time(template, tmp_path):
     """With ``device: cuda`` every job that runs networks asks for the one GPU of the default profile."""
     project = template.copy(tmp_path / "gpu")
     project.append("gradreg/training.py", "\nEDITED = True\n")
-    project.configure(config(device="cuda"))
+    project.configure(configured(device="cuda"))
     done = project.snakemake("--cores", 2, "--dry-run", "--quiet", "host")
     blocks = re.findall(r"rule (?:train|evaluate|gallery)\w*:\n((?:    .*\n)*)", done.stdout + done.stderr)
     assert blocks

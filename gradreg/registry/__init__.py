@@ -6,6 +6,7 @@ are imported when they are called for. docs/extending.md shows how to add one.
 
 import functools
 import importlib
+import importlib.util
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -57,8 +58,12 @@ def module(name: str, kind: str) -> str:
 
 
 def missing(name: str, kind: str) -> str | None:
-    """What is wrong with the module of a registration: that its file is not there; None where it is."""
+    """What a registration lacks: its file, or a package that it needs; None where all is there."""
     file = f"{module(name, kind).replace('.', '/')}.py"
+    package = lookup(name, kind).get("package")
+    if package and importlib.util.find_spec(package["name"]) is None:
+        extra = package["extra"]
+        return f"{kind} needs the package {package['name']}: pip install -e '.[{extra}]' -c constraints.txt"
     if (FOLDER.parents[1] / file).exists():
         return None
     return f"gradreg/registry/{name}.yaml names the function {lookup(name, kind)['function']}, but there is no {file}"

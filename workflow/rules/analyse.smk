@@ -6,6 +6,7 @@ localrules:
     settings,
     join_group,
     join,
+    join_outcomes,
 
 
 # The resolved config beside the results, without what only says where and how jobs run.
@@ -42,6 +43,46 @@ rule join:
         f"{ROOT}/logs/join/{{table}}.log",
     shell:
         "logged {log:q} python workflow/scripts/join_tables.py --out {output:q} {input.tables:q}"
+
+
+rule join_outcomes:
+    input:
+        outcomes=lambda wildcards: final_files(wildcards, "npz"),
+        code=closure("workflow/scripts/join_outcomes.py"),
+    output:
+        f"{GROUPS}/outcomes.npz",
+    log:
+        f"{ROOT}/logs/join/{GROUP_PATTERN}/outcomes.log",
+    params:
+        about=lambda wildcards: as_json(vars(final_run(wildcards))),
+    shell:
+        "logged {log:q} python workflow/scripts/join_outcomes.py --about {params.about:q} --out {output:q}"
+        " {input.outcomes:q}"
+
+
+# What is made for some networks of a study, shown to all of them.
+rule transfer:
+    input:
+        unpack(transfer_files),
+        data=DATA,
+        code=transfer_code,
+    output:
+        TRANSFER,
+    log:
+        f"{ROOT}/logs/transfer/{{dataset}}-{{n_train}}.log",
+    benchmark:
+        f"{ROOT}/logs/seconds/transfer/{{dataset}}-{{n_train}}.tsv"
+    resources:
+        gpu=GPUS,
+        device=DEVICE,
+        mem_mb=4000,
+        runtime="2h",
+    params:
+        settings=lambda wildcards: as_json(EXPERIMENT.transfers[wildcards.dataset, int(wildcards.n_train)]),
+        cells=transfer_cells,
+    shell:
+        "logged {log:q} python workflow/scripts/transfer.py --data {input.data:q} --settings {params.settings:q}"
+        " --cells {params.cells:q} --n-train {wildcards.n_train} --out {output:q} --device {resources.device}"
 
 
 rule gallery:

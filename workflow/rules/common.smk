@@ -1,10 +1,12 @@
 # What the rules share: the experiment behind the config, paths, the device, functions for inputs and params.
 import atexit
+import glob
 import json
 import os
 import shlex
 import subprocess
 import sys
+from functools import partial
 
 sys.path.insert(0, str(workflow.basedir))
 
@@ -14,7 +16,7 @@ try:
     from gradreg.data.registry import DATASETS
     from gradreg.experiment import Experiment, Group, GROUP_PATTERN, Run, RUN_PATTERN, as_json
     from gradreg.flow import closure, has_gpu
-    from gradreg.labels import from_path
+    from gradreg.labels import from_path, to_path
 except ValueError as error:  # a registration that is not as it should be
     sys.exit(str(error))
 
@@ -29,7 +31,9 @@ ROOT = str(EXPERIMENT.root)
 CELLS = f"{ROOT}/cells/{RUN_PATTERN}"
 GROUPS = f"{ROOT}/groups/{GROUP_PATTERN}"
 REPORT = f"{ROOT}/report.html"
+TRANSFER = f"{ROOT}/metrics/transfer-{{dataset}}-{{n_train}}.csv"
 DATA = "results/data/{dataset}.npz"
+TRAINED = ["model.safetensors", "train.json", "history.csv"]
 WHITENING = "results/data/whitening/{dataset}-{n_train}.safetensors"
 
 # Jobs ask for a GPU only where networks will run on one.
@@ -55,6 +59,11 @@ wildcard_constraints:
     p=r"none|inf|\d+(\.\d+)?",
     eps=r"\d+(\.\d+)?|\d+of\d+",
     table="validation|history|test",
+
+
+def cell_of_block(block, names):
+    """Files of the cells of a block of seeds of one run."""
+    return [f"{CELLS}/seed-{seed}/{name}" for seed in block for name in names]
 
 
 def run_of(wildcards):
@@ -106,6 +115,25 @@ def evaluation_code(wildcards):
     return closure("workflow/scripts/evaluate.py", registry.module("models", plan.hp["model"]["kind"]), *own)
 
 
+def strong_settings(wildcards, name):
+    """All that a strong attack depends on beside the network, data and code."""
+    return as_json(EXPERIMENT.plan(run_of(wildcards)).strong[name])
+
+
+def strong_code(wildcards, name):
+    """The files that a strong attack on a run depends on."""
+    plan = EXPERIMENT.plan(run_of(wildcards))
+    own = [registry.module("attacks", kind) for kind in plan.strong[name]["attacks"]]
+    return closure("workflow/scripts/evaluate.py", registry.module("models", plan.hp["model"]["kind"]), *own)
+
+
+def functions_of_strong(wildcards, name):
+    """What is registered of a strong attack's kinds."""
+    return as_json(
+        {kind: registry.lookup("attacks", kind) for kind in EXPERIMENT.plan(run_of(wildcards)).strong[name]["attacks"]}
+    )
+
+
 def registered(section, kind):
     """What the registry says of a kind, beside its settings, which are in the plan."""
     return {key: registry.lookup(section, kind).get(key) for key in ("function", "draw")}
@@ -120,8 +148,7 @@ def gallery_code(wildcards):
 def whitening(wildcards):
     """The whitening of a run's training images, or of those behind a gallery, where the network has one."""
     run = run_of(wildcards) if "eps" in wildcards.keys() else final_run(wildcards)
-    whitens = EXPERIMENT.plan(run).hp["model"]["input"] == "whitened"
-    return WHITENING.format(dataset=run.dataset, n_train=run.images) if whitens else []
+    return whitening_of(run) or []
 
 
 def whitening_argument(wildcards, input):
@@ -168,8 +195,75 @@ def final_run(wildcards):
 def tables_of_group(wildcards):
     """The tables of the cells of a group that are joined."""
     if wildcards.table == "test":
-        return cell_files([final_run(wildcards)], EXPERIMENT.final, "metrics.csv")
+        return final_files(wildcards, "csv")
     return candidate_files(wildcards, {"validation": "metrics.csv", "history": "history.csv"}[wildcards.table])
+
+
+def final_files(wildcards, suffix):
+    """The measurements (csv) or the outcomes (npz) of the final cells of a group, those of strong attacks included."""
+    run = final_run(wildcards)
+    plan = EXPERIMENT.plan(run)
+    files = cell_files([run], EXPERIMENT.final, {"csv": "metrics.csv", "npz": "outcomes.npz"}[suffix])
+    for name, own in plan.strong.items():
+        files += [f"{ROOT}/cells/{cell}/strong-{name}.{suffix}" for cell in run.cells(own["seeds"])]
+    return files
+
+
+def transfer_runs(wildcards):
+    """The runs between which perturbations are transferred: what was chosen, and plain networks on halves of the data."""
+    for group in sorted(EXPERIMENT.groups, key=lambda group: group.path):
+        if (group.dataset, group.n_train) == (wildcards.dataset, int(wildcards.n_train)):
+            with open(checkpoints.choose.get(**group_wildcards(group)).output[0]) as file:
+                chosen = json.load(file)
+            yield EXPERIMENT.final_run(group, chosen)
+            for run in EXPERIMENT.half_runs(group, chosen):
+                if run in EXPERIMENT.halves:
+                    yield run
+
+
+def group_wildcards(group):
+    """The wildcards that name a group."""
+    return vars(group) | {"n_train": str(group.n_train), "p": to_path(group.p)}
+
+
+def transfer_folders(wildcards):
+    """(run, folder of a cell) of the first two seeds of each run of ``transfer_runs``."""
+    runs = list(transfer_runs(wildcards))
+    cells = [(run, cell) for run in runs for cell in run.cells(min(2, EXPERIMENT.plan(run).seeds))]
+    return [(run, f"{ROOT}/cells/{cell}") for run, cell in cells]
+
+
+def whitening_of(run):
+    """The file of a run's whitening, None where its network has none."""
+    whitens = EXPERIMENT.plan(run).hp["model"]["input"] == "whitened"
+    return WHITENING.format(dataset=run.dataset, n_train=run.images) if whitens else None
+
+
+def transfer_files(wildcards):
+    """The networks of a transfer, their records, and what whitens their images."""
+    folders = transfer_folders(wildcards)
+    files = [f"{folder}/{name}" for _, folder in folders for name in ("model.safetensors", "train.json")]
+    return {"cells": files, "whitenings": sorted({file for run, _ in folders if (file := whitening_of(run))})}
+
+
+def transfer_cells(wildcards):
+    """The networks of a transfer, as its script takes them."""
+    return as_json(
+        [
+            {"folder": folder, "images": run.images, "whitening": whitening_of(run)}
+            for run, folder in transfer_folders(wildcards)
+        ]
+    )
+
+
+def transfer_code(wildcards):
+    """The files that a transfer depends on."""
+    kinds = {
+        plan.hp["model"]["kind"]
+        for run, plan in EXPERIMENT.final.items()
+        if (run.dataset, run.n_train) == (wildcards.dataset, int(wildcards.n_train))
+    }
+    return closure("workflow/scripts/transfer.py", *(registry.module("models", kind) for kind in sorted(kinds)))
 
 
 def first_final_cell(wildcards):
@@ -177,100 +271,6 @@ def first_final_cell(wildcards):
     return [f"{ROOT}/cells/{final_run(wildcards).path}/seed-0/{name}" for name in ("train.json", "model.safetensors")]
 
 
-def galleries(wildcards):
-    """The galleries of one network: as many as there are groups."""
-    study = (wildcards.dataset, int(wildcards.n_train), wildcards.model)
-    own = [group for group in EXPERIMENT.groups if (group.dataset, group.n_train, group.model) == study]
-    return [f"{ROOT}/groups/{group.path}/gallery.npz" for group in own]
-
-
 def gallery_settings(wildcards):
     """Which images and perturbations a gallery shows."""
     return as_json(EXPERIMENT.galleries[wildcards.dataset, int(wildcards.n_train), wildcards.model])
-
-
-def facts(wildcards):
-    """What captions say of a study: images, seeds, attack."""
-    study = (wildcards["dataset"], int(wildcards["n_train"]))
-    run, final = next((run, plan) for run, plan in EXPERIMENT.final.items() if (run.dataset, run.n_train) == study)
-    size = EXPERIMENT.selection_size(*study, run.model)
-    selection = next(p for r, p in EXPERIMENT.selection.items() if (r.dataset, r.n_train) == (run.dataset, size))
-    n_test = final.attack["n_test"]
-    return {
-        "n_train": run.n_train,
-        "n_test": n_test,
-        "n_selection": size,
-        "n_validation": selection.hp["n_validation"],
-        "seeds": final.seeds,
-        "selection_seeds": selection.seeds,
-        "attacked": min(final.attack["images"], n_test),
-        "steps": final.attack["steps"],
-    }
-
-
-def compares(dataset, n_train):
-    """Whether a study has several objectives, to be shown side by side."""
-    own = [group for group in EXPERIMENT.groups if (group.dataset, group.n_train) == (dataset, n_train)]
-    return len({group.objective for group in own if group.p != "none"}) > 1
-
-
-def published(dataset, n_train, figures):
-    """The tables and figures of one study."""
-    names = [name for name in figures if name != "objectives" or compares(dataset, n_train)]
-    names += [f"gallery_{model}" for of, n, model in EXPERIMENT.galleries if (of, n) == (dataset, n_train)]
-    return [f"{ROOT}/tables/{dataset}-{n_train}/errors.html"] + [
-        f"{ROOT}/figures/{dataset}-{n_train}/{name}.svg" for name in names
-    ]
-
-
-def glob_captions():
-    """The captions, relative to the folder that Snakemake runs in."""
-    return [f"workflow/report/{name}" for name in os.listdir(os.path.join(workflow.basedir, "workflow", "report"))]
-
-
-def remaining_work(jobs):
-    """What the jobs of a DAG train and measure, with the final runs of choices that are still open: for the budget."""
-    found = {}
-
-    def add(run, **counts):
-        plan = EXPERIMENT.plan(run)
-        item = {
-            "dataset": run.dataset,
-            "hp": plan.hp,
-            "attack": plan.attack,
-            "n_read": plan.n_read,
-            "train": 0,
-            "evaluate": 0,
-        }
-        for stage, count in counts.items():
-            found.setdefault(run, item)[stage] += count
-
-    for job in jobs:
-        stage = job.rule.name.split("_")[0]
-        if stage in ("train", "evaluate"):
-            last = {"train": "model.safetensors", "evaluate": "metrics.csv"}[stage]
-            add(run_of(job.wildcards), **{stage: sum(str(file).endswith(last) for file in job.output)})
-        elif stage == "choose":
-            candidate = EXPERIMENT.groups[group_of(job.wildcards)][-1]
-            final = EXPERIMENT.final_run(group_of(job.wildcards), vars(candidate))
-            seeds = EXPERIMENT.final[final].seeds
-            add(final, train=seeds, evaluate=seeds)
-    return list(found.values())
-
-
-def print_budget(workflow):
-    """Say before the first job how much is to be done and, on the CPUs of this machine, how long it will take."""
-    jobs = list(workflow.dag.needrun_jobs())
-    work = remaining_work(jobs)
-    if workflow.touch or not work:
-        return
-    if GPUS or not workflow.local_exec:
-        counts = [sum(item[stage] for item in work) for stage in ("train", "evaluate")]
-        print(f"Budget: at most {counts[0]} networks to train, {counts[1]} to measure.", file=sys.stderr)
-        return
-    command = [sys.executable, f"{workflow.basedir}/workflow/scripts/budget.py"]
-    command += ["--jobs", str(len(jobs)), "--parallel", str(workflow.cores)]
-    environment = os.environ | {"PYTHONPATH": str(workflow.basedir)}
-    print("Timing a few training steps of each kind ...", file=sys.stderr)
-    done = subprocess.run(command, input=json.dumps(work), env=environment, stdout=subprocess.PIPE, text=True)
-    print(done.stdout.strip() or "Budget: not known, see above; the run goes on", file=sys.stderr)

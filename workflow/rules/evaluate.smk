@@ -7,14 +7,15 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
             f"evaluate_{_dataset}_seeds_{_block[0]}_to_{_block[-1]}"
         input:
             data=DATA,
-            model=expand(f"{CELLS}/seed-{{seed}}/model.safetensors", seed=_block, allow_missing=True),
-            record=expand(f"{CELLS}/seed-{{seed}}/train.json", seed=_block, allow_missing=True),
+            cells=cell_of_block(_block, TRAINED),
             whitening=whitening,
             code=evaluation_code,
         output:
-            expand(f"{CELLS}/seed-{{seed}}/metrics.csv", seed=_block, allow_missing=True),
+            cell_of_block(_block, ["metrics.csv", "outcomes.npz"]),
         log:
             f"{ROOT}/logs/evaluate/{RUN_PATTERN}/seeds-{_block[0]}-to-{_block[-1]}.log",
+        benchmark:
+            f"{ROOT}/logs/seconds/evaluate/{RUN_PATTERN}/seeds-{_block[0]}-to-{_block[-1]}.tsv"
         wildcard_constraints:
             dataset=_dataset,
             n_train="|".join(_sizes),
@@ -32,6 +33,43 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
         shell:
             "logged {log:q} python workflow/scripts/evaluate.py --data {input.data:q} --attack {params.attack:q}"
             " --cells {params.cells:q} --device {resources.device} {params.whitening:q}"
+
+
+# Strong attacks on the networks that were chosen, each attack in jobs of its own.
+for _name, _dataset, _block, _sizes in EXPERIMENT.strong_blocks():
+
+    rule:
+        name:
+            f"strong_{_name}_{_dataset}_seeds_{_block[0]}_to_{_block[-1]}".replace("-", "_")
+        input:
+            data=DATA,
+            cells=cell_of_block(_block, TRAINED),
+            whitening=whitening,
+            code=partial(strong_code, name=_name),
+        output:
+            cell_of_block(_block, [f"strong-{_name}.csv", f"strong-{_name}.npz"]),
+        log:
+            f"{ROOT}/logs/strong/{_name}/{RUN_PATTERN}/seeds-{_block[0]}-to-{_block[-1]}.log",
+        benchmark:
+            f"{ROOT}/logs/seconds/strong/{_name}/{RUN_PATTERN}/seeds-{_block[0]}-to-{_block[-1]}.tsv"
+        wildcard_constraints:
+            dataset=_dataset,
+            n_train="|".join(_sizes),
+        threads: 1
+        resources:
+            gpu=GPUS,
+            device=DEVICE,
+            mem_mb=4000,
+            runtime="8h",
+        params:
+            attack=partial(strong_settings, name=_name),
+            functions=partial(functions_of_strong, name=_name),
+            cells=folders,
+            name=_name,
+            whitening=whitening_argument,
+        shell:
+            "logged {log:q} python workflow/scripts/evaluate.py --data {input.data:q} --attack {params.attack:q}"
+            " --strong {params.name} --cells {params.cells:q} --device {resources.device} {params.whitening:q}"
 
 
 localrules:

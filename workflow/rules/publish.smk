@@ -1,127 +1,113 @@
-# Publication: figures and tables of each data set, and the report that holds them.
-STUDIES = sorted({(group.dataset, group.n_train) for group in EXPERIMENT.groups})
-# The tables that each figure of a study is drawn from.
-FIGURES = {
-    "objectives": "test",
-    "validation_error": "validation test",
-    "norm_matrix": "test",
-    "robust_error": "test",
-    "gradient_norms": "test",
-    "learning_curves": "history test",
-}
-if not any(compares(*study) for study in STUDIES):
-    del FIGURES["objectives"]
+# Publication: tables and figures of each study, and the report that holds them, by a reader's questions.
 TABLES = {name: f"{ROOT}/metrics/{name}.csv" for name in ("validation", "history", "test")}
+TABLE_FOLDER = f"{ROOT}/tables/{{dataset}}-{{n_train}}"
+FIGURE_FOLDER = f"{ROOT}/figures/{{dataset}}-{{n_train}}"
 
-PUBLISHED = [file for study in STUDIES for file in published(*study, FIGURES)]
-# Where the training set's size is an axis, one figure goes across the studies.
-PUBLISHED += [
-    f"{ROOT}/figures/{dataset}/sample_size.svg"
-    for dataset in sorted({dataset for dataset, _ in STUDIES})
-    if sum(dataset == of for of, _ in STUDIES) > 1
-]
+PUBLISHED = []
 
 
 localrules:
     all,
-    errors,
-    figure_gallery,
-    figure_sample_size,
     report,
 
 
-rule errors:
-    input:
-        test=TABLES["test"],
-        code=closure("workflow/scripts/make_table.py"),
-    output:
-        csv=f"{ROOT}/tables/{{dataset}}-{{n_train}}/errors.csv",
-        markdown=f"{ROOT}/tables/{{dataset}}-{{n_train}}/errors.md",
-        html=report(
-            f"{ROOT}/tables/{{dataset}}-{{n_train}}/errors.html",
-            caption="../report/errors.rst",
-            category="{dataset}, {n_train} training images",
-            labels={"shows": "1. Errors with intervals"},
-        ),
-    log:
-        f"{ROOT}/logs/tables/{{dataset}}-{{n_train}}.log",
-    params:
-        facts=facts,
-    shell:
-        "logged {log:q} python workflow/scripts/make_table.py --test {input.test:q} --dataset {wildcards.dataset}"
-        " --n-train {wildcards.n_train} --csv {output.csv:q} --markdown {output.markdown:q}"
-        " --html {output.html:q}"
-
-
-for _number, (_figure, _tables) in enumerate(FIGURES.items(), start=2):
+for _dataset, _n_train in EXPERIMENT.studies:
+    _study = study_name(_dataset, _n_train)
+    _names = {"dataset": _dataset, "n_train": str(_n_train)}
+    _tables = TABLE_FOLDER.format(**_names)
+    _folder = FIGURE_FOLDER.format(**_names)
+    _figures = EXPERIMENT.figures(_dataset, _n_train)
+    _models = [model for of, n, model in EXPERIMENT.galleries if (of, n) == (_dataset, _n_train)]
+    _shown = {name: (name, {}) for name in _figures}
+    _shown |= {f"{name}_{model}": (name, {"model": model}) for model in _models for name in ("gallery", "dreams")}
+    _kinds = {"errors", "signs", *(name for name, _ in _shown.values())}
+    PUBLISHED += [f"{_tables}/errors.html", f"{_tables}/signs.html", *(f"{_folder}/{file}.svg" for file in _shown)]
 
     rule:
         name:
-            f"figure_{_figure}"
+            f"tables_{_dataset}_{_n_train}"
         input:
-            **{name: TABLES[name] for name in _tables.split()},
-            code=closure("workflow/scripts/plot_figure.py"),
+            test=TABLES["test"],
+            validation=TABLES["validation"],
+            outcomes=of_study(_names, "outcomes.npz"),
+            code=closure("workflow/scripts/make_table.py"),
+            published="gradreg/registry/published.yaml",
         output:
-            svg=report(
-                f"{ROOT}/figures/{{dataset}}-{{n_train}}/{_figure}.svg",
-                caption=f"../report/{_figure}.rst",
-                category="{dataset}, {n_train} training images",
-                labels={"shows": f"{_number}. {_figure.replace('_', ' ').capitalize()}"},
-            ),
-            png=f"{ROOT}/figures/{{dataset}}-{{n_train}}/{_figure}.png",
+            [f"{_tables}/{name}.{kind}" for name in ("errors", "comparison", "signs") for kind in ("csv", "md", "tex")],
+            reported(f"{_tables}/errors.html", "errors", _study, _kinds),
+            reported(f"{_tables}/signs.html", "signs", _study, _kinds),
         log:
-            f"{ROOT}/logs/figures/{{dataset}}-{{n_train}}/{_figure}.log",
+            f"{ROOT}/logs/tables/{_dataset}-{_n_train}.log",
         localrule: True
         params:
-            facts=facts,
-            tables=lambda wildcards, input: [
-                part for name, file in input.items() if name != "code" for part in (f"--{name}", file)
-            ],
-            figure=lambda wildcards, output: os.path.splitext(os.path.basename(output.svg))[0],
+            facts=facts(_names),
+            dataset=_dataset,
+            n_train=_n_train,
+            folder=folder_of_output,
         shell:
-            "logged {log:q} python workflow/scripts/plot_figure.py {params.figure} {params.tables:q} --dataset {wildcards.dataset}"
-            " --n-train {wildcards.n_train} --n-selection {params.facts[n_selection]} --out {output:q}"
+            "logged {log:q} python workflow/scripts/make_table.py --test {input.test:q} --validation {input.validation:q}"
+            " --outcomes {input.outcomes:q} --dataset {params.dataset} --n-train {params.n_train}"
+            " --n-selection {params.facts[n_selection]} --out {params.folder:q}"
+
+    rule:
+        name:
+            f"figures_{_dataset}_{_n_train}"
+        input:
+            **TABLES,
+            transfer=[TRANSFER.format(**_names)] if "transfer" in _figures else [],
+            galleries=of_study(_names, "gallery.npz") if _models else [],
+            code=closure("workflow/scripts/plot_figures.py"),
+            published="gradreg/registry/published.yaml",
+        output:
+            [reported(f"{_folder}/{file}.svg", name, _study, _kinds, **own) for file, (name, own) in _shown.items()],
+            [f"{_folder}/{file}.png" for file in _shown],
+        log:
+            f"{ROOT}/logs/figures/{_dataset}-{_n_train}.log",
+        localrule: True
+        params:
+            facts=facts(_names),
+            dataset=_dataset,
+            n_train=_n_train,
+            figures=list(_shown),
+            folder=folder_of_output,
+            transfer=lambda wildcards, input: ["--transfer", *input.transfer] if input.transfer else [],
+            galleries=lambda wildcards, input: ["--galleries", *input.galleries] if input.galleries else [],
+        shell:
+            "logged {log:q} python workflow/scripts/plot_figures.py {params.figures} --validation {input.validation:q}"
+            " --history {input.history:q} --test {input.test:q} {params.transfer:q} {params.galleries:q}"
+            " --dataset {params.dataset} --n-train {params.n_train} --n-selection {params.facts[n_selection]}"
+            " --out {params.folder:q}"
 
 
-rule figure_gallery:
-    input:
-        galleries=galleries,
-        code=closure("workflow/scripts/plot_figure.py"),
-    output:
-        svg=report(
-            f"{ROOT}/figures/{{dataset}}-{{n_train}}/gallery_{{model}}.svg",
-            caption="../report/gallery.rst",
-            category="{dataset}, {n_train} training images",
-            labels={"shows": f"{len(FIGURES) + 2}. Gallery of {{model}}"},
-        ),
-        png=f"{ROOT}/figures/{{dataset}}-{{n_train}}/gallery_{{model}}.png",
-    log:
-        f"{ROOT}/logs/figures/{{dataset}}-{{n_train}}/gallery_{{model}}.log",
-    params:
-        facts=facts,
-    shell:
-        "logged {log:q} python workflow/scripts/plot_figure.py gallery --galleries {input.galleries:q} --out {output:q}"
+# Where the training set's size is an axis, one figure goes across the studies.
+for _dataset in sorted({dataset for dataset, _ in EXPERIMENT.studies}):
+    _sizes = [n_train for of, n_train in EXPERIMENT.studies if of == _dataset]
+    if len(_sizes) == 1:
+        continue
+    PUBLISHED.append(f"{ROOT}/figures/{_dataset}/sample_size.svg")
 
-
-rule figure_sample_size:
-    input:
-        test=TABLES["test"],
-        code=closure("workflow/scripts/plot_figure.py"),
-    output:
-        svg=report(
-            f"{ROOT}/figures/{{dataset}}/sample_size.svg",
-            caption="../report/sample_size.rst",
-            category="{dataset}, every size",
-            labels={"shows": "Error against training images"},
-        ),
-        png=f"{ROOT}/figures/{{dataset}}/sample_size.png",
-    log:
-        f"{ROOT}/logs/figures/{{dataset}}/sample_size.log",
-    params:
-        facts=lambda wildcards: [facts({"dataset": of, "n_train": n}) for of, n in STUDIES if of == wildcards.dataset],
-    shell:
-        "logged {log:q} python workflow/scripts/plot_figure.py sample_size --test {input.test:q}"
-        " --dataset {wildcards.dataset} --out {output:q}"
+    rule:
+        name:
+            f"figure_sample_size_{_dataset}"
+        input:
+            **TABLES,
+            code=closure("workflow/scripts/plot_figures.py"),
+            published="gradreg/registry/published.yaml",
+        output:
+            reported(
+                f"{ROOT}/figures/{_dataset}/sample_size.svg", "sample_size", f"{_dataset}, every size", {"sample_size"}
+            ),
+            f"{ROOT}/figures/{_dataset}/sample_size.png",
+        log:
+            f"{ROOT}/logs/figures/{_dataset}.log",
+        localrule: True
+        params:
+            facts=[facts({"dataset": _dataset, "n_train": n_train}) for n_train in _sizes],
+            dataset=_dataset,
+            folder=folder_of_output,
+        shell:
+            "logged {log:q} python workflow/scripts/plot_figures.py sample_size --validation {input.validation:q}"
+            " --history {input.history:q} --test {input.test:q} --dataset {params.dataset} --out {params.folder:q}"
 
 
 # A nested Snakemake writes the report from the finished figures; nothing is run by it.

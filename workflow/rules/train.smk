@@ -11,11 +11,11 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
             whitening=whitening,
             code=training_code,
         output:
-            model=expand(f"{CELLS}/seed-{{seed}}/model.safetensors", seed=_block, allow_missing=True),
-            record=expand(f"{CELLS}/seed-{{seed}}/train.json", seed=_block, allow_missing=True),
-            history=expand(f"{CELLS}/seed-{{seed}}/history.csv", seed=_block, allow_missing=True),
+            cell_of_block(_block, TRAINED),
         log:
             f"{ROOT}/logs/train/{RUN_PATTERN}/seeds-{_block[0]}-to-{_block[-1]}.log",
+        benchmark:
+            f"{ROOT}/logs/seconds/train/{RUN_PATTERN}/seeds-{_block[0]}-to-{_block[-1]}.tsv"
         wildcard_constraints:
             dataset=_dataset,
             n_train="|".join(_sizes),

@@ -1,13 +1,20 @@
-"""Measure the cells of one block on the split that their run is read on; writes metrics.csv into each folder."""
+"""Measure the cells of one block; writes metrics.csv and outcomes.npz into each folder, or those of a strong attack.
+
+Beside the rows, outcomes.npz says for every attack which images were answered wrongly.
+"""
 
 import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any
 
-from gradreg import device, metrics, models
+import numpy as np
+
+from gradreg import device, metrics, models, signs
 from gradreg.data import arrays
-from gradreg.evaluation import evaluate
+from gradreg.evaluation import evaluate, strong
+from gradreg.files import atomic_path
 from gradreg.inputs import Whitening
 
 
@@ -15,6 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="file of the prepared data set")
     parser.add_argument("--attack", required=True, type=json.loads, help="settings of the attacks, as JSON")
+    parser.add_argument("--strong", metavar="NAME", help="run only this strong attack, whose settings --attack has")
     parser.add_argument("--cells", required=True, nargs="+", type=Path, help="folders of trained cells")
     parser.add_argument("--whitening", type=Whitening.load, help="file of the whitening, where the networks have one")
     parser.add_argument("--device", default="auto", type=device.argument, help="auto, cpu or cuda")
@@ -26,18 +34,24 @@ def main() -> None:
         if held_out:
             split = arrays.held_out(args.data, held_out)
         else:
-            split = arrays.load(args.data, "test").first(args.attack["n_test"])
-        labels = {
-            "part": "validation" if held_out else "test",
-            "flags": "diverged" if record["status"] == "diverged" else "",
-        }
+            split = arrays.load(args.data, "test")
+            split = split.first(args.attack.get("n_test", len(split)))
+        split = split.to(args.device)
         network = models.load(cell / "model.safetensors", args.device, args.whitening)
-        rows = evaluate(network, split.to(args.device), args.attack)
-        table = [{**record["cell"], **labels, **row} for row in rows]
-        metrics.write(
-            cell / "metrics.csv", [{key: row[key] for key in metrics.CELL + metrics.MEASUREMENT} for row in table]
-        )
-        print(f"{cell}  clean error {100 * rows[0]['value']:.2f} %  {time.monotonic() - start:.1f} s", flush=True)
+        if args.strong:
+            found, name = strong(network, split, args.attack, args.strong), f"strong-{args.strong}"
+        else:
+            found, name = evaluate(network, split, args.attack), ""
+        history = metrics.read(cell / "history.csv").to_dict("records")
+        labels = {**record["cell"], "part": "validation" if held_out else "test"}
+        rows = [{**labels, **row} for row in signs.marked(found.rows, history, record["status"] == "diverged")]
+        table = [{key: row[key] for key in metrics.CELL + metrics.MEASUREMENT} for row in rows]
+        metrics.write(cell / (f"{name}.csv" if name else "metrics.csv"), table)
+        with atomic_path(cell / (f"{name}.npz" if name else "outcomes.npz")) as temporary, temporary.open("wb") as file:
+            wrong: dict[str, Any] = {key: own.numpy() for key, own in found.outcomes.items()}
+            np.savez_compressed(file, **wrong)
+        shown = f"{args.strong} " if args.strong else "clean "
+        print(f"{cell}  {shown}error {100 * rows[0]['value']:.2f} %  {time.monotonic() - start:.1f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Attack a few test images through one network; writes the arrays that a gallery shows."""
+"""Attack a few test images through one network, and let it dream; writes the arrays that pictures show."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradreg import device, evaluation, models
+from gradreg import device, gallery, models
 from gradreg.data import arrays
 from gradreg.files import atomic_path
 from gradreg.inputs import Whitening
@@ -27,7 +27,8 @@ def main() -> None:
     split = arrays.load(args.data, "test").to(args.device)
     network = models.load(args.record.with_name("model.safetensors"), args.device, args.whitening)
     settings = args.gallery
-    shown = evaluation.gallery(network, split, settings["classes"], settings["eps"], settings["steps"])
+    shown = gallery.gallery(network, split, settings["classes"], settings["eps"], settings["steps"])
+    shown |= gallery.dreams(network, split.images.shape[1:], range(split.classes))
     cell = json.loads(args.record.read_text(encoding="utf-8"))["cell"]
     about = np.array(json.dumps({"cell": cell, "eps": settings["eps"]}))
     with atomic_path(args.out) as temporary, temporary.open("wb") as file:

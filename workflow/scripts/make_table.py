@@ -1,25 +1,64 @@
-"""The table of errors of one data set: CSV, Markdown, and a page for the report."""
+"""The tables of one study, each as CSV, Markdown and LaTeX, and as pages for the report.
+
+errors: every chosen network; comparison: each against plain; signs: what makes a result doubtful.
+"""
 
 import argparse
+import json
+from pathlib import Path
+
+import numpy as np
 
 from gradreg import metrics, tables
+from gradreg.analysis import with_training
 from gradreg.files import write_text
+
+ERRORS = "Errors in %, mean ± half-width of the 95 % interval over seeds"
+MARKS = "* and bold: less than plain, p < 0.05 after Holm's correction over the study. †: see the signs of masking."
+COMPARISON = "Difference from plain in percentage points, 95 % interval over seeds and images, p-values"
+SIGNS = "Signs that a result cannot be trusted"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--test", required=True, help="measurements of the final runs")
+    parser.add_argument("--validation", required=True, help="measurements of the selection runs")
+    parser.add_argument("--outcomes", required=True, nargs="+", help="outcomes of the study's groups")
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--n-train", required=True, type=int)
-    parser.add_argument("--csv", required=True)
-    parser.add_argument("--markdown", required=True)
-    parser.add_argument("--html", required=True)
+    parser.add_argument("--n-selection", required=True, type=int)
+    parser.add_argument("--out", required=True, type=Path, help="folder")
     args = parser.parse_args()
-    test = metrics.read(args.test)
-    table = tables.errors(test[(test.dataset == args.dataset) & (test.n_train == args.n_train)])
-    metrics.write(args.csv, table)
-    write_text(args.markdown, tables.to_markdown(table))
-    write_text(args.html, tables.to_html(table, f"Errors on {args.dataset}"))
+    test, validation = metrics.read(args.test), metrics.read(args.validation)
+    test = test[(test.dataset == args.dataset) & (test.n_train == args.n_train)]
+    validation = validation[(validation.dataset == args.dataset) & (validation.n_train == args.n_selection)]
+
+    cells = with_training(test).drop_duplicates(["model", "objective", "p", "eps"])
+    trainings = {(c.model, c.objective, c.p, c.eps): c.training for c in cells.itertuples()}
+    outcomes: dict[tuple[str, str, int], dict[str, np.ndarray]] = {}
+    for file in args.outcomes:
+        with np.load(file, allow_pickle=False) as arrays:
+            group = json.loads(str(arrays["about"]))
+            for key in set(arrays.files) - {"about"}:
+                seed, _, name = key.partition("|")
+                training = trainings[group["model"], group["objective"], group["p"], group["eps"]]
+                outcomes.setdefault((group["model"], training, int(seed)), {})[name] = arrays[key]
+
+    compared = tables.comparisons(test, outcomes)
+    shown = compared.round({"difference": 2, "low": 2, "high": 2}).assign(
+        p_value=compared.p_value.map("{:.2g}".format), p_holm=compared.p_holm.map("{:.2g}".format)
+    )
+    errors, signs = tables.errors(test, compared), tables.signs(test, validation)
+    for name, table in (("errors", errors), ("comparison", compared), ("signs", signs)):
+        text = shown if name == "comparison" else table
+        metrics.write(args.out / f"{name}.csv", table)
+        write_text(args.out / f"{name}.md", tables.to_markdown(text))
+        write_text(args.out / f"{name}.tex", tables.to_latex(text))
+    first = f"{ERRORS}. {MARKS}"
+    write_text(
+        args.out / "errors.html", tables.to_html({first: errors, COMPARISON: shown}, f"Errors on {args.dataset}")
+    )
+    write_text(args.out / "signs.html", tables.to_html({SIGNS: signs}, f"Signs on {args.dataset}"))
 
 
 if __name__ == "__main__":

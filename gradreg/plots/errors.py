@@ -1,10 +1,8 @@
-"""Figures from tidy metrics. Each function draws one figure of one data set; none touches a network."""
+"""Errors: by training strength, under attack, by objective, by number of training images."""
 
 import math
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -16,17 +14,20 @@ from gradreg import style
 from gradreg.analysis import (
     attacks,
     by_objective,
+    diverged,
     half_width,
     over_seeds,
+    suspect,
     training_order,
     with_training,
 )
 from gradreg.labels import by_number, middle, parse
+from gradreg.plots import common
+from gradreg.plots.common import ERROR, FAR, FEWEST
+from gradreg.published import anchors
 
-ERROR = "error, %"
-FAR = 4  # times plain's error: from there on an axis is logarithmic
+STAR: dict[str, Any] = {"ls": "", "marker": "*", "ms": 7, "color": "#000000"}  # published
 OTHER_DASHES = ("--", "-.", (0, (1, 3)), (0, (5, 5)))  # of attacks beside the family's
-FEWEST = 3  # seeds; an interval from two is 13 times as wide as they are apart
 
 
 def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
@@ -38,17 +39,17 @@ def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
     clean = validation[(validation.attack == "none") & (validation.metric == "error")]
     parts = by_objective(clean.assign(value=100 * clean.value))
     norms = by_number(clean[clean.p != "none"].p)
-    figure, axes = _grid(len(parts), len(norms), sharey="row")
+    figure, axes = common.grid(len(parts), len(norms), sharey="row")
     for row, (name, part) in enumerate(parts):
         final = chosen[chosen.model == part.model.iloc[0]]
-        base = _baseline(part, final)
+        base = common.baseline(part, final)
         looks = style.series([f"p = {p}" for p in norms])
         for column, p in enumerate(norms):
             ax, own = axes[row, column], part[part.p == p]
             if own.empty:
                 ax.set_visible(False)
                 continue
-            ax.axhline(base.mean(), **_line("plain"), label="plain (its best setting)")
+            ax.axhline(base.mean(), **common.line("plain"), label="plain (its best setting)")
             width = half_width(base.tolist())
             if len(base) >= FEWEST:
                 ax.axhspan(base.mean() - width, base.mean() + width, color=style.BASELINE["color"], alpha=0.15, lw=0)
@@ -62,12 +63,12 @@ def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
         low, high = first.get_ylim()  # of all columns
         if high > FAR * base.mean():
             for ax in shown:
-                _log_axis(ax)
+                common.log_axis(ax)
         else:
             first.set_ylim(max(0, low), high)
         first.set_ylabel(f"{name}\nvalidation {ERROR}")
         first.tick_params(labelleft=True)
-    handles = [Line2D([], [], **_line("plain"), label="plain"), _ring()]
+    handles = [Line2D([], [], **common.line("plain"), label="plain"), common.ring()]
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
     return figure
 
@@ -80,7 +81,7 @@ def _strengths(ax: Axes, own: pd.DataFrame, final: pd.DataFrame, look: dict[str,
     half = summary.half.where(summary.seeds >= FEWEST, 0).to_numpy()
     ax.errorbar(x[order], summary["mean"].to_numpy()[order], half[order], capsize=2, elinewidth=0.7, **look)
     ax.plot(own.eps.map(parse), own.value, ".", ms=2.5, color=look["color"], alpha=0.5)
-    for eps, count in own[own["flags"] == "diverged"].eps.value_counts().items():
+    for eps, count in own[diverged(own)].eps.value_counts().items():
         at = (parse(eps), summary[summary.eps == eps]["mean"].iloc[0])
         ax.annotate(f"{count} diverged", at, (0, 6), textcoords="offset points", ha="center", fontsize=6)
     for eps in set(final[final.p == own.p.iloc[0]].eps):
@@ -93,14 +94,19 @@ def _strengths(ax: Axes, own: pd.DataFrame, final: pd.DataFrame, look: dict[str,
 
 
 def robust_error(test: pd.DataFrame) -> Figure:
-    """Error under attack against attack eps: a row per model and objective, a column per attack norm, a line per p."""
-    table = test[test.metric == "error"]
+    """Error under attack against attack eps: a row per model and objective, a column per attack norm, a line per p.
+
+    Attacks of one strength only are marks. Flagged values are framed; stars are published errors under one step.
+    """
+    table = test[(test.metric == "error") & (test.attack_p != "")]
     table = table.assign(value=100 * table.value)
-    parts, norms = by_objective(table), by_number(table[table.attack != "none"].attack_p)
-    names, looks = _trainings(parts)
+    parts, norms = by_objective(table), by_number(table.attack_p)
+    published = [anchor for anchor in anchors(str(test.dataset.iloc[0])) if anchor.p in norms]
+    names, looks = common.trainings(parts)
     dashes: dict[str, Any] = {"multi_step": "-", "one_step": ":"}
     dashes |= {name: OTHER_DASHES[i % len(OTHER_DASHES)] for i, name in enumerate(attacks(table)[1:])}
-    figure, axes = _grid(len(parts), len(norms), sharex="col", sharey=True)
+    figure, axes = common.grid(len(parts), len(norms), sharex="col", sharey=True)
+    marked = False
     for row, (label, part) in enumerate(parts):
         for column, p in enumerate(norms):
             ax = axes[row, column]
@@ -113,9 +119,17 @@ def robust_error(test: pd.DataFrame) -> Figure:
                     order = np.argsort(x)
                     look = looks[training] | ({"marker": ""} if attack != "multi_step" else {})
                     mean, half = summary["mean"].to_numpy()[order], summary.half.fillna(0).to_numpy()[order]
+                    if len(x) == 1:
+                        look = {**looks[training], "marker": "_", "ms": 9, "mew": 1.5}
                     ax.plot(x[order], mean, ls=dash, **look)
+                    flagged = set(line[suspect(line)].attack_eps)
+                    ax.plot(*zip(*_at(summary, flagged), strict=True), **common.FLAGGED) if flagged else None
+                    marked = marked or bool(flagged)
                     if attack == "multi_step":
                         ax.fill_between(x[order], mean - half, mean + half, color=look["color"], alpha=0.15, lw=0)
+            for anchor in published:
+                if anchor.p == p:
+                    ax.plot(parse(anchor.eps), anchor.error, **STAR)
             ax.set_ylim(0, 102)
             ax.set_xlim(left=0)
             if row == 0:
@@ -123,9 +137,46 @@ def robust_error(test: pd.DataFrame) -> Figure:
             if row == len(parts) - 1:
                 ax.set_xlabel(rf"attack $\epsilon$ in {style.norm_name(p)}")
         axes[row, 0].set_ylabel(f"{label}\n{ERROR}")
-    handles = _handles(looks, names, parts)
+    handles = common.handles(looks, names, parts)
     handles += [Line2D([], [], color="k", ls=dash, label=attack.replace("_", "-")) for attack, dash in dashes.items()]
+    handles += [common.flagged()] if marked else []
+    handles += [Line2D([], [], label="published, one step", **STAR)] if published else []
     figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 6))
+    return figure
+
+
+def _at(summary: pd.DataFrame, strengths: set[str]) -> list[tuple[float, float]]:
+    own = summary[summary.attack_eps.isin(strengths)]
+    return [(parse(eps), mean) for eps, mean in zip(own.attack_eps, own["mean"], strict=True)]
+
+
+def noise(test: pd.DataFrame) -> Figure:
+    """Error under noise against its size: a row per model and objective, a column per kind of noise, a line per p."""
+    table = test[(test.metric == "error") & test.attack.isin(["gaussian", "uniform", "none"])]
+    table = table.assign(value=100 * table.value, attack_eps=table.attack_eps.replace("", "0"))
+    parts = by_objective(table)
+    kinds = [kind for kind in ("gaussian", "uniform") if kind in set(table.attack)]
+    sizes = {"gaussian": "standard deviation", "uniform": "largest change of a pixel"}
+    names, looks = common.trainings(parts)
+    figure, axes = common.grid(len(parts), len(kinds), sharex="col", sharey="row", width=3.4)
+    for row, (label, part) in enumerate(parts):
+        for column, kind in enumerate(kinds):
+            ax, own = axes[row, column], part[part.attack.isin([kind, "none"])]
+            for training in training_order(part):
+                summary = over_seeds(own[own.training == training], ["attack_eps"])
+                x = summary.attack_eps.map(parse).to_numpy(float)
+                order = np.argsort(x)
+                mean, half = summary["mean"].to_numpy()[order], summary.half.fillna(0).to_numpy()[order]
+                ax.plot(x[order], mean, **common.dash(training), **looks[training])
+                low = np.maximum(mean - half, mean / 3)  # the axis is logarithmic
+                ax.fill_between(x[order], low, mean + half, color=looks[training]["color"], alpha=0.15, lw=0)
+            common.log_axis(ax)
+            if row == 0:
+                ax.set_title(f"{kind} noise")
+            if row == len(parts) - 1:
+                ax.set_xlabel(sizes[kind])
+        axes[row, 0].set_ylabel(f"{label}\n{ERROR}")
+    figure.legend(handles=common.handles(looks, names, parts), loc="outside upper center", ncols=len(names))
     return figure
 
 
@@ -134,7 +185,7 @@ def norm_matrix(test: pd.DataFrame) -> Figure:
     table = with_training(test[(test.attack == "multi_step") & (test.metric == "error")])
     names, norms = training_order(table), by_number(table.attack_p)
     models = list(dict.fromkeys(table.model))
-    figure, axes = _grid(1, len(models), width=3.4, height=0.55 + 0.33 * len(names))
+    figure, axes = common.grid(1, len(models), width=3.4, height=0.55 + 0.33 * len(names))
     strength = {p: middle(table[table.attack_p == p].attack_eps) for p in norms}
     for ax, model in zip(axes[0], models, strict=True):
         own = table[table.model == model]
@@ -166,9 +217,9 @@ def learning_curves(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
     """Training loss and validation error by epoch of the chosen settings, in their selection runs."""
     final = chosen.drop_duplicates(["model", "objective", "p", "eps"])[["model", "objective", "p", "eps"]]
     parts = by_objective(history.merge(final, on=["model", "objective", "p", "eps"]))
-    names, looks = _trainings(parts)
+    names, looks = common.trainings(parts)
     columns = (("loss", "training loss", 1), ("held_out_error", f"validation {ERROR}", 100))
-    figure, axes = _grid(len(parts), 2, sharex=True, width=2.9)
+    figure, axes = common.grid(len(parts), 2, sharex=True, width=2.9)
     for row, (name, part) in enumerate(parts):
         for column, (quantity, label, scale) in enumerate(columns):
             ax = axes[row, column]
@@ -176,49 +227,22 @@ def learning_curves(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
                 own = part[part.training == training]
                 summary = over_seeds(own.assign(value=scale * own[quantity]), ["epoch"])
                 half = summary.half.where(summary.seeds >= FEWEST, 0)
-                ax.plot(summary.epoch, summary["mean"], color=looks[training]["color"], **_dash(training))
+                ax.plot(summary.epoch, summary["mean"], color=looks[training]["color"], **common.dash(training))
                 low = np.maximum(summary["mean"] - half, summary["mean"] / 3)  # the axis is logarithmic
                 ax.fill_between(
                     summary.epoch, low, summary["mean"] + half, color=looks[training]["color"], alpha=0.15, lw=0
                 )
-            _log_axis(ax)
+            common.log_axis(ax)
             if quantity == "held_out_error":
                 ax.set_ylim(top=min(ax.get_ylim()[1], 100))
             ax.set_ylabel(f"{name}\n{label}" if column == 0 else label)
             if row == len(parts) - 1:
                 ax.set_xlabel("epoch")
                 ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    handles = [Line2D([], [], color=looks[name]["color"], label=style.p_name(name), **_dash(name)) for name in names]
+    handles = [
+        Line2D([], [], color=looks[name]["color"], label=style.p_name(name), **common.dash(name)) for name in names
+    ]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(names))
-    return figure
-
-
-def gradient_norms(test: pd.DataFrame) -> Figure:
-    """Mean norms of the input gradient on test images: a panel per model and objective, a mark per p."""
-    table = test[test.metric.str.startswith("gradient_norm_")]
-    parts = by_objective(table.assign(q=table.metric.str.removeprefix("gradient_norm_")))
-    norms = by_number(parts[0][1].q)
-    names, looks = _trainings(parts)
-    columns = min(2, len(parts))
-    figure, axes = _grid(math.ceil(len(parts) / columns), columns, sharey=True, width=3.2, height=1.9)
-    for ax in axes.flat[len(parts) :]:
-        ax.set_visible(False)
-    for ax, (name, part) in zip(axes.flat, parts, strict=False):
-        order = training_order(part)
-        for i, training in enumerate(order):
-            summary = over_seeds(part[part.training == training], ["q"]).set_index("q").loc[norms]
-            x = np.arange(len(norms)) + 0.12 * (i - (len(order) - 1) / 2)
-            mean, half = summary["mean"].to_numpy(), summary.half.fillna(0).to_numpy()
-            low = np.minimum(half, 0.9 * mean)  # the axis is logarithmic
-            ax.errorbar(x, mean, [low, half], ls="", capsize=2, elinewidth=0.7, **looks[training])
-        _log_axis(ax)
-        ax.set_xticks(range(len(norms)), [style.norm_name(q) for q in norms])
-        ax.set_title(name.replace("\n", ", "))
-    for ax in axes[-1]:
-        ax.set_xlabel("norm of the input gradient")
-    for ax in axes[:, 0]:
-        ax.set_ylabel(r"mean of $\Vert\partial L/\partial x\Vert$")
-    figure.legend(handles=_handles(looks, names, parts), loc="outside upper center", ncols=len(names))
     return figure
 
 
@@ -241,12 +265,12 @@ def objectives(test: pd.DataFrame) -> Figure:
     norms = by_number(table[table.p != "none"].p)
     looks = style.series([f"p = {p}" for p in norms])
     height = 0.19 * len(names) + 0.3
-    figure, axes = _grid(len(models), len(columns), sharey=True, height=height)
+    figure, axes = common.grid(len(models), len(columns), sharey=True, height=height)
     for row, model in enumerate(models):
         for column, (title, part) in enumerate(columns):
             ax, own = axes[row, column], part[part.model == model]
             base = own[own.p == "none"].value
-            ax.axvline(base.mean(), **_line("plain"))
+            ax.axvline(base.mean(), **common.line("plain"))
             if len(base) >= 2:
                 width = half_width(base.tolist())
                 ax.axvspan(base.mean() - width, base.mean() + width, color=style.BASELINE["color"], alpha=0.15, lw=0)
@@ -256,17 +280,22 @@ def objectives(test: pd.DataFrame) -> Figure:
                 mean, half = summary["mean"].to_numpy(), summary.half.fillna(0).to_numpy()
                 ends = [mean - np.maximum(mean - half, mean / 3), np.minimum(half, 100 - mean)]  # an error is a share
                 ax.errorbar(mean, y, xerr=ends, ls="", capsize=1.5, elinewidth=0.7, **looks[f"p = {p}"])
+            if column == 0:
+                for anchor in (a for a in anchors(str(test.dataset.iloc[0])) if not a.p):
+                    ax.axvline(anchor.error, ls=":", lw=0.8, color="#000000")
             if ax.get_xlim()[1] > FAR * base.mean():
                 ax.set_xscale("log")
                 ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-                ax.xaxis.set_minor_formatter(FuncFormatter(_sparse))
+                ax.xaxis.set_minor_formatter(FuncFormatter(common.sparse))
             ax.set_xlabel(title)
             ax.grid(axis="y", lw=0.3, color="#dddddd")
         axes[row, 0].set_yticks(range(len(names)), names)
         axes[row, 0].set_ylim(len(names) - 0.5, -0.5)
         if len(models) > 1:
             axes[row, 0].set_ylabel(model)
-    handles = [Line2D([], [], **_line("plain"), label="plain")]
+    handles = [Line2D([], [], **common.line("plain"), label="plain")]
+    if any(not anchor.p for anchor in anchors(str(test.dataset.iloc[0]))):
+        handles.append(Line2D([], [], ls=":", lw=0.8, color="#000000", label="published (other networks)"))
     handles += [Line2D([], [], ls="", label=style.p_name(name), **looks[name]) for name in looks if name != "plain"]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
@@ -284,7 +313,7 @@ def sample_size(test: pd.DataFrame) -> Figure:
     plain = base.loc[list(clean[["model", "n_train", "seed"]].itertuples(index=False, name=None))].to_numpy()
     names, models = training_order(clean), list(dict.fromkeys(clean.model))
     looks = style.series(names)
-    figure, axes = _grid(len(models), 2, sharex=True, width=3.4, height=2.2)
+    figure, axes = common.grid(len(models), 2, sharex=True, width=3.4, height=2.2)
     for row, model in enumerate(models):
         for column, (table, label) in enumerate(
             ((clean, "test error, %"), (clean.assign(value=clean.value / plain), "share of plain's test error"))
@@ -295,75 +324,17 @@ def sample_size(test: pd.DataFrame) -> Figure:
                 summary = summary.sort_values("n_train")
                 x = summary.n_train.to_numpy(float) * 1.03 ** (i - (len(names) - 1) / 2)  # side by side
                 half = summary.half.fillna(0).to_numpy()
-                ax.errorbar(x, summary["mean"], half, capsize=2, elinewidth=0.7, **_dash(training), **looks[training])
+                ax.errorbar(
+                    x, summary["mean"], half, capsize=2, elinewidth=0.7, **common.dash(training), **looks[training]
+                )
             ax.set_xscale("log")
             ax.set_xlabel("training images")
             ax.set_ylabel(f"{model}\n{label}" if len(models) > 1 and column == 0 else label)
-        _log_axis(axes[row, 0])
-    figure.legend(handles=_handles(looks, names, [("", clean)]), loc="outside upper center", ncols=3)
+        for anchor in (a for a in anchors(str(test.dataset.iloc[0])) if not a.p):
+            axes[row, 0].axhline(anchor.error, ls=":", lw=0.8, color="#000000")
+        common.log_axis(axes[row, 0])
+    handles = common.handles(looks, names, [("", clean)])
+    if any(not anchor.p for anchor in anchors(str(test.dataset.iloc[0]))):
+        handles.append(Line2D([], [], ls=":", lw=0.8, color="#000000", label="published, all training images"))
+    figure.legend(handles=handles, loc="outside upper center", ncols=3)
     return figure
-
-
-def _grid(
-    rows: int,
-    columns: int,
-    *,
-    width: float | None = None,
-    height: float = 1.75,
-    sharex: bool | Literal["row", "col"] = False,
-    sharey: bool | Literal["row", "col"] = False,
-) -> tuple[Figure, np.ndarray]:
-    size = (width * columns if width else style.TEXT_WIDTH, height * rows + 0.45)
-    figure, axes = plt.subplots(rows, columns, figsize=size, sharex=sharex, sharey=sharey, squeeze=False)
-    return figure, axes
-
-
-def _baseline(clean: pd.DataFrame, chosen: pd.DataFrame) -> pd.Series:
-    """Errors of the baseline setting that was chosen, over its selection seeds."""
-    name = chosen[chosen.p == "none"].objective.iloc[0]
-    return clean[(clean.p == "none") & (clean.objective == name)].value
-
-
-def _line(training: str) -> dict[str, Any]:
-    return {"color": style.BASELINE["color"], **_dash(training)}
-
-
-def _dash(training: str) -> dict[str, Any]:
-    return {"ls": "--" if training == "plain" else "-"}
-
-
-def _ring() -> Line2D:
-    return Line2D([], [], ls="", marker="o", ms=8, mfc="none", mec="#444444", label="chosen")
-
-
-def _trainings(parts: Sequence[tuple[str, pd.DataFrame]]) -> tuple[list[str], dict[str, dict[str, Any]]]:
-    """The trainings of all parts of a figure in order, and the look of each."""
-    names = training_order(pd.concat([part for _, part in parts]))
-    return names, style.series(names)
-
-
-def _handles(
-    looks: dict[str, dict[str, Any]], names: list[str], parts: Sequence[tuple[str, pd.DataFrame]]
-) -> list[Line2D]:
-    """A legend entry per training, which says how many of its replicas diverged."""
-    table = pd.concat([part for _, part in parts])
-    lost = (
-        table[table["flags"] == "diverged"]
-        .drop_duplicates(["model", "n_train", "objective", "p", "seed"])
-        .training.value_counts()
-    )
-    labels = {name: style.p_name(name) + (f" ({lost[name]} diverged)" if name in lost else "") for name in names}
-    return [Line2D([], [], label=labels[name], **looks[name]) for name in names]
-
-
-def _log_axis(ax: Axes) -> None:
-    """A logarithmic y axis that says its numbers in full."""
-    ax.set_yscale("log")
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.yaxis.set_minor_formatter(FuncFormatter(_sparse))
-
-
-def _sparse(value: float, _: int) -> str:
-    """Ticks at 2 and 5 between the powers of ten."""
-    leading = value / 10 ** math.floor(math.log10(value)) if value > 0 else 0
-    return f"{value:g}" if any(math.isclose(leading, wanted) for wanted in (2, 5)) else ""

@@ -1,0 +1,100 @@
+"""What all figures share: grids of panels, lines, legends, axes."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
+
+from gradreg import style
+from gradreg.analysis import diverged, training_order
+
+ERROR = "error, %"
+FAR = 4  # times plain's error: from there on an axis is logarithmic
+FEWEST = 3  # seeds; an interval from two is 13 times as wide as they are apart
+FLAGGED: dict[str, Any] = {"ls": "", "marker": "s", "ms": 7, "mfc": "none", "mec": "#AA0000", "mew": 0.9}
+
+
+def grid(
+    rows: int,
+    columns: int,
+    *,
+    width: float | None = None,
+    height: float = 1.75,
+    sharex: bool | Literal["row", "col"] = False,
+    sharey: bool | Literal["row", "col"] = False,
+) -> tuple[Figure, np.ndarray]:
+    """Panels as wide as the text, or of a width each; sizes in inches."""
+    size = (width * columns if width else style.TEXT_WIDTH, height * rows + 0.45)
+    figure, axes = plt.subplots(rows, columns, figsize=size, sharex=sharex, sharey=sharey, squeeze=False)
+    return figure, axes
+
+
+def baseline(clean: pd.DataFrame, chosen: pd.DataFrame) -> pd.Series:
+    """Errors of the baseline setting that was chosen, over its selection seeds."""
+    name = chosen[chosen.p == "none"].objective.iloc[0]
+    return clean[(clean.p == "none") & (clean.objective == name)].value
+
+
+def line(training: str) -> dict[str, Any]:
+    """The look of a line in the baseline's colour."""
+    return {"color": style.BASELINE["color"], **dash(training)}
+
+
+def dash(training: str) -> dict[str, Any]:
+    """Dashes for plain, a full line for all others."""
+    return {"ls": "--" if training == "plain" else "-"}
+
+
+def ring() -> Line2D:
+    """The legend's entry for what was chosen."""
+    return Line2D([], [], ls="", marker="o", ms=8, mfc="none", mec="#444444", label="chosen")
+
+
+def trainings(parts: Sequence[tuple[str, pd.DataFrame]]) -> tuple[list[str], dict[str, dict[str, Any]]]:
+    """The trainings of all parts of a figure in order, and the look of each."""
+    names = training_order(pd.concat([part for _, part in parts]))
+    return names, style.series(names)
+
+
+def handles(
+    looks: dict[str, dict[str, Any]], names: list[str], parts: Sequence[tuple[str, pd.DataFrame]]
+) -> list[Line2D]:
+    """A legend entry per training, which says how many of its replicas diverged."""
+    table = pd.concat([part for _, part in parts])
+    lost = (
+        table[diverged(table)].drop_duplicates(["model", "n_train", "objective", "p", "seed"]).training.value_counts()
+    )
+    labels = {name: style.p_name(name) + (f" ({lost[name]} diverged)" if name in lost else "") for name in names}
+    return [Line2D([], [], label=labels[name], **looks[name]) for name in names]
+
+
+def log_axis(ax: Axes) -> None:
+    """A logarithmic y axis that says its numbers in full."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(FuncFormatter(sparse))
+
+
+def sparse(value: float, _: int) -> str:
+    """Ticks at 2 and 5 between the powers of ten."""
+    leading = value / 10 ** math.floor(math.log10(value)) if value > 0 else 0
+    return f"{value:g}" if any(math.isclose(leading, wanted) for wanted in (2, 5)) else ""
+
+
+def flagged() -> Line2D:
+    """The legend's entry for values that ``signs`` has flagged."""
+    return Line2D([], [], label="flagged: see the table of signs", **FLAGGED)
+
+
+def sparse_log_x(ax: Axes) -> None:
+    """A logarithmic x axis that says its numbers in full."""
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(FuncFormatter(sparse))

@@ -1,0 +1,195 @@
+"""What reruns after a change. Dry runs see as far as the choice of eps."""
+
+import json
+import re
+
+import pytest
+from project import TINY, configured
+
+from gradreg import metrics
+from gradreg.inputs import Whitening
+
+pytestmark = pytest.mark.xdist_group("workflow")
+
+
+def test_nothing_reruns_when_nothing_changed(template):
+    assert template.plan() == []
+
+
+def test_touching_every_file_reruns_nothing(finished):
+    for file in finished.folder.rglob("*"):
+        if file.is_file() and ".snakemake" not in file.parts:
+            file.touch()
+    assert finished.plan() == []
+
+
+def test_reordered_keys_rerun_nothing(finished):
+    def backwards(value):
+        if isinstance(value, dict):
+            return {key: backwards(item) for key, item in reversed(value.items())}
+        return [backwards(item) for item in value] if isinstance(value, list) else value
+
+    finished.configure(backwards(TINY))
+    assert finished.plan() == []
+
+
+@pytest.mark.parametrize("top", [{"device": "auto"}, {"device": "cuda"}, {"data_dir": "elsewhere"}])
+def test_where_jobs_run_reruns_nothing(finished, top):
+    finished.configure(configured(**top))
+    assert finished.plan("--cores", 1) == []
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_another_block_size_trains_nothing(finished, size):
+    finished.configure(configured(seeds_per_job=size))
+    assert finished.counts()["train"] == 0
+
+
+def test_a_removed_eps_trains_nothing(finished):
+    finished.configure(configured(lambda digits, twin: digits["eps"].update({2: [0.1]})))
+    counts = finished.counts()
+    assert (counts["train"], counts["evaluate"], counts["choose"]) == (0, 0, 1)
+
+
+def test_an_added_eps_trains_its_own_block(finished):
+    finished.configure(configured(lambda digits, twin: digits["eps"].update({2: [0.1, 0.2, 0.3]})))
+    jobs = finished.plan()
+    trained = [job.output for job in jobs if job.stage == "train"]
+    assert len(trained) == 1
+    assert "digits-200/softmax/perturb/p-2/eps-0.2/seed-0" in trained[0]
+    assert sum(job.stage == "evaluate" for job in jobs) == 1
+
+
+def test_an_added_norm_trains_its_own_blocks(finished):
+    finished.configure(configured(lambda digits, twin: digits["eps"].update({1: [0.5, 1]})))
+    trained = [job.output for job in finished.plan() if job.stage == "train"]
+    assert len(trained) == 2
+    assert all("digits-200/softmax/perturb/p-1/" in output for output in trained)
+
+
+def test_an_added_objective_trains_its_own_blocks(finished):
+    half = {"kind": "perturb", "alpha": 0.5}
+    finished.configure(
+        configured(lambda digits, twin: digits.update(objectives={"perturb": {"kind": "perturb"}, "half": half}))
+    )
+    jobs = finished.plan()
+    trained = [job.output for job in jobs if job.stage == "train"]
+    assert len(trained) == 3
+    assert all("digits-200/softmax/half/" in output for output in trained)
+    assert any("figures/digits-300/objectives.svg" in job.output for job in jobs)
+
+
+def test_another_setting_of_an_objective_retrains_it_alone(finished):
+    exact = {"kind": "penalty", "power": 2, "eps": {2: [0.1]}}
+    finished.configure(configured(lambda digits, twin: twin["objectives"].update(exact=exact)))
+    trained = [job.output for job in finished.plan() if job.stage == "train"]
+    assert trained
+    assert all("/exact/" in output for output in trained)
+
+
+def test_networks_on_whitened_images_share_one_whitening_of_each_training_set(finished):
+    """Two networks, one file; those on pixels have none and stay as they are."""
+    own = {"kind": "sigmoid_mlp", "units": [8], "input": "whitened"}
+    finished.configure(configured(lambda digits, twin: twin.update(models={"net": own, "other": own})))
+    jobs = finished.plan()
+    made = [job.output for job in jobs if job.stage == "whitening"]
+    assert made == ["results/data/whitening/twin-200.safetensors"]
+    assert not any("digits" in job.output for job in jobs if job.stage in ("train", "evaluate"))
+    cell = "results/tiny/cells/twin-200/other/perturb/p-2/eps-0.1/seed-0"
+    finished.snakemake(
+        "--cores", 2, f"{cell}/metrics.csv", "results/tiny/cells/twin-200/net/plain/p-none/eps-0/seed-0/train.json"
+    )
+    record = json.loads((finished.folder / cell / "train.json").read_text())
+    assert record["whitening"] == Whitening.load(finished.folder / made[0]).digest
+    assert record["hp"]["model"]["input"] == "whitened"
+
+
+def test_another_strong_attack_runs_alone(finished):
+    """What is there stays as it is, and to take an attack away runs nothing."""
+    near = {"attacks": ["targeted"]}
+    finished.configure(configured(lambda digits, twin: digits["attack"]["strong"].update(near=near)))
+    jobs = finished.plan()
+    assert {job.stage for job in jobs} & {"train", "evaluate"} == set()
+    assert all("strong-near.csv" in job.output for job in jobs if job.stage == "strong")
+    assert sum(job.stage == "strong" for job in jobs) == 3
+    finished.configure(configured(lambda digits, twin: digits["attack"].update(strong={})))
+    assert not any(job.stage in ("train", "evaluate", "strong") for job in finished.plan())
+
+
+def test_an_added_size_trains_final_runs_only(finished):
+    """The selection runs behind both sizes are the same: they are there. Then one figure goes across the sizes."""
+    finished.configure(configured(lambda digits, twin: twin.update(n_train=[300, 250])))
+    figure, table = "results/tiny/figures/twin/sample_size.svg", "results/tiny/metrics/validation.csv"
+    done = finished.snakemake("--cores", 2, figure, table, "--quiet", "host")
+    trained = re.findall(r"rule train_\w+:\n(?:    .*\n)*?    output: (.*)\n", done.stdout + done.stderr)
+    assert len(trained) == 3
+    assert all("twin-250" in output for output in trained)
+    assert "Budget: at most 6 networks to train, 6 to measure." in done.stderr
+    assert (finished.folder / figure).stat().st_size > 0
+    validation = metrics.read(finished.folder / "results/tiny/metrics/validation.csv")
+    assert not validation.duplicated().any()  # the runs stand behind two sizes, and count once
+    assert set(metrics.read(finished.folder / "results/tiny/metrics/test.csv").query("dataset == 'twin'").n_train) == {
+        250,
+        300,
+    }
+
+
+def test_an_added_block_of_seeds_trains_only_that(finished):
+    finished.configure(configured(lambda digits, twin: digits["selection"].update(seeds=4)))
+    trained = [job.output for job in finished.plan() if job.stage == "train"]
+    assert len(trained) == 5  # the selection runs of digits
+    assert all("digits-200" in output and "seed-2" in output and "seed-1/" not in output for output in trained)
+
+
+def test_other_epochs_retrain_one_data_set(finished):
+    finished.configure(configured(lambda digits, twin: twin["train"].update(epochs=3)))
+    trained = [job.output for job in finished.plan() if job.stage == "train"]
+    assert {output.split("/")[3] for output in trained if "-200" in output} == {"twin-200"}
+    assert sum("-200" in output for output in trained) == 3
+    assert not any("digits" in output for output in trained)
+
+
+def test_another_attack_evaluates_and_trains_nothing(finished):
+    finished.configure(configured(lambda digits, twin: digits["attack"].update(steps=3)))
+    jobs = finished.plan()
+    assert not any(job.stage == "train" for job in jobs)
+    evaluated = [job.output for job in jobs if job.stage == "evaluate"]
+    assert sum("digits-200" in output for output in evaluated) == 5
+    assert not any("twin" in output for output in evaluated)
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("gradreg/attacks.py", {"train": False, "evaluate": True, "figures": True}),
+        ("gradreg/plots/errors.py", {"train": False, "evaluate": False, "figures": True}),
+        ("gradreg/autoattack.py", {"train": False, "evaluate": False, "figures": True}),
+        ("gradreg/transfer.py", {"train": False, "evaluate": False, "figures": True}),
+        ("gradreg/data/prepare.py", {"train": False, "evaluate": False, "figures": False}),
+        ("gradreg/training.py", {"train": True, "evaluate": True, "figures": True}),
+        ("workflow/scripts/train.py", {"train": True, "evaluate": True, "figures": True}),
+        ("gradreg/norms.py", {"train": True, "evaluate": True, "figures": True}),
+    ],
+)
+def test_edited_code_reruns_what_depends_on_it(finished, file, expected):
+    finished.append(file, "\nEDITED = True\n")
+    counts = finished.counts()
+    assert {stage: counts[stage] > 0 for stage in expected} == expected
+    if expected["train"]:
+        assert counts["train"] >= 8  # every selection run
+    if file == "gradreg/plots/errors.py":
+        assert counts == {"figures": 2, "report": 1, "all": 1}
+    if file == "gradreg/autoattack.py":
+        assert counts["strong"] == 3
+
+
+def test_an_added_eps_that_does_not_win_retrains_no_final_cell(finished):
+    finished.configure(configured(lambda digits, twin: digits["eps"].update({2: [0.1, 0.3, 7.9]})))
+    finals = {
+        file: file.read_bytes() for file in (finished.folder / "results/tiny/cells/digits-300").rglob("train.json")
+    }
+    done = finished.snakemake("--cores", 2, "results/tiny/metrics/test.csv", "--quiet", "host")
+    trained = re.findall(r"rule train_\w+:\n(?:    .*\n)*?    output: (.*)\n", done.stdout + done.stderr)
+    assert len(trained) == 1
+    assert "digits-200/softmax/perturb/p-2/eps-7.9" in trained[0]
+    assert finals == {file: file.read_bytes() for file in finals}

@@ -1,0 +1,126 @@
+"""Signs of masking: on rows made up, on a network built to mask, and on one trained into collapse."""
+
+import math
+
+import pytest
+import torch
+from test_evaluation import ATTACK, table
+from test_training import CPU, TRAIN, hp
+from torch import nn
+
+from gradreg import evaluation, signs, training
+from gradreg.models import build
+
+
+def row(attack="multi_step", p="2", eps="0.1", metric="error", value=0.5):
+    return {"attack": attack, "attack_p": p, "attack_eps": eps, "metric": metric, "value": value}
+
+
+def curve(*errors, attack="multi_step"):
+    return [row(attack, eps=str(i + 1), value=error) for i, error in enumerate(errors)]
+
+
+def flags(rows, **arguments):
+    return [own["flags"] for own in signs.marked(rows, **arguments)]
+
+
+def test_honest_rows_have_no_flag():
+    rows = [
+        *curve(0.1, 0.5, 0.495),
+        row(metric="error_of_one_step", value=0.4),
+        row(metric="error_of_last_step", value=0.5),
+    ]
+    rows += [row(eps="", metric="error_in_box", value=1.0), row("none", "", "", "zero_gradient", 0.0)]
+    rows += [row("standard", metric=f"error_after_{kind}", value=0.5) for kind in ("apgd_t", "square")]
+    assert set(flags(rows)) == {""}
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (curve(0.1, 0.5, 0.4), "not-monotone"),
+        (
+            [*curve(0.5), row(metric="error_of_one_step", value=0.5), row(metric="error_of_last_step", value=0.4)],
+            "one-step-stronger",
+        ),
+        ([*curve(0.5), row(eps="", metric="error_in_box", value=0.9)], "box-not-enough"),
+        ([*curve(0.5), row("none", "", "", "zero_gradient", 0.2)], "zero-gradients"),
+        (
+            [row("standard", metric=f"error_after_{kind}", value=v) for kind, v in (("apgd_t", 0.5), ("square", 0.6))],
+            "square-stronger",
+        ),
+    ],
+)
+def test_each_sign_flags_the_rows_that_it_concerns(rows, expected):
+    elsewhere = [row("one_step", "inf"), row("none", "", "", "error", 0.1), row("gaussian", "", "0.1")]
+    found = flags([*rows, *elsewhere])
+    attacked = [flag for own, flag in zip(rows, found, strict=False) if own["attack"] != "none"]
+    assert set(attacked) == {expected}
+    other = {"zero-gradients"} if expected == "zero-gradients" else {""}
+    assert set(found[len(rows) : len(rows) + 1]) == other
+    assert set(found[len(rows) + 1 :]) == {""}
+
+
+def test_what_concerns_the_network_stands_on_all_its_rows():
+    rows = [*curve(0.5, 0.2), row("none", "", "")]
+    assert flags(rows, diverged=True) == ["diverged+not-monotone"] * 2 + ["diverged"]
+
+
+def probed(*errors):
+    return [{"probe_error_1": one, "probe_error_5": many} for one, many in errors]
+
+
+@pytest.mark.parametrize(
+    ("history", "epoch"),
+    [
+        (probed((0.9, 0.95), (0.4, 0.5), (0.2, 0.4)), None),  # a gap, and all is well
+        (probed((0.9, 0.95), (0.4, 0.5), (0.2, 0.8), (0.1, 0.9)), 3),  # it jumps, and stays
+        (probed((0.9, 0.95), (0.4, 0.5), (0.2, 0.8), (0.3, 0.4)), None),  # it recovers
+        (probed((0.9, 0.95), (0.1, 1.0)), 2),  # wide apart, wherever it was before
+        (probed((math.nan, math.nan)), None),  # not probed
+        ([], None),
+    ],
+)
+def test_collapse_is_a_gap_that_opens_and_stays(history, epoch):
+    assert signs.collapse(history) == epoch
+
+
+class Masked(nn.Module):
+    """A linear network behind an input of few grey values: its gradient vanishes almost everywhere."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return self.net((x * 4).round() / 4)
+
+
+def test_a_network_built_to_mask_is_flagged():
+    generator = torch.Generator().manual_seed(0)
+    net = Masked(build({"kind": "maxout", "units": [32], "pieces": 2, "init": 0.3}, (1, 8, 8), 10, generator)).eval()
+    own = TRAIN.first(60)
+    answers = net(own.pixels()).argmax(1)
+    split = type(own)(own.images, answers, own.top, own.classes)
+    attack = ATTACK | {"images": 60, "eps": {"2": ["0.5", "1.5"], "inf": ["0.2", "0.3"]}, "batch_size": 60}
+    rows = evaluation.evaluate(net, split, attack).rows
+    assert table(rows)["multi_step", "inf", "0.3", "error"]["value"] == 0  # so robust it looks
+    marked = signs.marked(rows)
+    attacked = [own["flags"] for own in marked if own["attack"] == "multi_step" and own["metric"] == "error"]
+    assert set(attacked) == {"zero-gradients+box-not-enough"}
+    settings = {"attacks": ["apgd_ce", "square"], "images": 20, "eps": {"inf": ["0.3"]}, "batch_size": 20}
+    strong = signs.marked(evaluation.strong(net, split, settings, "standard").rows)
+    assert {own["flags"] for own in strong} == {"square-stronger"}
+
+
+def test_a_network_trained_into_collapse_is_flagged_and_one_that_was_not_is_not():
+    model = {"kind": "maxout", "units": [48, 48], "pieces": 4, "init": 0.1}
+    found = {}
+    for eps, warmup in ((0.4, 0.0), (0.06, 0.5)):
+        objective = {"kind": "perturb", "p": math.inf, "eps": eps}
+        own = hp(model, objective, epochs=20, eps_warmup=warmup, weight_decay=0.0, max_norm=1.9365)
+        (replica,) = training.train_block([0], TRAIN.first(1000), None, own, CPU)
+        found[eps] = replica.history
+    collapsed = signs.marked([row()], found[0.4])[0]["flags"]
+    assert collapsed == "collapsed"
+    assert signs.marked([row()], found[0.06])[0]["flags"] == ""

@@ -1,0 +1,30 @@
+"""Join what the final networks of one group answered wrongly into one file, by seed."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gradreg.files import atomic_path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--about", required=True, type=json.loads, help="names and labels of the run, as JSON")
+    parser.add_argument("--out", required=True, help="file to write (npz)")
+    parser.add_argument("outcomes", nargs="+", type=Path, help="files of cells (npz), in folders that end in seed-N")
+    args = parser.parse_args()
+    joined: dict[str, Any] = {"about": np.array(json.dumps(args.about))}
+    for path in args.outcomes:
+        seed = path.parent.name.removeprefix("seed-")
+        with np.load(path, allow_pickle=False) as arrays:
+            joined |= {f"{seed}|{name}": arrays[name] for name in arrays.files}
+    with atomic_path(args.out) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **joined)
+    print(f"{len(joined) - 1} outcomes")
+
+
+if __name__ == "__main__":
+    main()

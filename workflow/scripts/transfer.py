@@ -1,0 +1,42 @@
+"""Perturb test images for some networks of a study and show them to all of its networks; writes tidy rows."""
+
+import argparse
+import json
+from pathlib import Path
+
+from gradreg import device, metrics, models
+from gradreg.data import arrays
+from gradreg.inputs import Whitening
+from gradreg.transfer import Member, transfer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", required=True, help="file of the prepared data set")
+    parser.add_argument("--settings", required=True, type=json.loads, help="images, eps, steps, batch_size, as JSON")
+    parser.add_argument(
+        "--cells", required=True, type=json.loads, help="JSON list of {folder, images, whitening (a file or null)}"
+    )
+    parser.add_argument("--n-train", required=True, type=int, help="training images of the study")
+    parser.add_argument("--out", required=True, help="table to write (CSV)")
+    parser.add_argument("--device", default="auto", type=device.argument, help="auto, cpu or cuda")
+    args = parser.parse_args()
+    members = []
+    for cell in args.cells:
+        folder = Path(cell["folder"])
+        record = json.loads((folder / "train.json").read_text(encoding="utf-8"))["cell"]
+        whitening = Whitening.load(cell["whitening"]) if cell["whitening"] else None
+        network = models.load(folder / "model.safetensors", args.device, whitening)
+        names = {key: record[key] for key in ("model", "objective", "p", "eps", "seed")}
+        members.append(Member(names | {"images": cell["images"]}, network))
+    sources = [i for i, member in enumerate(members) if member.names["seed"] == 0]
+    settings = args.settings
+    split = arrays.load(args.data, "test").first(settings["images"]).to(args.device)
+    rows = transfer(members, sources, split, settings["eps"], settings["steps"], settings["batch_size"])
+    dataset = {"dataset": record["dataset"], "n_train": args.n_train}
+    metrics.write(args.out, [dataset | row for row in rows])
+    print(f"{len(sources)} sources, {len(members)} targets")
+
+
+if __name__ == "__main__":
+    main()
