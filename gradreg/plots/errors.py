@@ -27,7 +27,9 @@ from gradreg.plots.common import ERROR, FAR, FEWEST
 from gradreg.published import anchors
 
 STAR: dict[str, Any] = {"ls": "", "marker": "*", "ms": 7, "color": "#000000"}  # published
-OTHER_DASHES = ("--", "-.", (0, (1, 3)), (0, (5, 5)))  # of attacks beside the family's
+# Of attacks beside the family's.
+OTHER_DASHES = ("--", "-.", (0, (1, 3)), (0, (5, 5)))
+OTHER_MARKS = ("_", "|", "1", "2")
 
 
 def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
@@ -103,8 +105,7 @@ def robust_error(test: pd.DataFrame) -> Figure:
     parts, norms = by_objective(table), by_number(table.attack_p)
     published = [anchor for anchor in anchors(str(test.dataset.iloc[0])) if anchor.p in norms]
     names, looks = common.trainings(parts)
-    dashes: dict[str, Any] = {"multi_step": "-", "one_step": ":"}
-    dashes |= {name: OTHER_DASHES[i % len(OTHER_DASHES)] for i, name in enumerate(attacks(table)[1:])}
+    ways = _ways(table)
     figure, axes = common.grid(len(parts), len(norms), sharex="col", sharey=True)
     marked = False
     for row, (label, part) in enumerate(parts):
@@ -112,16 +113,14 @@ def robust_error(test: pd.DataFrame) -> Figure:
             ax = axes[row, column]
             own = part[part.attack_p == p]
             for training in training_order(part):
-                for attack, dash in dashes.items():
+                for attack, way in ways.items():
                     line = own[(own.training == training) & (own.attack == attack)]
                     summary = over_seeds(line, ["attack_eps"])
                     x = summary.attack_eps.map(parse).to_numpy(float)
                     order = np.argsort(x)
-                    look = looks[training] | ({"marker": ""} if attack != "multi_step" else {})
                     mean, half = summary["mean"].to_numpy()[order], summary.half.fillna(0).to_numpy()[order]
-                    if len(x) == 1:
-                        look = {**looks[training], "marker": "_", "ms": 9, "mew": 1.5}
-                    ax.plot(x[order], mean, ls=dash, **look)
+                    look = looks[training] | way
+                    ax.plot(x[order], mean, **look)
                     flagged = set(line[suspect(line)].attack_eps)
                     ax.plot(*zip(*_at(summary, flagged), strict=True), **common.FLAGGED) if flagged else None
                     marked = marked or bool(flagged)
@@ -138,11 +137,23 @@ def robust_error(test: pd.DataFrame) -> Figure:
                 ax.set_xlabel(rf"attack $\epsilon$ in {style.norm_name(p)}")
         axes[row, 0].set_ylabel(f"{label}\n{ERROR}")
     handles = common.handles(looks, names, parts)
-    handles += [Line2D([], [], color="k", ls=dash, label=attack.replace("_", "-")) for attack, dash in dashes.items()]
+    for attack, way in ways.items():
+        handles.append(Line2D([], [], color="k", label=attack.replace("_", "-"), **{"marker": "", **way}))
     handles += [common.flagged()] if marked else []
     handles += [Line2D([], [], label="published, one step", **STAR)] if published else []
     figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 6))
     return figure
+
+
+def _ways(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """How each attack is drawn: a line over a grid of strengths, a mark where there is one strength only."""
+    ways: dict[str, dict[str, Any]] = {"multi_step": {"ls": "-"}, "one_step": {"ls": ":", "marker": ""}}
+    for i, name in enumerate(attacks(table)[1:]):
+        strengths = table[table.attack == name].groupby("attack_p").attack_eps.nunique()
+        line = {"ls": OTHER_DASHES[i % len(OTHER_DASHES)], "marker": ""}
+        mark = {"ls": "", "marker": OTHER_MARKS[i % len(OTHER_MARKS)], "ms": 8, "mew": 1.4}
+        ways[name] = line if strengths.max() > 1 else mark
+    return ways
 
 
 def _at(summary: pd.DataFrame, strengths: set[str]) -> list[tuple[float, float]]:
