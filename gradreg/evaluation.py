@@ -101,8 +101,9 @@ def strong(network: nn.Module, split: Split, settings: Mapping[str, Any], name: 
     """The measurements of one strong attack.
 
     settings: ``attacks``, registered kinds, one after another, each on the images that stood those before; ``images``,
-    the first of the split; ``batch_size``; the grid ``eps``, p -> labels. Rows, all under the attack's ``name``:
-    ``error``, and ``error_after_kind`` for each of the kinds. A minimum-norm attack is run once per p for the whole
+    the first of the split; ``batch_size``; ``steps``; the grid ``eps``, p -> labels. Rows, all under the attack's
+    ``name``: ``error``, ``error_after_kind`` for each of the kinds, and ``error_of_multi_step``, that of the usual
+    attack of so many steps, on the same images, for comparison. A minimum-norm attack is run once per p for the whole
     grid, and has the row ``distance``, the median distance of the errors it found (infinite where it found none).
     """
     images = split.first(settings["images"])
@@ -123,7 +124,9 @@ def strong(network: nn.Module, split: Split, settings: Mapping[str, Any], name: 
                     moved = _batched(attack, x[rest], y[rest], settings["batch_size"])
                     wrong[rest] = answers(network, moved)[1] != y[rest]
                 after[f"error_after_{kind}"] = wrong.double().mean().item()
-            found.add_outcome(name, p, eps, wrong, **after)
+            usual = functools.partial(attacks.multi_step, network, p=parse(p), eps=parse(eps), steps=settings["steps"])
+            missed = answers(network, _batched(usual, x, y, settings["batch_size"]))[1] != y
+            found.add_outcome(name, p, eps, wrong, **after, error_of_multi_step=missed.double().mean().item())
     return found
 
 

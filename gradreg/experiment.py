@@ -244,7 +244,7 @@ def _strong(entry: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
         "images": min(own["images"], test_size(entry)),
         "seeds": min(own["seeds"] or entry["seeds"], entry["seeds"]),
         "eps": grids,
-        "batch_size": attack["batch_size"],
+        **{key: attack[key] for key in ("batch_size", "steps")},
     }
 
 

@@ -45,7 +45,7 @@ def dreams(network: nn.Module, image_shape: Sequence[int], classes: Sequence[int
 
     Steps of equal L2 length along the gradient of the class's log-odds, clipped to the box, until its probability is
     SURE, at most DREAM_STEPS. Returns arrays ``dream``, ``dream_class``, ``dream_confidence``, the probability of the
-    class in the end, and ``dream_distance``, the L2 distance from the noise.
+    class in the end, ``dream_distance``, the L2 distance from the noise, and ``dream_start``, the noise.
     """
     device = next(network.parameters()).device
     start = torch.rand(1, *image_shape, generator=torch.Generator().manual_seed(0)).to(device)
@@ -62,7 +62,8 @@ def dreams(network: nn.Module, image_shape: Sequence[int], classes: Sequence[int
         x[rest] = (x[rest] + length * g / size).clamp(0, 1)
     distance = (x - start).flatten(1).norm(dim=1)
     confidence = _probability(network, x, y)
-    return {"dream": x, "dream_class": y, "dream_confidence": confidence, "dream_distance": distance}
+    shown = {"dream": x, "dream_class": y, "dream_confidence": confidence, "dream_distance": distance}
+    return {**shown, "dream_start": start}
 
 
 @torch.no_grad()

@@ -47,24 +47,26 @@ def gallery(paths: Sequence[str | Path], model: str) -> Figure:
 
 
 def dreams(paths: Sequence[str | Path], model: str) -> Figure:
-    """What the networks make out of noise for each class: a row per training, a column per class.
+    """What the networks make out of noise for each class: a row per training, the noise and then a column per class.
 
     paths: as for ``gallery``.
     """
     networks, _, cells = _read(paths, model)
     classes = networks[0]["dream_class"]
-    size = (style.TEXT_WIDTH * max(len(classes), 6) / 10, 0.85 * len(networks) + 0.2)
-    figure, axes = plt.subplots(len(networks), len(classes), figsize=size, squeeze=False)
+    size = (style.TEXT_WIDTH * max(len(classes) + 1, 6) / 11, 0.8 * len(networks) + 0.2)
+    figure, axes = plt.subplots(len(networks), len(classes) + 1, figsize=size, squeeze=False)
     for i, (arrays, (_, cell)) in enumerate(zip(networks, cells.iterrows(), strict=True)):
+        axes[i, 0].imshow(_picture(arrays["dream_start"][0]), cmap="gray_r", vmin=0, vmax=1)
+        own = "" if cell.p == "none" else f", $\\epsilon$ = {cell.eps}"
+        axes[i, 0].set_ylabel(f"{style.p_name(cell.training)}{own}", fontsize=6)
         for j, label in enumerate(classes):
-            ax = axes[i, j]
+            ax = axes[i, j + 1]
             ax.imshow(_picture(arrays["dream"][j]), cmap="gray_r", vmin=0, vmax=1)
-            text = f"{100 * arrays['dream_confidence'][j]:.0f} %, {arrays['dream_distance'][j]:.1f}"
+            text = f"{100 * arrays['dream_confidence'][j]:.0f} %, d {arrays['dream_distance'][j]:.1f}"
             ax.set_xlabel(text, fontsize=6, labelpad=2)
             if i == 0:
                 ax.set_title(f"class {label}")
-            if j == 0:
-                ax.set_ylabel(style.p_name(cell.training), fontsize=7)
+    axes[0, 0].set_title("noise")
     _bare(axes)
     return figure
 

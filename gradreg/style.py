@@ -1,4 +1,4 @@
-"""One look for all figures: column width, colour-blind safe colours, a marker and a line style per series."""
+"""One look for all figures: text width, colour-blind safe colours, a marker and a line style per series."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,18 +41,24 @@ def use() -> None:
             "figure.constrained_layout.use": True,
             "savefig.dpi": 200,
             "svg.hashsalt": "gradreg",  # the same figure gives the same file
-            "svg.fonttype": "none",
+            "svg.fonttype": "path",  # the same wherever it is opened
         }
     )
 
 
 def series(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Colour and marker of each series; "plain" always has the baseline's."""
-    others = [name for name in names if name != "plain"]
-    looks = {
-        name: {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]} for i, name in enumerate(others)
+    """Colour and marker of each series; "plain" always has the baseline's, and p = 1, 2, inf the first three."""
+    known = [name for name in ("p = 1", "p = 2", "p = inf") if name in names]
+    looks = {name: _look(("p = 1", "p = 2", "p = inf").index(name)) for name in known}
+    others = [name for name in names if name != "plain" and name not in looks]
+    first = 3 if known else 0
+    return {"plain": BASELINE} | {
+        name: looks.get(name) or _look(first + others.index(name)) for name in names if name != "plain"
     }
-    return {"plain": BASELINE} | looks
+
+
+def _look(i: int) -> dict[str, Any]:
+    return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
 
 
 def norm_name(p: str) -> str:

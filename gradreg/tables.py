@@ -14,6 +14,7 @@ from gradreg.labels import by_number, middle
 from gradreg.published import anchors
 
 BETTER, FLAG = " *", " †"
+NO_SIGN = "no sign found"
 COMPARED = ["model", "training", "measured", "images", "seeds", "difference", "low", "high", "p_value"]
 Outcomes = Mapping[tuple[str, str, int], Mapping[str, Any]]
 
@@ -36,8 +37,7 @@ def measured(test: pd.DataFrame) -> list[tuple[str, str, str, str]]:
         attacked = test[(test.attack == attack) & (test.metric == "error")]
         for p in by_number(attacked.attack_p):
             eps = middle(attacked[attacked.attack_p == p].attack_eps)
-            name = "attack" if attack == "multi_step" else attack
-            found.append((attack, p, eps, f"error, %, {name} {norm_name(p)} eps = {eps}"))
+            found.append((attack, p, eps, f"error, %, {attack.replace('_', '-')} {norm_name(p)} eps = {eps}"))
     return found
 
 
@@ -155,7 +155,7 @@ def signs(test: pd.DataFrame, validation: pd.DataFrame) -> pd.DataFrame:
             {
                 "part": "all",
                 **dict.fromkeys(("model", "objective", "p", "eps"), ""),
-                "sign": "none",
+                "sign": NO_SIGN,
                 "seeds": "",
                 "in": "",
             }

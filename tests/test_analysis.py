@@ -86,7 +86,7 @@ def test_the_table_has_a_row_per_network_with_intervals():
     table = tables.errors(made_up())
     assert table.training.tolist() == ["plain", "p = 1", "p = 2", "p = inf"] * 2
     assert table.setting.tolist()[:4] == ["plain", "eps = 2", "eps = 0.5", "eps = 8/255"]
-    assert table["error, %, attack L2 eps = 0.5"].str.fullmatch(r"\d\d\.\d\d ± \d\.\d\d").all()
+    assert table["error, %, multi-step L2 eps = 0.5"].str.fullmatch(r"\d\d\.\d\d ± \d\.\d\d").all()
     assert (table.seeds == 3).all()
     assert "diverged" not in table
     values = 100 * made_up().query("model == 'net' and p == '2' and attack == 'none' and metric == 'error'").value

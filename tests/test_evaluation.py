@@ -144,7 +144,7 @@ def test_each_strong_attack_is_given_what_stood_those_before(network, monkeypatc
         return run
 
     monkeypatch.setattr(registry, "function", lambda section, kind: attack(kind))
-    settings = {"attacks": ["apgd_ce", "square"], "images": 20, "eps": {"2": ["1"]}, "batch_size": 100}
+    settings = {"attacks": ["apgd_ce", "square"], "images": 20, "eps": {"2": ["1"]}, "batch_size": 100, "steps": 3}
     found = evaluation.strong(network, own, settings, "hard")
     assert seen == [("apgd_ce", 10), ("square", 9)]  # ten of the first twenty are wrong as they are
     rows = table(found.rows)
@@ -154,6 +154,9 @@ def test_each_strong_attack_is_given_what_stood_those_before(network, monkeypatc
         0.6,
     ]
     assert found.outcomes["hard|2|1"].sum() == 12
+    usual = attacks.multi_step(network, own.pixels(slice(0, 20)), own.labels[:20], 2.0, 1.0, 3)
+    missed = (network(usual).argmax(1) != own.labels[:20]).double().mean().item()
+    assert rows["hard", "2", "1", "error_of_multi_step"]["value"] == missed
 
 
 def test_a_minimum_norm_attack_gives_the_whole_curve(network, monkeypatch):
@@ -169,7 +172,7 @@ def test_a_minimum_norm_attack_gives_the_whole_curve(network, monkeypatch):
     monkeypatch.setattr(registry, "function", lambda *_: attack)
     moved = attack(None, own.pixels(), y, 2.0)
     fooled = network(moved).argmax(1) != y
-    settings = {"attacks": ["fmn"], "images": 40, "eps": {"2": ["0.2", "0.4"]}, "batch_size": 100}
+    settings = {"attacks": ["fmn"], "images": 40, "eps": {"2": ["0.2", "0.4"]}, "batch_size": 100, "steps": 3}
     rows = table(evaluation.strong(network, own, settings, "near").rows)
     assert rows["near", "2", "0.2", "error"]["value"] == 0
     assert rows["near", "2", "0.4", "error"]["value"] == pytest.approx(fooled.double().mean().item())

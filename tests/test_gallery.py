@@ -30,3 +30,4 @@ def test_dreams_start_from_noise_and_end_when_the_network_is_sure(network):  # n
     # It stops there: one step of length 0.005 * sqrt(16) earlier it was not sure yet.
     sure = network(start).argmax(1).item()
     assert shown["dream_distance"].argmin() == sure
+    assert torch.equal(shown["dream_start"], start)

@@ -46,7 +46,7 @@ def test_a_flagged_value_is_framed_in_figures_and_marked_in_tables():
 
 def test_without_a_sign_the_table_says_so():
     clean = tables.signs(made_up(), made_up())
-    assert clean.sign.tolist() == ["none"]
+    assert clean.sign.tolist() == [tables.NO_SIGN]
     assert not any("flagged" in text for text in legend(plots.robust_error(made_up())))
 
 
@@ -170,7 +170,7 @@ def test_transfer_says_what_differs_and_the_matrix_compares_seeds(tmp_path):
         "other seed",
         "other seed, same half of the data",
         "other seed, other half of the data",
-        "other network",
+        "other architecture",
         "trained with p = 2",
     ]
     marks = dict(zip(first.lines[0].get_ydata().round().astype(int), first.lines[0].get_xdata(), strict=False))
@@ -250,11 +250,11 @@ def test_pictures_show_a_row_per_training(tmp_path):
             arrays |= {"dream": x[[0, 1, 0]], "dream_class": np.arange(3), "dream_confidence": np.ones(3)}
             path = tmp_path / f"{model}-{p}.npz"
             about = np.array(json.dumps({"cell": cell, "eps": {"2": "0.5"}}))
-            np.savez(path, about=about, dream_distance=np.ones(3), **arrays)
+            np.savez(path, about=about, dream_distance=np.ones(3), dream_start=x[:1], **arrays)
             paths.append(path)
     gallery, dreams = pictures.gallery(paths, "net"), pictures.dreams(paths, "net")
     assert len(gallery.axes) == 2 * 2 * 3
-    assert len(dreams.axes) == 2 * 3
-    assert dreams.axes[0].get_title() == "class 0"
+    assert len(dreams.axes) == 2 * 4
+    assert dreams.axes[1].get_title() == "class 0"
     assert gallery.get_size_inches()[0] <= style.TEXT_WIDTH
     assert len(plt.get_fignums()) == 2

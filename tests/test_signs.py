@@ -108,7 +108,7 @@ def test_a_network_built_to_mask_is_flagged():
     marked = signs.marked(rows)
     attacked = [own["flags"] for own in marked if own["attack"] == "multi_step" and own["metric"] == "error"]
     assert set(attacked) == {"zero-gradients+box-not-enough"}
-    settings = {"attacks": ["apgd_ce", "square"], "images": 20, "eps": {"inf": ["0.3"]}, "batch_size": 20}
+    settings = {"attacks": ["apgd_ce", "square"], "images": 20, "eps": {"inf": ["0.3"]}, "batch_size": 20, "steps": 3}
     strong = signs.marked(evaluation.strong(net, split, settings, "standard").rows)
     assert {own["flags"] for own in strong} == {"square-stronger"}
 

@@ -58,8 +58,8 @@ def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
             _strengths(ax, own, final[final.objective == own.objective.iloc[0]], looks[f"p = {p}"])
             if row == 0:
                 ax.set_title(f"training with {style.p_name(f'p = {p}')}")
-            if row == len(parts) - 1:
-                ax.set_xlabel(r"training $\epsilon$")
+            if not any((below.p == p).any() for _, below in parts[row + 1 :]):
+                ax.set_xlabel(r"training $\epsilon$ (logarithmic)")
         shown = [ax for ax in axes[row] if ax.get_visible()]
         first = shown[0]
         low, high = first.get_ylim()  # of all columns
@@ -183,7 +183,7 @@ def noise(test: pd.DataFrame) -> Figure:
                 ax.fill_between(x[order], low, mean + half, color=looks[training]["color"], alpha=0.15, lw=0)
             common.log_axis(ax)
             if row == 0:
-                ax.set_title(f"{kind} noise")
+                ax.set_title(f"{kind.replace('gaussian', 'Gaussian')} noise")
             if row == len(parts) - 1:
                 ax.set_xlabel(sizes[kind])
         axes[row, 0].set_ylabel(f"{label}\n{ERROR}")
@@ -207,6 +207,8 @@ def norm_matrix(test: pd.DataFrame) -> Figure:
                 cell = 100 * own[at].value
                 values[i, j] = cell.mean()
                 half = half_width(cell.dropna().tolist())
+                if math.isnan(values[i, j]):
+                    continue
                 text = f"{values[i, j]:.1f}" + ("" if math.isnan(half) else f"\n± {half:.1f}")
                 shade = "white" if values[i, j] > 60 else "black"
                 ax.text(j, i, text, ha="center", va="center", fontsize=7, color=shade)

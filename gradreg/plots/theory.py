@@ -63,14 +63,13 @@ def linearisation(test: pd.DataFrame) -> Figure:
                 ax.plot(means.predicted_rise, means.rise, **common.dash(training), **looks[training])
             common.log_axis(ax)
             common.sparse_log_x(ax)
-            low, high = max(ax.get_xlim()[0], ax.get_ylim()[0]), min(ax.get_xlim()[1], ax.get_ylim()[1])
-            if low < high:
-                ax.plot([low, high], [low, high], color="#999999", lw=0.8, ls=":")
+            reach = own[own.metric == "predicted_rise"].value.max()
+            ax.axline((reach / 2, reach / 2), (reach, reach), color="#999999", lw=0.8, ls=":")
             if row == 0:
                 ax.set_title(f"step in {style.norm_name(p)}")
             if row == len(parts) - 1:
-                ax.set_xlabel(r"$\epsilon\,\Vert\partial L/\partial x\Vert_q$")
-        axes[row, 0].set_ylabel(f"{label}\n$L(x+s) - L(x)$")
+                ax.set_xlabel(r"mean $\epsilon\,\Vert\partial L/\partial x\Vert_q$")
+        axes[row, 0].set_ylabel(f"{label}\nmean $L(x+s) - L(x)$")
     handles = common.handles(looks, names, parts)
     handles.append(Line2D([], [], color="#999999", lw=0.8, ls=":", label="linear"))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from gradreg import style
 from gradreg.analysis import training_order, with_training
@@ -35,6 +36,10 @@ def transfer(table: pd.DataFrame) -> Figure:
                 part = own[own.attack_p == p]
                 y = [cases.index(case) + 0.2 * (i - (len(norms) - 1) / 2) for case in part.case]
                 ax.plot(scale * part.value, y, ls="", **looks[f"p = {p}"])
+            if metric == "error":
+                clean = plain[(plain.source_model == model) & (plain.metric == "clean_error")]
+                at = [cases.index(case) for case in clean.case]
+                ax.plot(100 * clean.value, at, ls="", marker="|", color="#000000", ms=7)
             _lines(ax, cases)
             if row == len(models) - 1:
                 ax.set_xlabel(label)
@@ -44,7 +49,8 @@ def transfer(table: pd.DataFrame) -> Figure:
         handle.set_linestyle("")
         eps = plain[plain.attack_p == p].attack_eps.iloc[0]
         handle.set_label(f"perturbed in {style.norm_name(p)}, $\\epsilon$ = {eps}")
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(norms))
+    handles.append(Line2D([], [], ls="", marker="|", color="#000000", ms=7, label="as they are"))
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
 
 
@@ -68,8 +74,8 @@ def transfer_matrix(table: pd.DataFrame) -> Figure:
             for t in training_order(own[own.model == m])
         ]
     norms, count = by_number(whole.attack_p), len(names["source"])
-    size = max(2.3, 0.3 * count + 0.6)
-    figure, axes = common.grid(1, len(norms), sharey=True, width=size, height=size)
+    width = style.TEXT_WIDTH / len(norms)
+    figure, axes = common.grid(1, len(norms), sharey=True, width=width, height=min(0.3 * count, width) + 0.9)
     for ax, p in zip(axes[0], norms, strict=True):
         own = whole[whole.attack_p == p]
         values = 100 * own.pivot_table(index="source", columns="target", values="value").reindex(
@@ -84,7 +90,7 @@ def transfer_matrix(table: pd.DataFrame) -> Figure:
         ax.set_yticks(range(count), [style.p_name(n) for n in names["source"]])
         ax.tick_params(length=0)
         ax.set_title(f"{style.norm_name(p)}, $\\epsilon$ = {own.attack_eps.iloc[0]}")
-        ax.set_xlabel(f"attacked (seed {other})")
+        ax.set_xlabel(f"shown to (seed {other})")
     axes[0, 0].set_ylabel("made for (seed 0)")
     figure.colorbar(image, ax=axes, label=ERROR, fraction=0.05, pad=0.02)
     return figure
@@ -97,7 +103,7 @@ def _case(row: dict[str, object]) -> str:
     same_seed = row["source_seed"] == row["target_seed"]
     if row["source_model"] != row["target_model"]:
         shown = whole and same_images and row["target_p"] == "none" and not same_seed
-        return "other network" if shown else ""
+        return "other architecture" if shown else ""
     if row["target_p"] != "none":
         return f"trained with {row['target_training']}" if whole and same_images and not same_seed else ""
     if whole and same_images:
@@ -112,7 +118,7 @@ def _case(row: dict[str, object]) -> str:
 def _order(cases: pd.Series) -> list[str]:
     """From what differs least to what differs most; the cases that there are."""
     half = "other seed, {} half of the data"
-    first = ["the network itself", "other seed", half.format("same"), half.format("other"), "other network"]
+    first = ["the network itself", "other seed", half.format("same"), half.format("other"), "other architecture"]
     return [case for case in first if case in set(cases)] + sorted(set(cases) - set(first))
 
 

@@ -21,14 +21,16 @@ def attack_strength(test: pd.DataFrame) -> Figure:
     """Error under every attack at one eps per norm: a row per model, a column per norm, a line per training.
 
     The eps is that of the strong attacks, or the middle one of the grid. Intervals are over the seeds that an attack
-    was run on; flagged values are framed.
+    was run on. Beside each strong attack stands a hollow mark: the multi-step attack on its images and seeds. Flagged
+    values are framed.
     """
     table = with_training(test[(test.metric == "error") & (test.attack_p != "")])
     kinds = ["one_step", *attacks(table)]
     models, norms, names = list(dict.fromkeys(table.model)), by_number(table.attack_p), training_order(table)
     strong = table[~table.attack.isin(["one_step", "multi_step"])]
-    looks = dict(zip(kinds, style.series([f"{kind}!" for kind in kinds]).values(), strict=False))
     looks = {kind: {"color": style.COLOURS[i % 7], "marker": style.MARKERS[i % 8]} for i, kind in enumerate(kinds)}
+    usual = with_training(test[test.metric == "error_of_multi_step"])
+    looks_of_usual = {"marker": looks["multi_step"]["marker"], "ms": 5}
     figure, axes = common.grid(len(models), len(norms), sharex=True, sharey=True, height=0.22 * len(names) + 0.5)
     framed = False
     for row, model in enumerate(models):
@@ -48,6 +50,10 @@ def attack_strength(test: pd.DataFrame) -> Figure:
                     ax.errorbar(
                         mean, y, xerr=0 if np.isnan(half) else half, ls="", capsize=1.5, elinewidth=0.7, **looks[kind]
                     )
+                    same = usual[(usual.model == model) & (usual.attack == kind) & (usual.attack_p == p)]
+                    same = same[(same.training == training) & (same.attack_eps == eps)].value
+                    if len(same):
+                        ax.plot(100 * same.mean(), y, ls="", **{**looks[kind], "mfc": "none", **looks_of_usual})
                     if suspect(line).any():
                         ax.plot(mean, y, **common.FLAGGED)
                         framed = True
@@ -62,6 +68,9 @@ def attack_strength(test: pd.DataFrame) -> Figure:
         axes[row, 0].set_yticks(range(len(names)), [style.p_name(name) for name in names])
         axes[row, 0].set_ylim(len(names) - 0.5, -0.5)
     handles: list[Line2D] = [Line2D([], [], ls="", label=kind.replace("_", "-"), **looks[kind]) for kind in kinds]
+    if len(usual):
+        hollow: dict[str, Any] = {**looks["multi_step"], "color": "#000000", "mfc": "none", "ms": 5}
+        handles.append(Line2D([], [], ls="", label="multi-step, on the images of the strong attack", **hollow))
     handles += [common.flagged()] if framed else []
     figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 6))
     return figure
@@ -81,6 +90,9 @@ def probe(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
     for row, (name, part) in enumerate(parts):
         for column, p in enumerate(norms):
             ax, own = axes[row, column], part[part.p == p]
+            if own.empty:
+                ax.set_visible(False)
+                continue
             for i, eps in enumerate(by_number(own.eps)):
                 line = own[own.eps == eps]
                 is_final = (line.model.iloc[0], line.objective.iloc[0], p, eps) in final
@@ -93,13 +105,15 @@ def probe(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
                     )
             ax.set_ylim(0, 102)
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-            if len(own):
-                ax.legend(fontsize=6, loc="upper right", frameon=True, framealpha=0.85, edgecolor="none")
+            ax.legend(fontsize=6, loc="upper right", frameon=True, framealpha=0.85, edgecolor="none")
             if row == 0:
                 ax.set_title(f"training with {style.p_name(f'p = {p}')}")
-            if row == len(parts) - 1:
+            if not any((below.p == p).any() for _, below in parts[row + 1 :]):
                 ax.set_xlabel("epoch")
-        axes[row, 0].set_ylabel(f"{name}\nprobe {ERROR}")
+                ax.tick_params(labelbottom=True)
+        shown = [ax for ax in axes[row] if ax.get_visible()]
+        shown[0].set_ylabel(f"{name}\nprobe {ERROR}")
+        shown[0].tick_params(labelleft=True)
     dashes = (("five steps", "-"), ("one step", ":"))
     handles = [Line2D([], [], color="k", ls=dash, label=label) for label, dash in dashes]
     figure.legend(handles=handles, loc="outside upper center", ncols=2)

@@ -45,9 +45,9 @@ def main() -> None:
                 outcomes.setdefault((group["model"], training, int(seed)), {})[name] = arrays[key]
 
     compared = tables.comparisons(test, outcomes)
-    shown = compared.round({"difference": 2, "low": 2, "high": 2}).assign(
-        p_value=compared.p_value.map("{:.2g}".format), p_holm=compared.p_holm.map("{:.2g}".format)
-    )
+    shown = compared.round({"difference": 2, "low": 2, "high": 2})
+    for name in ("p_value", "p_holm"):
+        shown[name] = compared[name].map(lambda value: "< 0.001" if value < 0.001 else f"{value:.3f}")
     errors, signs = tables.errors(test, compared), tables.signs(test, validation)
     for name, table in (("errors", errors), ("comparison", compared), ("signs", signs)):
         text = shown if name == "comparison" else table
