@@ -28,7 +28,9 @@ def attack_strength(test: pd.DataFrame) -> Figure:
     kinds = ["one_step", *attacks(table)]
     models, norms, names = list(dict.fromkeys(table.model)), by_number(table.attack_p), training_order(table)
     strong = table[~table.attack.isin(["one_step", "multi_step"])]
-    looks = {kind: {"color": style.COLOURS[i % 7], "marker": style.MARKERS[i % 8]} for i, kind in enumerate(kinds)}
+    looks: dict[str, dict[str, Any]] = {
+        kind: {"color": style.COLOURS[i % 7], "marker": style.MARKERS[i % 8]} for i, kind in enumerate(kinds)
+    }
     usual = with_training(test[test.metric == "error_of_multi_step"])
     looks_of_usual = {"marker": looks["multi_step"]["marker"], "ms": 5}
     figure, axes = common.grid(len(models), len(norms), sharex=True, sharey=True, height=0.22 * len(names) + 0.5)
