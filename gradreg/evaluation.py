@@ -58,7 +58,7 @@ def evaluate(network: nn.Module, split: Split, attack: Mapping[str, Any]) -> Mea
 
     - attack ``none``: ``error``, ``confidence`` (mean largest probability) and ``loss`` on the whole split; on the
       attacked images ``gradient_norm_q``, the mean q-norm of the input gradient of the loss, ``zero_gradient``, the
-      share of images where it vanishes, and ``alignment`` (``estimates.alignment``);
+      share of images where the attacks' direction vanishes, and ``alignment`` (``estimates.alignment``);
     - ``gaussian``, ``uniform``: ``error`` on the whole split under noise of that size;
     - ``steepest``: ``rise``, the mean of L(x + s) - L(x) for the steepest step s of training, and ``predicted_rise``,
       that of eps * norm(dL/dx, q);
@@ -77,10 +77,10 @@ def evaluate(network: nn.Module, split: Split, attack: Mapping[str, Any]) -> Mea
     batched = functools.partial(_batched, size=attack["batch_size"])
     gradients = batched(lambda a, b: attacks.loss_gradient(network, a, b), x, y)
     norms = {f"gradient_norm_{q}": norm(gradients, parse(q)).mean().item() for q in GRADIENT_NORMS}
-    zero = (gradients.flatten(1) == 0).all(1).double().mean().item()
     for kind, level, error in noise_errors(network, split, attack["noise"]):
         found.add(kind, "", level, len(split), error=error)
     alignment = batched(lambda a, b: estimates.alignment(network, a), x, y).mean().item()
+    zero = _zero_gradient(network, x, y, attack["batch_size"])
     found.add("none", "", "", len(x), **norms, zero_gradient=zero, alignment=alignment)
     _linearisation(found, network, x, y, gradients, attack)
     for p, grid in attack["eps"].items():
@@ -88,7 +88,7 @@ def evaluate(network: nn.Module, split: Split, attack: Mapping[str, Any]) -> Mea
             for name, perturbed in perturbations(network, x, y, parse(p), parse(eps), attack).items():
                 probability, answer = answers(network, perturbed)
                 found.add_outcome(name, p, eps, answer != y, confidence=probability.double().mean().item())
-        _check(found, network, x[:CHECKED], y[:CHECKED], p, middle(grid), attack)
+        _check(found, network, x[:CHECKED], y[:CHECKED], "multi_step", p, middle(grid), attack)
     if attack["smooth"]:
         for (name, p), distance in estimates.distances(network, x, y, attack["eps"], batched).items():
             for eps in attack["eps"][p]:
@@ -102,15 +102,17 @@ def strong(network: nn.Module, split: Split, settings: Mapping[str, Any], name: 
 
     settings: ``attacks``, registered kinds, one after another, each on the images that stood those before; ``images``,
     the first of the split; ``batch_size``; ``steps``; the grid ``eps``, p -> labels. Rows, all under the attack's
-    ``name``: ``error``, ``error_after_kind`` for each of the kinds, and ``error_of_multi_step``, that of the usual
-    attack of so many steps, on the same images, for comparison. A minimum-norm attack is run once per p for the whole
-    grid, and has the row ``distance``, the median distance of the errors it found (infinite where it found none).
+    ``name``: ``error``; ``error_after_kind`` for each of the kinds; ``error_of_multi_step``, that of the usual attack
+    of so many steps, on the same images, for comparison; and what ``signs`` is read from, as in ``evaluate``. A
+    minimum-norm attack is run once per p for the whole grid, and has the row ``distance``, the median distance of the
+    errors it found (infinite where it found none).
     """
     images = split.first(settings["images"])
     x, y = images.pixels(), images.labels
     attacks.check_attackable(network, x[:1])
     found = Measurement()
     clean = answers(network, x)[1] != y
+    found.add(name, "", "", len(x), zero_gradient=_zero_gradient(network, x, y, settings["batch_size"]))
     for p, grid in settings["eps"].items():
         if registry.lookup("attacks", settings["attacks"][0]).get("minimum"):
             _nearest(found, network, x, y, p, settings, name)
@@ -127,6 +129,7 @@ def strong(network: nn.Module, split: Split, settings: Mapping[str, Any], name: 
             usual = functools.partial(attacks.multi_step, network, p=parse(p), eps=parse(eps), steps=settings["steps"])
             missed = answers(network, _batched(usual, x, y, settings["batch_size"]))[1] != y
             found.add_outcome(name, p, eps, wrong, **after, error_of_multi_step=missed.double().mean().item())
+        _check(found, network, x[:CHECKED], y[:CHECKED], name, p, middle(grid), settings)
     return found
 
 
@@ -223,10 +226,16 @@ def _losses(network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     return torch.cat([F.cross_entropy(network(a), b, reduction="none") for a, b in parts]).double()
 
 
+def _zero_gradient(network: nn.Module, x: Tensor, y: Tensor, size: int) -> float:
+    """The share of images at which the direction of the family's attacks vanishes."""
+    direction = _batched(lambda a, b: attacks.ascent_direction(network, a, b), x, y, size)
+    return (direction.flatten(1) == 0).all(1).double().mean().item()
+
+
 def _check(
-    found: Measurement, network: nn.Module, x: Tensor, y: Tensor, p: str, eps: str, attack: Mapping[str, Any]
+    found: Measurement, network: nn.Module, x: Tensor, y: Tensor, name: str, p: str, eps: str, attack: Mapping[str, Any]
 ) -> None:
-    """What shows whether the family's attack itself works on a network."""
+    """What shows whether an attack along gradients works on a network, in rows of the attack ``name``."""
 
     def error(moved: Tensor) -> float:
         return (answers(network, moved)[1] != y).double().mean().item()
@@ -234,10 +243,10 @@ def _check(
     ascent = functools.partial(attacks.frank_wolfe, network, p=parse(p), steps=attack["steps"])
     one = _batched(functools.partial(attacks.one_step, network, p=parse(p), eps=parse(eps)), x, y, attack["batch_size"])
     last = _batched(functools.partial(ascent, eps=parse(eps), stop=False), x, y, attack["batch_size"])
-    found.add("multi_step", p, eps, len(x), error_of_one_step=error(one), error_of_last_step=error(last))
+    found.add(name, p, eps, len(x), error_of_one_step=error(one), error_of_last_step=error(last))
     diagonal = x[0].numel() ** (1 / parse(p))
     far = _batched(functools.partial(ascent, eps=diagonal, stop=True), x, y, attack["batch_size"])
-    found.add("multi_step", p, "", len(x), error_in_box=error(far))
+    found.add(name, p, "", len(x), error_in_box=error(far))
 
 
 def _batched(attack: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, size: int) -> Tensor:

@@ -15,7 +15,17 @@ from gradreg.config import ConfigError, resolve
 from gradreg.data.registry import DATASETS
 from gradreg.labels import middle, parse, to_path
 from gradreg.scale import smoke
-from gradreg.sweep import final_sizes, halves, has_halves, selection_size, strengths, strong_norms, test_size, training
+from gradreg.sweep import (
+    final_sizes,
+    halves,
+    has_halves,
+    selection_size,
+    strengths,
+    strong_norms,
+    test_size,
+    training,
+    transfer,
+)
 
 BASELINE = "baseline"
 NO_P, NO_EPS = "none", "0"
@@ -182,11 +192,7 @@ class Experiment:
         shown = {p: entry["gallery"].get("eps", {}).get(p, middle(grid)) for p, grid in attacked.items()}
         gallery = {"classes": entry["gallery"]["classes"], "eps": shown, "steps": entry["attack"]["steps"]}
         if "transfer" in entry:
-            own = entry["transfer"]
-            moved = {p: own["eps"].get(p, middle(grid)) for p, grid in attacked.items()}
-            settings = {"images": min(own["images"], test_size(entry)), "eps": moved}
-            settings |= {key: entry["attack"][key] for key in ("steps", "batch_size")}
-            self.transfers |= {(entry["dataset"], n_train): settings for n_train in final_sizes(entry)}
+            self.transfers |= {(entry["dataset"], n_train): transfer(entry) for n_train in final_sizes(entry)}
         for n_train, model in itertools.product(final_sizes(entry), entry["models"]):
             if gallery["classes"]:
                 self.galleries[entry["dataset"], n_train, model] = gallery

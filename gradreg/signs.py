@@ -5,7 +5,7 @@ flag names one thing that should not happen to an attack that works:
 
 - ``one-step-stronger``: a single step leads to more errors than the last of many;
 - ``box-not-enough``: with no bound but the box [0, 1], the many-step attack leaves images right;
-- ``zero-gradients``: the loss has no gradient at a share of the images;
+- ``zero-gradients``: there is no gradient to follow at a share of the images;
 - ``not-monotone``: more budget, fewer errors;
 - ``square-stronger``: random search finds errors that the attacks before it, with their gradients, missed;
 
@@ -27,6 +27,8 @@ SLACK = 0.01  # of all images: differences up to here are not told from chance
 LEAST_IN_BOX = 0.98
 ZERO_SHARE = 0.05
 GAP, RISE, WIDE_GAP = 0.25, 0.1, 0.5  # in the error of the probe
+CHECKS = ("error_of_one_step", "error_of_last_step", "error_in_box")
+BLIND = ("error_after_random", "error_after_square")  # of attacks that follow no gradient
 UNATTACKED = ("none", "gaussian", "uniform", "steepest")
 
 Row = Mapping[str, Any]
@@ -36,8 +38,8 @@ def marked(rows: Sequence[Row], history: Sequence[Row] = (), diverged: bool = Fa
     """The rows of one network with a column ``flags``: names joined by "+", or nothing.
 
     history: the rows of its training, with ``probe_error_1`` and ``probe_error_5``. What concerns the network stands on
-    all its rows; what concerns an attack in a norm, on the rows of that attack there; what concerns the gradient or the
-    many-step attack, on all rows of attacks but those by random search alone.
+    all its rows; what concerns an attack in a norm, on the rows of that attack there; what concerns gradients, on the
+    rows of all attacks, of one norm or of all.
     """
     everywhere = (["diverged"] if diverged else []) + (["collapsed"] if collapse(history) is not None else [])
     zero = [row["value"] for row in rows if row["metric"] == "zero_gradient"]
@@ -78,7 +80,7 @@ def collapse(history: Sequence[Row]) -> int | None:
 def _checks(rows: Sequence[Row]) -> dict[str, list[str]]:
     """What the many-step attack's own checks show, by norm."""
     values: dict[tuple[str, str], float] = {
-        (row["attack_p"], row["metric"]): row["value"] for row in rows if row["attack"] == "multi_step"
+        (row["attack_p"], row["metric"]): row["value"] for row in rows if row["attack_p"] and row["metric"] in CHECKS
     }
     found: dict[str, list[str]] = {}
     for p in {p for p, _ in values}:
@@ -106,8 +108,10 @@ def _of_attack(rows: Sequence[Row]) -> list[str]:
     after = [
         (row["attack_eps"], row["metric"], row["value"]) for row in rows if row["metric"].startswith("error_after_")
     ]
-    for (eps, _, before), (same, kind, value) in itertools.pairwise(after):
-        if eps == same and kind == "error_after_square" and value > before + SLACK:
+    followed = False  # whether an attack with gradients came before
+    for (eps, first, before), (same, kind, value) in itertools.pairwise(after):
+        followed = (followed and eps == same) or first not in BLIND
+        if eps == same and followed and kind == "error_after_square" and value > before + SLACK:
             flags.append("square-stronger")
             break
     return flags

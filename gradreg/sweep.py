@@ -11,12 +11,13 @@ import yaml
 
 from gradreg import registry
 from gradreg.data.registry import DATASETS
-from gradreg.labels import canonical, parse
+from gradreg.labels import canonical, middle, parse
 
 SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.yaml"
 KeyPath = tuple[str | int, ...]
 LEAST_H = 0.0001
 TAKEN = {"none", "one_step", "multi_step", "steepest", "gaussian", "uniform"}  # by what is always measured
+TAKEN |= {"gradient_estimate", "curvature_estimate"}
 DEFAULT_RECIPE = "one-cycle"
 
 
@@ -96,6 +97,14 @@ def halves(n_train: int) -> list[dict[str, int]]:
 def has_halves(entry: Mapping[str, Any]) -> bool:
     """Whether the baseline of an entry is trained on the halves of its training images, too."""
     return bool(entry.get("transfer", {}).get("halves"))
+
+
+def transfer(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of an entry's transfer, with its strengths written out."""
+    own, attack = entry["transfer"], entry["attack"]
+    moved = {p: own["eps"].get(p, middle(grid)) for p, grid in attack["eps"].items()}
+    settings = {"images": min(own["images"], test_size(entry)), "eps": moved}
+    return settings | {key: attack[key] for key in ("steps", "batch_size")}
 
 
 def test_size(entry: Mapping[str, Any]) -> int:
@@ -254,7 +263,8 @@ def _check_sizes(entries: Mapping[int, dict[str, Any]]) -> Iterator[tuple[KeyPat
     read_on_test = {(e["dataset"], n): i for i, e in entries.items() for n in final_sizes(e)}
     seeds: dict[tuple[str, int], int] = {}
     owners: dict[tuple[str, int, str], int] = {}
-    attacked: dict[tuple[str, int, str], int] = {}
+    attacked: dict[tuple[str, int, str, str], Any] = {}
+    transferred: dict[tuple[str, int], dict[str, Any]] = {}
     for i, entry in entries.items():
         here: KeyPath = ("sweep", i)
         dataset, selection = entry["dataset"], entry["selection"]
@@ -297,10 +307,16 @@ def _check_sizes(entries: Mapping[int, dict[str, Any]]) -> Iterator[tuple[KeyPat
                     yield path, f"{count} seeds, but {known} elsewhere for {dataset} with n_train = {n}"
             for name, own in entry["attack"]["strong"].items():
                 count = min(own["seeds"] or entry["seeds"], entry["seeds"])
-                known = attacked.setdefault((dataset, n_train, name), count)
-                if known != count:
-                    at = (*here, "attack", "strong", name, "seeds")
-                    yield at, f"{count} seeds, but {known} elsewhere for {dataset} with n_train = {n_train}"
+                for key, value in (("seeds", count), ("images", own["images"]), ("attacks", own["attacks"])):
+                    known = attacked.setdefault((dataset, n_train, name, key), value)
+                    if known != value:
+                        at = (*here, "attack", "strong", name, key)
+                        yield at, f"{value}, but {known} elsewhere for {dataset} with n_train = {n_train}"
+            if "transfer" in entry:
+                moved = transferred.setdefault((dataset, n_train), transfer(entry))
+                if moved != transfer(entry):
+                    where = f"for {dataset} with n_train = {n_train}"
+                    yield (*here, "transfer"), f"{transfer(entry)}, but {moved} elsewhere {where}"
             for name in entry["models"]:
                 owner = owners.setdefault((dataset, n_train, name), i)
                 if owner != i:

@@ -266,6 +266,7 @@ MISTAKES = [
     ),
     ({"attack": {"eps": {2: [1]}, "noise": {"gaussian": [-1]}}}, "noise.gaussian[0]: -1 is not a number"),
     ({"attack": {"eps": {2: [1]}, "noise": {"salt": [1]}}}, "noise.salt: unknown key"),
+    ({"attack": {"eps": {2: [1]}, "strong": {"multi_step": {"attacks": ["targeted"]}}}}, "'multi_step' is no name"),
     ({"transfer": {"eps": {"inf": 0.1}}}, "transfer.eps: p = inf is not among the attacked norms"),
     ({"attack": {"eps": {2: [1]}, "others": {"a": {"kind": "random", "draws": 0}}}}, "draws: 0 must be at least 1"),
     ({"selection": {"n_train": 1000, "n_validation": 300}}, "the validation images would be trained on"),
@@ -405,3 +406,21 @@ def test_sizes_of_training_sets():
         assert selection_size(own, 100) == size
     entry["selection"]["n_train"] = 0.1  # exactly a tenth, not the nearest double
     assert selection_size(entry, 30) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"transfer": {"images": 7}}, "sweep[1].transfer: {'images': 7"),
+        (
+            {"attack": {"eps": {2: [0.5]}, "strong": {"hard": {"attacks": ["apgd_ce"]}}}},
+            "sweep[1].attack.strong.hard.attacks: ['apgd_ce'], but ['targeted'] elsewhere",
+        ),
+    ],
+)
+def test_entries_of_one_study_agree_on_what_is_shown_together(change, line):
+    config = edited(transfer={}, attack={"eps": {2: [0.5]}, "strong": {"hard": {"attacks": ["targeted"]}}})
+    other = copy.deepcopy(config["sweep"][0])
+    config["sweep"].append(other | {"models": {"more": {"kind": "sigmoid_mlp", "units": [4]}}} | change)
+    (found,) = mistakes(config)
+    assert line in found

@@ -80,6 +80,28 @@ def test_linearisation_draws_what_rose_against_what_was_predicted():
     assert ax.lines[0].get_ydata() == pytest.approx([0.2, 2.0])
 
 
+def test_a_norm_in_which_one_model_is_not_attacked_is_left_out():
+    rows = [("steepest", p, "0.1", metric, 0.2, "") for p in ("2", "inf") for metric in ("rise", "predicted_rise")]
+    test = with_rows(made_up(), *rows)
+    test = test[(test.model == "net") | (test.attack_p != "inf")]
+    for figure in (plots.linearisation(test), plots.attack_strength(test), plots.robust_error(test)):
+        assert len(panels(figure)) == 4
+    hidden = [ax for ax in panels(plots.linearisation(test)) if not ax.get_visible()]
+    assert len(hidden) == 1
+
+
+def test_one_strength_is_drawn_as_a_mark():
+    test = made_up()
+    test = test[test.attack_eps.isin(["", "0.5", "0.1"])]
+    marks = {line.get_marker() for ax in panels(plots.robust_error(test)) for line in ax.lines if len(line.get_xdata())}
+    assert "" not in marks
+
+
+def test_training_that_diverged_at_once_has_a_figure_too():
+    lost = history(made_up()).assign(probe_error_1=np.nan, probe_error_5=np.nan)
+    assert len(panels(plots.probe(lost, made_up()))) == 1
+
+
 def test_every_network_of_the_sweep_is_a_mark_against_its_gradient():
     validation = made_up(n_train=80, part="validation")
     figure = plots.error_and_gradient(validation)

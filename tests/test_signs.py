@@ -46,6 +46,10 @@ def test_honest_rows_have_no_flag():
         ([*curve(0.5), row(eps="", metric="error_in_box", value=0.9)], "box-not-enough"),
         ([*curve(0.5), row("none", "", "", "zero_gradient", 0.2)], "zero-gradients"),
         (
+            [row("hard", eps="", metric="error_in_box", value=0.9), row("hard")],
+            "box-not-enough",
+        ),
+        (
             [row("standard", metric=f"error_after_{kind}", value=v) for kind, v in (("apgd_t", 0.5), ("square", 0.6))],
             "square-stronger",
         ),
@@ -59,6 +63,12 @@ def test_each_sign_flags_the_rows_that_it_concerns(rows, expected):
     other = {"zero-gradients"} if expected == "zero-gradients" else {""}
     assert set(found[len(rows) : len(rows) + 1]) == other
     assert set(found[len(rows) + 1 :]) == {""}
+
+
+@pytest.mark.parametrize("before", ["random", "apgd_t"])
+def test_square_is_compared_with_attacks_that_follow_gradients(before):
+    rows = [row("hard", metric=f"error_after_{kind}", value=v) for kind, v in ((before, 0.5), ("square", 0.9))]
+    assert set(flags(rows)) == ({"square-stronger"} if before == "apgd_t" else {""})
 
 
 def test_what_concerns_the_network_stands_on_all_its_rows():
@@ -110,7 +120,8 @@ def test_a_network_built_to_mask_is_flagged():
     assert set(attacked) == {"zero-gradients+box-not-enough"}
     settings = {"attacks": ["apgd_ce", "square"], "images": 20, "eps": {"inf": ["0.3"]}, "batch_size": 20, "steps": 3}
     strong = signs.marked(evaluation.strong(net, split, settings, "standard").rows)
-    assert {own["flags"] for own in strong} == {"square-stronger"}
+    found = {own["flags"] for own in strong if own["metric"] == "error"}
+    assert found == {"zero-gradients+box-not-enough+square-stronger"}
 
 
 def test_a_network_trained_into_collapse_is_flagged_and_one_that_was_not_is_not():

@@ -120,6 +120,8 @@ def robust_error(test: pd.DataFrame) -> Figure:
                     order = np.argsort(x)
                     mean, half = summary["mean"].to_numpy()[order], summary.half.fillna(0).to_numpy()[order]
                     look = looks[training] | way
+                    if len(x) == 1 and not look["marker"]:
+                        look |= {"marker": "."}  # a line of one point would not be seen
                     ax.plot(x[order], mean, **look)
                     flagged = set(line[suspect(line)].attack_eps)
                     ax.plot(*zip(*_at(summary, flagged), strict=True), **common.FLAGGED) if flagged else None

@@ -55,7 +55,10 @@ def linearisation(test: pd.DataFrame) -> Figure:
     for row, (label, part) in enumerate(parts):
         for column, p in enumerate(norms):
             ax, own = axes[row, column], part[part.attack_p == p]
-            for training in training_order(part):
+            if own.empty:
+                ax.set_visible(False)
+                continue
+            for training in training_order(own):
                 line = own[own.training == training]
                 means = line.groupby(["attack_eps", "metric"]).value.mean().unstack("metric")
                 means = means.loc[by_number(means.index)]
@@ -64,7 +67,8 @@ def linearisation(test: pd.DataFrame) -> Figure:
             common.log_axis(ax)
             common.sparse_log_x(ax)
             reach = own[own.metric == "predicted_rise"].value.max()
-            ax.axline((reach / 2, reach / 2), (reach, reach), color="#999999", lw=0.8, ls=":")
+            if reach > 0:
+                ax.axline((reach / 2, reach / 2), (reach, reach), color="#999999", lw=0.8, ls=":")
             if row == 0:
                 ax.set_title(f"step in {style.norm_name(p)}")
             if row == len(parts) - 1:
@@ -109,11 +113,13 @@ def error_and_gradient(validation: pd.DataFrame) -> Figure:
 def alignment(test: pd.DataFrame) -> Figure:
     """The alignment of gradient and image, a number for each training: |cos|, mean over images, interval over seeds."""
     parts = by_objective(test[test.metric == "alignment"])
-    names, looks = common.trainings(parts)
-    figure, axes = common.grid(
-        1, len(parts), width=min(3.4, style.TEXT_WIDTH / len(parts)), height=0.2 * len(names) + 0.5, sharex=True
-    )
-    for ax, (name, part) in zip(axes[0], parts, strict=True):
+    _, looks = common.trainings(parts)
+    columns = min(2, len(parts))
+    rows, height = math.ceil(len(parts) / columns), 0.2 * max(part.training.nunique() for _, part in parts) + 0.5
+    figure, axes = common.grid(rows, columns, width=3.4, height=height, sharex=True)
+    for ax in axes.flat[len(parts) :]:
+        ax.set_visible(False)
+    for ax, (name, part) in zip(axes.flat, parts, strict=False):
         order = training_order(part)
         for i, training in enumerate(order):
             values = part[part.training == training].value.dropna().tolist()
@@ -126,5 +132,6 @@ def alignment(test: pd.DataFrame) -> Figure:
         ax.set_ylim(len(order) - 0.5, -0.5)
         ax.set_title(name.replace("\n", ", "))
         ax.set_xlabel("alignment |cos|")
+        ax.tick_params(labelbottom=True)
     axes[0, 0].set_xlim(left=0)  # of all panels, once all have their marks
     return figure

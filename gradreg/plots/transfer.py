@@ -12,6 +12,7 @@ from gradreg.labels import by_number
 from gradreg.plots import common
 from gradreg.plots.common import ERROR
 
+BESIDE = 8  # networks whose numbers are legible in a panel of a third of the text
 QUANTITIES = (("error", f"{ERROR}, of the target", 100), ("cosine", "cosine of the perturbations", 1))
 
 
@@ -74,9 +75,12 @@ def transfer_matrix(table: pd.DataFrame) -> Figure:
             for t in training_order(own[own.model == m])
         ]
     norms, count = by_number(whole.attack_p), len(names["source"])
-    width = style.TEXT_WIDTH / len(norms)
-    figure, axes = common.grid(1, len(norms), sharey=True, width=width, height=min(0.3 * count, width) + 0.9)
-    for ax, p in zip(axes[0], norms, strict=True):
+    beside = count <= BESIDE  # else the panels stand below each other
+    width = style.TEXT_WIDTH / (len(norms) if beside else 1)
+    shape = (1, len(norms)) if beside else (len(norms), 1)
+    height = min(0.3 * count, width) + 0.9
+    figure, axes = common.grid(*shape, sharey=True, sharex=not beside, width=width, height=height)
+    for ax, p in zip(axes.flat, norms, strict=True):
         own = whole[whole.attack_p == p]
         values = 100 * own.pivot_table(index="source", columns="target", values="value").reindex(
             index=names["source"], columns=names["target"]

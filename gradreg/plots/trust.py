@@ -20,7 +20,8 @@ GAP = 0.16  # between the marks of one row
 def attack_strength(test: pd.DataFrame) -> Figure:
     """Error under every attack at one eps per norm: a row per model, a column per norm, a line per training.
 
-    The eps is that of the strong attacks, or the middle one of the grid. Intervals are over the seeds that an attack
+    The eps is that of the attacks that were run at one only, or the middle one of the grid; an attack that was not run
+    there is not shown. Intervals are over the seeds that an attack
     was run on. Beside each strong attack stands a hollow mark: the multi-step attack on its images and seeds. Flagged
     values are framed.
     """
@@ -38,8 +39,12 @@ def attack_strength(test: pd.DataFrame) -> Figure:
     for row, model in enumerate(models):
         for column, p in enumerate(norms):
             ax, own = axes[row, column], table[(table.model == model) & (table.attack_p == p)]
-            wanted = strong[strong.attack_p == p].attack_eps
-            eps = middle(wanted if len(wanted) else own.attack_eps)
+            if own.empty:
+                ax.set_visible(False)
+                continue
+            wanted = strong[(strong.model == model) & (strong.attack_p == p)]
+            single = wanted.groupby("attack").attack_eps.transform("nunique") == 1
+            eps = middle(wanted[single].attack_eps if single.any() else own.attack_eps)
             own = own[own.attack_eps == eps]
             for i, kind in enumerate(kinds):
                 for j, training in enumerate(names):
@@ -83,10 +88,13 @@ def probe(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
 
     history: of the selection runs; chosen: measurements of the final runs, whose eps are drawn in full colour.
     """
-    table = history.dropna(subset=["probe_error_5"])
-    parts = [(name, part[part.p != "none"]) for name, part in by_objective(table)]
-    parts = [(name, part) for name, part in parts if len(part)]
-    norms = by_number(table.p)
+    moved = set(history.dropna(subset=["probe_error_5"]).objective)
+    table = history[history.objective.isin(moved) & (history.p != "none")]
+    if table.empty:  # all diverged at once
+        figure, axes = common.grid(1, 1)
+        axes[0, 0].set_title("no network reached the end of an epoch")
+        return figure
+    parts, norms = by_objective(table), by_number(table.p)
     figure, axes = common.grid(len(parts), len(norms), sharex=True, sharey=True)
     final = set(chosen[["model", "objective", "p", "eps"]].itertuples(index=False, name=None))
     for row, (name, part) in enumerate(parts):

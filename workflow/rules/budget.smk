@@ -18,7 +18,7 @@ def remaining_work(jobs):
     """What the jobs of a DAG train and measure, with the final runs of choices that are still open: for the budget."""
     found = {}
 
-    def add(run, **counts):
+    def add(run, train=0, evaluate=0, attacked=None):
         plan = EXPERIMENT.plan(run)
         item = {
             "dataset": run.dataset,
@@ -30,12 +30,11 @@ def remaining_work(jobs):
             "evaluate": 0,
             "attacked": dict.fromkeys(plan.strong, 0),
         }
-        for stage, count in counts.items():
-            own = found.setdefault(run, item)
-            if stage in plan.strong:
-                own["attacked"][stage] += count
-            else:
-                own[stage] += count
+        own = found.setdefault(run, item)
+        own["train"] += train
+        own["evaluate"] += evaluate
+        for name, count in (attacked or {}).items():
+            own["attacked"][name] += count
 
     for job in jobs:
         stage = job.rule.name.split("_")[0]
@@ -44,13 +43,13 @@ def remaining_work(jobs):
             add(run_of(job.wildcards), **{stage: sum(str(file).endswith(last) for file in job.output)})
         elif stage == "strong":
             count = sum(str(file).endswith(".csv") for file in job.output)
-            add(run_of(job.wildcards), **{job.params.name: count})
+            add(run_of(job.wildcards), attacked={job.params.name: count})
         elif stage == "choose":
             candidate = EXPERIMENT.groups[group_of(job.wildcards)][-1]
             final = EXPERIMENT.final_run(group_of(job.wildcards), vars(candidate))
             plan = EXPERIMENT.final[final]
             attacked = {name: own["seeds"] for name, own in plan.strong.items()}
-            add(final, train=plan.seeds, evaluate=plan.seeds, **attacked)
+            add(final, train=plan.seeds, evaluate=plan.seeds, attacked=attacked)
             for run in EXPERIMENT.half_runs(group_of(job.wildcards), vars(candidate)):
                 if run in EXPERIMENT.halves:
                     add(run, train=EXPERIMENT.halves[run].seeds)

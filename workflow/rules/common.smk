@@ -116,8 +116,9 @@ def evaluation_code(wildcards):
 
 
 def strong_settings(wildcards, name):
-    """All that a strong attack depends on beside the network, data and code."""
-    return as_json(EXPERIMENT.plan(run_of(wildcards)).strong[name])
+    """All that a strong attack depends on beside the network, data and code: not on how many seeds it is run on."""
+    own = EXPERIMENT.plan(run_of(wildcards)).strong[name]
+    return as_json({key: value for key, value in own.items() if key != "seeds"})
 
 
 def strong_code(wildcards, name):
@@ -128,10 +129,10 @@ def strong_code(wildcards, name):
 
 
 def functions_of_strong(wildcards, name):
-    """What is registered of a strong attack's kinds."""
-    return as_json(
-        {kind: registry.lookup("attacks", kind) for kind in EXPERIMENT.plan(run_of(wildcards)).strong[name]["attacks"]}
-    )
+    """What the answers of a strong attack's kinds depend on, of what is registered."""
+    kinds = EXPERIMENT.plan(run_of(wildcards)).strong[name]["attacks"]
+    keys = ("function", "norms", "minimum", "settings")
+    return as_json({kind: {key: registry.lookup("attacks", kind).get(key) for key in keys} for kind in kinds})
 
 
 def registered(section, kind):

@@ -41,13 +41,14 @@ for _dataset, _n_train in EXPERIMENT.studies:
         localrule: True
         params:
             facts=facts(_names),
+            selections=as_json(facts(_names)["selections"]),
             dataset=_dataset,
             n_train=_n_train,
             folder=folder_of_output,
         shell:
             "logged {log:q} python workflow/scripts/make_table.py --test {input.test:q} --validation {input.validation:q}"
             " --outcomes {input.outcomes:q} --dataset {params.dataset} --n-train {params.n_train}"
-            " --n-selection {params.facts[n_selection]} --out {params.folder:q}"
+            " --selections {params.selections:q} --out {params.folder:q}"
 
     rule:
         name:
@@ -55,7 +56,7 @@ for _dataset, _n_train in EXPERIMENT.studies:
         input:
             **TABLES,
             transfer=[TRANSFER.format(**_names)] if "transfer" in _figures else [],
-            galleries=of_study(_names, "gallery.npz") if _models else [],
+            galleries=of_study(_names, "gallery.npz", _models),
             code=closure("workflow/scripts/plot_figures.py"),
             published="gradreg/registry/published.yaml",
         output:
@@ -68,6 +69,7 @@ for _dataset, _n_train in EXPERIMENT.studies:
             facts=facts(_names),
             dataset=_dataset,
             n_train=_n_train,
+            selections=as_json(facts(_names)["selections"]),
             figures=list(_shown),
             folder=folder_of_output,
             transfer=lambda wildcards, input: ["--transfer", *input.transfer] if input.transfer else [],
@@ -75,7 +77,7 @@ for _dataset, _n_train in EXPERIMENT.studies:
         shell:
             "logged {log:q} python workflow/scripts/plot_figures.py {params.figures} --validation {input.validation:q}"
             " --history {input.history:q} --test {input.test:q} {params.transfer:q} {params.galleries:q}"
-            " --dataset {params.dataset} --n-train {params.n_train} --n-selection {params.facts[n_selection]}"
+            " --dataset {params.dataset} --n-train {params.n_train} --selections {params.selections:q}"
             " --out {params.folder:q}"
 
 

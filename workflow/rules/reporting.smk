@@ -39,25 +39,33 @@ def facts(wildcards):
     size = EXPERIMENT.selection_size(*study, run.model)
     selection = next(p for r, p in EXPERIMENT.selection.items() if (r.dataset, r.n_train) == (run.dataset, size))
     n_test = final.attack["n_test"]
+    plans = [plan for of, plan in EXPERIMENT.final.items() if (of.dataset, of.n_train) == study]
+    strong = {name: own for plan in plans for name, own in plan.strong.items()}
     return {
         "dataset": run.dataset,
         "n_train": run.n_train,
         "n_test": n_test,
         "n_selection": size,
+        "selections": {
+            group.model: EXPERIMENT.groups[group][0].n_train
+            for group in sorted(EXPERIMENT.groups, key=lambda group: group.path)
+            if (group.dataset, group.n_train) == study
+        },
         "n_validation": selection.hp["n_validation"],
         "seeds": final.seeds,
         "selection_seeds": selection.seeds,
         "attacked": min(final.attack["images"], n_test),
         "steps": final.attack["steps"],
-        "strong": json.loads(as_json(final.strong)),
+        "strong": json.loads(as_json(strong)),
         "transferred": EXPERIMENT.transfers.get(study, {}).get("images"),
     }
 
 
-def of_study(wildcards, name):
-    """One file of every group of a study."""
+def of_study(wildcards, name, models=None):
+    """One file of every group of a study, or of those of some models."""
     study = (wildcards["dataset"], int(wildcards["n_train"]))
     groups = [group for group in EXPERIMENT.groups if (group.dataset, group.n_train) == study]
+    groups = [group for group in groups if models is None or group.model in models]
     return [f"{ROOT}/groups/{group.path}/{name}" for group in groups]
 
 

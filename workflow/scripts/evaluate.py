@@ -43,6 +43,8 @@ def main() -> None:
         else:
             found, name = evaluate(network, split, args.attack), ""
         history = metrics.read(cell / "history.csv").to_dict("records")
+        if record["epochs_of_retraining"] is None:  # with a patience the network is that of the best epoch
+            history = history[: record["best_epoch"]]
         labels = {**record["cell"], "part": "validation" if held_out else "test"}
         rows = [{**labels, **row} for row in signs.marked(found.rows, history, record["status"] == "diverged")]
         table = [{key: row[key] for key in metrics.CELL + metrics.MEASUREMENT} for row in rows]

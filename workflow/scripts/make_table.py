@@ -26,12 +26,15 @@ def main() -> None:
     parser.add_argument("--outcomes", required=True, nargs="+", help="outcomes of the study's groups")
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--n-train", required=True, type=int)
-    parser.add_argument("--n-selection", required=True, type=int)
+    parser.add_argument(
+        "--selections", required=True, type=json.loads, help="model: training images of selection, as JSON"
+    )
     parser.add_argument("--out", required=True, type=Path, help="folder")
     args = parser.parse_args()
     test, validation = metrics.read(args.test), metrics.read(args.validation)
     test = test[(test.dataset == args.dataset) & (test.n_train == args.n_train)]
-    validation = validation[(validation.dataset == args.dataset) & (validation.n_train == args.n_selection)]
+    validation = validation[(validation.dataset == args.dataset)]
+    validation = validation[validation.n_train == validation.model.map(args.selections)]
 
     cells = with_training(test).drop_duplicates(["model", "objective", "p", "eps"])
     trainings = {(c.model, c.objective, c.p, c.eps): c.training for c in cells.itertuples()}

@@ -1,6 +1,7 @@
 """Draw figures of one study from its tables, each as SVG and PNG."""
 
 import argparse
+import json
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -21,18 +22,19 @@ def main() -> None:
     parser.add_argument("--galleries", nargs="+", default=[], help="galleries of all networks")
     parser.add_argument("--dataset", required=True, help="data set, as the tables name it")
     parser.add_argument("--n-train", type=int, help="training images of the final runs; all sizes unless given")
-    parser.add_argument("--n-selection", type=int, help="training images of the selection runs")
+    parser.add_argument("--selections", type=json.loads, help="model: training images of its selection runs, as JSON")
     parser.add_argument("--out", required=True, type=Path, help="folder")
     args = parser.parse_args()
     style.use()
 
-    def own(path: str, n_train: int | None) -> pd.DataFrame:
+    def of_selection(path: str) -> pd.DataFrame:
         table = metrics.read(path)
         table = table[table.dataset == args.dataset]
-        return table if n_train is None else table[table.n_train == n_train]
+        return table[table.n_train == table.model.map(args.selections)] if args.selections else table
 
-    test, validation = own(args.test, args.n_train), own(args.validation, args.n_selection)
-    history = own(args.history, args.n_selection)
+    test, validation, history = metrics.read(args.test), of_selection(args.validation), of_selection(args.history)
+    test = test[test.dataset == args.dataset]
+    test = test if args.n_train is None else test[test.n_train == args.n_train]
     tables = {
         "validation_error": (validation, test),
         "learning_curves": (history, test),
