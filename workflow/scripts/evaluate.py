@@ -53,7 +53,8 @@ def main() -> None:
             wrong: dict[str, Any] = {key: own.numpy() for key, own in found.outcomes.items()}
             np.savez_compressed(file, **wrong)
         shown = f"{args.strong} " if args.strong else "clean "
-        print(f"{cell}  {shown}error {100 * rows[0]['value']:.2f} %  {time.monotonic() - start:.1f} s", flush=True)
+        first = next(row["value"] for row in rows if row["metric"] == "error")
+        print(f"{cell}  {shown}error {100 * first:.2f} %  {time.monotonic() - start:.1f} s", flush=True)
 
 
 if __name__ == "__main__":
