@@ -2,10 +2,14 @@
 
 import os
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 from hypothesis import settings
 from project import create
+from torch import nn
+
+from gradreg import style
 
 torch.set_num_threads(1)
 settings.register_profile("default", deadline=None, derandomize=True, print_blob=False)
@@ -33,3 +37,19 @@ def template(tmp_path_factory):
 def finished(template, tmp_path):
     """A copy of the finished experiment, to be changed."""
     return template.copy(tmp_path / "a copy")
+
+
+@pytest.fixture
+def network():
+    """A linear network of three classes for images of 4 x 4 pixels."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3)).eval().requires_grad_(False)
+    net[1].weight.copy_(torch.randn(3, 16, generator=torch.Generator().manual_seed(1)))
+    return net
+
+
+@pytest.fixture
+def close_figures():
+    """The style of all figures, and none left open."""
+    style.use()
+    yield
+    plt.close("all")

@@ -2,12 +2,13 @@
 
 import math
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from gradreg import analysis, metrics, plots, style, tables
+
+pytestmark = pytest.mark.usefixtures("close_figures")
 
 
 def made_up(n_train=100, part="test", seeds=3, diverged=()):
@@ -50,13 +51,6 @@ def history(table):
         cells.assign(epoch=e, loss=1 / e, error=0.1, held_out_error=0.1 / e, held_out_loss=1.0) for e in (1, 2, 3)
     ]
     return pd.concat(epochs)
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    style.use()
-    yield
-    plt.close("all")
 
 
 def test_the_least_mean_error_wins_and_the_first_of_equals():

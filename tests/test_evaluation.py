@@ -20,13 +20,6 @@ ATTACK = {
 }
 
 
-@pytest.fixture
-def network():
-    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3)).eval().requires_grad_(False)
-    net[1].weight.copy_(torch.randn(3, 16, generator=torch.Generator().manual_seed(1)))
-    return net
-
-
 def split(network):
     """Ten of forty labels are wrong."""
     labels = network(IMAGES.float() / 255).argmax(1)
@@ -93,9 +86,9 @@ def test_outcomes_are_the_errors_image_by_image(network):
 
 
 def test_what_is_misclassified_is_not_attacked(network, monkeypatch):
-    own, seen = split(network), []
+    seen = []
     monkeypatch.setattr(registry, "function", lambda *_: lambda net, x, y, p, eps, **_: seen.append((x, y)) or x)
-    evaluation.perturbations(network, own.pixels(), own.labels, 2.0, 0.1, ATTACK)
+    evaluation.evaluate(network, split(network), ATTACK)
     assert seen
     for x, y in seen:
         assert len(x) <= ATTACK["batch_size"]

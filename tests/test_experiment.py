@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from test_config import BASE
+from configs import BASE
 
 from gradreg import objectives, registry
 from gradreg.experiment import Experiment, Group, Run, as_json

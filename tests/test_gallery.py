@@ -1,12 +1,12 @@
 """Typical images, and images that a network makes out of noise."""
 
 import torch
-from test_evaluation import network, split  # noqa: F401 - a fixture
+from test_evaluation import split
 
 from gradreg import gallery
 
 
-def test_a_gallery_shows_typical_images_and_the_answers(network):  # noqa: F811
+def test_a_gallery_shows_typical_images_and_the_answers(network):
     own = split(network)
     label = int(own.labels.mode().values)
     shown = gallery.gallery(network, own, [label], {"2": "0.5"}, 3)
@@ -17,7 +17,7 @@ def test_a_gallery_shows_typical_images_and_the_answers(network):  # noqa: F811
     assert (shown["x_2"] - shown["x"]).norm() <= 0.5 + 1e-5
 
 
-def test_dreams_start_from_noise_and_end_when_the_network_is_sure(network):  # noqa: F811
+def test_dreams_start_from_noise_and_end_when_the_network_is_sure(network):
     network[1].weight.mul_(3)
     shown = gallery.dreams(network, (1, 4, 4), [0, 1, 2])
     x = shown["dream"]

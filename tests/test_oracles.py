@@ -15,11 +15,11 @@ from gradreg.norms import norm
 RATIO = 1.01
 many = functools.partial(attacks.multi_step, steps=20)
 # Attacks that follow the loss go for the class of largest logit, which is the nearest one where there are two.
-TWO_CLASSES = [(attacks.one_step, p) for p in linear.DISTANCES] + [(many, p) for p in linear.DISTANCES]
-TWO_CLASSES += [(attacks.targeted, p) for p in linear.DISTANCES] + [(autoattack.fab_t, p) for p in autoattack.NORMS]
-TWO_CLASSES += [(autoattack.apgd_ce, p) for p in (2.0, math.inf)]
-TEN_CLASSES = [(attacks.targeted, p) for p in linear.DISTANCES] + [(autoattack.fab_t, p) for p in autoattack.NORMS]
-TEN_CLASSES += [(autoattack.apgd_t, p) for p in (2.0, math.inf)]
+EXACT = [(2, attack, p) for attack in (attacks.one_step, many) for p in linear.DISTANCES]
+EXACT += [(2, autoattack.apgd_ce, p) for p in (2.0, math.inf)] + [(10, autoattack.apgd_t, p) for p in (2.0, math.inf)]
+for classes in (2, 10):
+    EXACT += [(classes, attacks.targeted, p) for p in linear.DISTANCES]
+    EXACT += [(classes, autoattack.fab_t, p) for p in autoattack.NORMS]
 
 
 def label(value):
@@ -37,17 +37,9 @@ def inside(x, moved, p, eps):
     return bool((length <= eps + 1e-6).all() and (moved >= 0).all() and (moved <= 1).all())
 
 
-@pytest.mark.parametrize(("attack", "p"), TWO_CLASSES, ids=label)
-def test_the_distance_of_two_classes_is_enough(attack, p):
-    net, distance = linear.network(2), linear.DISTANCES[p]
-    x, y = linear.points(net, p, distance)
-    assert fooled(attack, net, x, y, p, RATIO * distance) == len(x)
-    assert fooled(attack, net, x, y, p, distance / RATIO) == 0
-
-
-@pytest.mark.parametrize(("attack", "p"), TEN_CLASSES, ids=label)
-def test_the_distance_of_ten_classes_is_enough_for_what_tries_them_all(attack, p):
-    net, distance = linear.network(10), linear.DISTANCES[p]
+@pytest.mark.parametrize(("classes", "attack", "p"), EXACT, ids=label)
+def test_the_distance_is_enough(classes, attack, p):
+    net, distance = linear.network(classes), linear.DISTANCES[p]
     x, y = linear.points(net, p, distance)
     assert fooled(attack, net, x, y, p, RATIO * distance) == len(x)
     assert fooled(attack, net, x, y, p, distance / RATIO) == 0

@@ -6,9 +6,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from test_analysis import close_figures, history, made_up, panels  # noqa: F401 - a fixture
+from test_analysis import history, made_up, panels
 
 from gradreg import metrics, pictures, plots, published, statistics, style, tables
+
+pytestmark = pytest.mark.usefixtures("close_figures")
 
 
 def with_rows(table, *rows):

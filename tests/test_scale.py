@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_config import BASE, ROOT, SHIPPED, edited
+from configs import BASE, ROOT, SHIPPED, edited
 
 from gradreg import scale
 from gradreg.experiment import Experiment

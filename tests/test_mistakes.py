@@ -1,0 +1,307 @@
+"""Mistakes in configs: one line each, and where it stands."""
+
+import copy
+
+import pytest
+import yaml
+from configs import BASE, PENALTY, edited, merged, mistakes
+
+from gradreg.config import resolve
+
+CONV = {
+    "kind": "conv_maxout",
+    "channels": [4, 4],
+    "pieces": [2, 2],
+    "kernels": [3, 3],
+    "padding": [1, 1],
+    "pool": [2, 2],
+    "stride": [2, 2],
+}
+MISTAKES = [
+    ({"objectives": {"o": {"kind": "perturb", "differentiate": 1}}}, "o.differentiate: 1 is not true or false"),
+    ({"n_train": [1297, "all"]}, "sweep[0].n_train: [1297, 'all'] names a number twice; all is 1297"),
+    (
+        {"objectives": {"cure": {"kind": "curvature", "h": {2: 0.1, 1: 0.1}}}},
+        "sweep[0].objectives.cure.h.1: there is no eps for p = 1",
+    ),
+    (
+        {"objectives": {"cure": {"kind": "curvature", "h": {2: 1e-9}}}},
+        "cure.h.2: h = 0.000000001 is lost in single precision; take 0.0001 or more",
+    ),
+    (
+        {"objectives": {"cure": {"kind": "curvature", "h": {2: [0.1, 0.2]}}}},
+        "sweep[0].objectives.cure.h.2: ['0.1', '0.2'] is not one number per p",
+    ),
+    ({"objectives": {"cure": {"kind": "curvature", "h": {"two": 0.1}}}}, "cure.h: 'two' is not a norm"),
+    ({"selection": {"n_train": 0.9999, "n_validation": 300}}, "n_train + n_validation = 1596 is more than the 1297"),
+    (
+        {"objectives": {"gp": PENALTY | {"alpha": 0.5}}},
+        "sweep[0].objectives.gp.alpha: kind penalty has no such setting; it has power, space, eps, train",
+    ),
+    (
+        {"objectives": {"pgd": {"kind": "adversarial"}}},
+        "sweep[0].objectives.pgd: 'steps' is missing (ascent steps per training step)",
+    ),
+    ({"objectives": {"gp": PENALTY | {"power": 3}}}, "sweep[0].objectives.gp.power: 3 is none of 1, 2"),
+    (
+        {"objectives": {"cure": {"kind": "curvature", "h": {2: 0.5}, "eps": {2: [1], 3: [1]}}}},
+        "sweep[0].objectives.cure.h: no h for p = 3",
+    ),
+    (
+        {"objectives": {"cure": {"kind": "curvature", "h": {2: 0}}}},
+        "sweep[0].objectives.cure.h.2: h must be positive and finite, not 0",
+    ),
+    (
+        {"objectives": {"fd": {"kind": "finite_difference", "h": {2: 9}}}},
+        "sweep[0].objectives.fd.h.2: h = 9 is longer than the whole box",
+    ),
+    (
+        {"objectives": {"pgd": {"kind": "adversarial", "steps": 3, "start": 2}}},
+        "sweep[0].objectives.pgd.start: a start further than eps is outside the ball",
+    ),
+    (
+        {"objectives": {"pgd": {"kind": "adversarial", "steps": 3, "step": 1, "eps": {1.5: [0.1]}}}},
+        "sweep[0].objectives.pgd.step: for p = 1.5 the ascent is by Frank-Wolfe, which has none",
+    ),
+    (
+        {"objectives": {"fgsm": {"kind": "perturb", "eps": {"inf": [1.5]}}}},
+        "sweep[0].objectives.fgsm.eps.inf[0]: eps = 1.5 is longer than the whole box [0, 1]^64 at p = inf (1)",
+    ),
+    ({"train": {"epoch": 3}}, "sweep[0].train.epoch: unknown key; did you mean 'epochs'?"),
+    ({"train": {"lr": "fast"}}, "sweep[0].train.lr: 'fast' is not a number"),
+    ({"train": {"epochs": 2.5}}, "sweep[0].train.epochs: 2.5 is not a whole number"),
+    ({"train": {"momentum": 1}}, "sweep[0].train.momentum: 1 must be less than 1"),
+    ({"train": {"min_steps": -1}}, "sweep[0].train.min_steps: -1 must be at least 0"),
+    ({"selection": None}, "'selection' is missing (the runs among which"),
+    ({"dataset": "minst"}, "sweep[0].dataset: 'minst' is none of digits, mnist, cifar10; did you mean 'mnist'?"),
+    ({"eps": {2: [0.1, "0.10"]}}, "sweep[0].eps.2[1]: 0.10 is the same number as 0.1"),
+    ({"eps": {"inf": [8_255]}}, "(8_255 is the number 8255; a fraction is 8/255)"),
+    ({"eps": {0.5: [1]}}, "sweep[0].eps: p = 0.5 is not a norm; p is a decimal number from 1 up, or inf"),
+    ({"eps": {"two": [1]}}, "sweep[0].eps: 'two' is not a norm"),
+    ({"eps": {2: [0]}}, "eps must be positive and finite, not 0; eps = 0 is the baseline"),
+    ({"eps": {2: ["1,5"]}}, "sweep[0].eps.2[0]: '1,5' is not a number; write 0.1, 1e-3 or 8/255"),
+    ({"eps": {2: [float("inf")]}}, "eps must be positive and finite"),
+    ({"eps": {2: [1], "2.0": [2]}}, "sweep[0].eps: p = 2 is listed twice"),
+    ({"eps": {2: 0.1}}, "sweep[0].eps.2: '0.1' is not a list"),
+    ({"eps": [0.1]}, "sweep[0].eps: [0.1] is not a block of keys"),
+    ({"models": {"net": {"kind": "maxout", "units": [8]}}}, "sweep[0].models.net: 'pieces' is missing"),
+    (
+        {"models": {"net": {"kind": "sigmoid_mlp", "units": [8], "pieces": 2}}},
+        "net.pieces: kind sigmoid_mlp has no such",
+    ),
+    ({"models": {"My net": {"kind": "sigmoid_mlp", "units": [8]}}}, "'My net' is no name; use small letters"),
+    ({"n_test": 501}, "sweep[0].n_test: 501 is more than the 500 test images"),
+    ({"n_test": "some"}, "sweep[0].n_test: 'some' is not a number from 1 up, or 'all'"),
+    ({"train": {"recipe": "maxout-mnist"}}, "train.recipe: 'maxout-mnist' is none of one-cycle, maxout-mnist-dense"),
+    ({"train": {"lr_decay": 1.1}}, "sweep[0].train.lr_decay: counts only with lr_schedule: exponential"),
+    ({"train": {"max_norm": [1, 2, 3]}}, "sweep[0].train.max_norm: max_norm has 3 values, but net 2 layers with"),
+    ({"train": {"max_norm": "wide"}}, "train.max_norm: 'wide' is not a number above 0, a list of them (one for each"),
+    (
+        {"train": {"recipe": "maxout-mnist-conv", "retrain": "none"}},
+        "sweep[0].train.recipe: max_norm has 4 values, but net 2 layers with weights",
+    ),
+    ({"train": {"momentum_epochs": 5}}, "sweep[0].train.momentum_epochs: counts only with momentum_end: a number"),
+    ({"train": {"lr_factors": 0.5}}, "sweep[0].train.lr_factors: 0.5 is not a list or null"),
+    (
+        {"train": {"patience": 3, "eps_warmup": 0.5}},
+        "sweep[0].train.eps_warmup: eps_warmup is a share of all epochs, and a patience may end them before",
+    ),
+    ({"train": {"retrain": "fresh"}}, "sweep[0].train.retrain: retrain: fresh needs a patience; or take retrain: none"),
+    (
+        {"train": {"retrain": "continue", "patience": 3}},
+        "sweep[0].train.retrain: retrain: continue needs lr_schedule: exponential or constant",
+    ),
+    (
+        {"train": {"patience": 3}, "n_train": 300},
+        "sweep[0].train.patience: patience holds out 300 of the training images, and there are no more",
+    ),
+    (
+        {"models": {"net": {"kind": "preact_resnet", "train": {"lr_factors": [1, 1]}}}},
+        "sweep[0].models.net.train.lr_factors: lr_factors: a preact_resnet takes one number for all layers",
+    ),
+    ({"models": {"net": CONV | {"pool": [2]}}}, "sweep[0].models.net.pool: has 1 values, channels 2: one for each"),
+    ({"models": {"net": CONV | {"channels": [4, "many"]}}}, "models.net.channels[1]: 'many' is not a whole number"),
+    ({"models": {"net": {"units": [8]}}}, "sweep[0].models.net: 'kind' is missing"),
+    (
+        {"models": {"net": {"kind": "mlp"}}},
+        "net.kind: 'mlp' is none of sigmoid_mlp, maxout, conv_maxout, preact_resnet",
+    ),
+    (
+        {"objectives": {"o": {"kind": "perturb", "space": "whitened"}}},
+        "sweep[0].objectives.o.space: model net whitens nothing; give it input: whitened",
+    ),
+    (
+        {"attack": {"eps": {2: [1]}, "others": {"none": {"kind": "random"}}}},
+        "others.none: this name is taken by what is always",
+    ),
+    (
+        {"attack": {"eps": {2: [1]}, "others": {"a": {"kind": "one_step"}}}},
+        "a.kind: 'one_step' is none of targeted, random, apgd_ce",
+    ),
+    ({"attack": {"eps": {2: [1]}, "others": {"a": {"kind": "fmn"}}}}, "a.kind: fmn has no eps; name it under strong"),
+    ({"attack": {"eps": {3: [1]}, "others": {"a": {"kind": "square"}}}}, "a.kind: square does not know p = 3; name it"),
+    ({"attack": {"eps": {2: [1]}, "strong": {"a": {"attacks": ["nope"]}}}}, "a.attacks[0]: 'nope' is none of one_step"),
+    (
+        {"attack": {"eps": {2: [1]}, "strong": {"a": {"attacks": ["multi_step"]}}}},
+        "multi_step has settings that must be",
+    ),
+    (
+        {"attack": {"eps": {2: [1]}, "strong": {"a": {"attacks": ["fmn", "apgd_t"]}}}},
+        "fmn has no eps, and stands alone",
+    ),
+    (
+        {"attack": {"eps": {3: [1]}, "strong": {"a": {"attacks": ["apgd_t"]}}}},
+        "no norm under attack.eps is known to apgd_t",
+    ),
+    (
+        {"attack": {"eps": {2: [1]}, "strong": {"a": {"attacks": ["apgd_t"], "eps": {"inf": 0.1}}}}},
+        "a.eps: p = inf is not attacked, or not known to apgd_t",
+    ),
+    (
+        {
+            "attack": {
+                "eps": {2: [1]},
+                "others": {"a": {"kind": "random"}},
+                "strong": {"a": {"attacks": ["targeted"]}},
+            }
+        },
+        "strong.a: there is another attack of this name",
+    ),
+    ({"attack": {"eps": {2: [1]}, "noise": {"gaussian": [-1]}}}, "noise.gaussian[0]: -1 is not a number"),
+    ({"attack": {"eps": {2: [1]}, "noise": {"salt": [1]}}}, "noise.salt: unknown key"),
+    ({"attack": {"eps": {2: [1]}, "strong": {"multi_step": {"attacks": ["targeted"]}}}}, "'multi_step' is no name"),
+    ({"transfer": {"eps": {"inf": 0.1}}}, "transfer.eps: p = inf is not among the attacked norms"),
+    ({"attack": {"eps": {2: [1]}, "others": {"a": {"kind": "random", "draws": 0}}}}, "draws: 0 must be at least 1"),
+    ({"selection": {"n_train": 1000, "n_validation": 300}}, "the validation images would be trained on"),
+    ({"n_train": 900}, "sweep[0] reads runs of 900 images on the test set; take another number"),
+    ({"eps": {2: [8_255]}}, "sweep[0].eps.2[0]: eps = 8255 is longer than the whole box [0, 1]^64 at p = 2 (8)"),
+    ({"eps": {2: ["1e400"]}}, "sweep[0].eps.2[0]: '1e400' is not a number"),
+    ({"train": {"lr": "1e400"}}, "sweep[0].train.lr: inf is not a finite number"),
+    ({"eps": {2: None}}, "sweep[0].eps.2: is empty; give it a value or remove the line"),
+    ({"baseline": {False: {}}}, "sweep[0].baseline: YAML reads this as false; put quotes around off, on, no and yes"),
+    ({"n_train": 5000}, "sweep[0].n_train: 5000 is more than the 1297 training images of digits"),
+    ({"n_train": [100, 2000]}, "sweep[0].n_train: 2000 is more than the 1297 training images of digits"),
+    ({"n_train": [100, 100]}, "sweep[0].n_train: [100, 100] is not a number from 1 up, 'all', or a list of these"),
+    (
+        {"selection": {"n_train": "6/5", "n_validation": 300}},
+        "sweep[0].selection.n_train: 6/5 is no share below 1",
+    ),
+    ({"n_train": 1, "selection": {"n_train": 0.5, "n_validation": 300}}, "selection.n_train: 0.5 of 1 images is none"),
+    (
+        {"n_train": [100, 200], "selection": {"n_train": "1/2", "n_validation": 300}},
+        "sweep[0] reads runs of 100 images on the test set; take another number",
+    ),
+    ({"n_train": "some"}, "sweep[0].n_train: 'some' is not a number from 1 up, 'all', or a list of these"),
+    ({"objectives": {"plain": {"kind": "perturb"}}}, "sweep[0].objectives.plain: the baseline has a setting of"),
+    ({"objectives": {"x": {"kind": "perturb", "alpha": 1}}}, "alpha: 1 must be less than 1"),
+    ({"gallery": {"eps": {1: 2}}}, "sweep[0].gallery.eps: p = 1 is not among the attacked norms"),
+    ({"gallery": {"classes": [3, 12]}}, "sweep[0].gallery.classes: digits has no class 12"),
+    ({"attack": {"eps": {2: []}}}, "sweep[0].attack.eps.2: is empty; it needs at least one entry"),
+    ({"train": {"lr": float("inf")}}, "sweep[0].train.lr: inf is not a finite number"),
+]
+
+
+@pytest.mark.parametrize(("changes", "line"), MISTAKES, ids=[line[-40:] for _, line in MISTAKES])
+def test_each_mistake_is_one_line(changes, line):
+    found = mistakes(edited(**changes))
+    assert len(found) == 1, found
+    assert line in found[0]
+
+
+def test_all_mistakes_are_told_at_once():
+    config = edited(dataset="mnits", train={"epoch": 1, "lr": -1}, eps={2: ["x"], "inf": [2]})
+    config["seed_per_job"] = 3
+    found = mistakes(config)
+    assert len(found) == 5
+    assert any(line.startswith("seed_per_job: unknown key; did you mean 'seeds_per_job'?") for line in found)
+
+
+@pytest.mark.parametrize("empty", [None, [], "digits"])
+def test_an_empty_or_wrong_sweep(empty):
+    (line,) = mistakes({"experiment": "tiny", "sweep": empty})
+    assert line.startswith("sweep: ")
+
+
+def test_a_file_with_nothing_in_it():
+    assert [line.split(" ")[1] for line in mistakes({})] == ["'experiment'", "'sweep'"]
+
+
+def test_what_is_chosen_in_one_entry_is_not_read_on_the_test_set_in_another():
+    config = copy.deepcopy(BASE)
+    config["sweep"].append(copy.deepcopy(config["sweep"][0]) | {"n_train": 900, "seeds": 3})
+    config["sweep"][1]["selection"] = {"n_train": 600, "n_validation": 300}
+    (line,) = mistakes(config)
+    assert line.startswith("sweep[0].selection.n_train: sweep[1] reads runs of 900 images on the test set")
+
+
+def test_lines_say_file_and_line(tmp_path):
+    first, second = tmp_path / "config.yaml", tmp_path / "over.yaml"
+    first.write_text("experiment: tiny\nsweep:\n  - dataset: digits\n")
+    second.write_text(
+        "sweep:\n"
+        "  - dataset: digits\n"
+        "    selection: {n_train: 900, n_validation: 300}\n"
+        "    models: {net: {kind: sigmoid_mlp, units: [8]}}\n"
+        "    eps:\n"
+        "      2: [0.1]\n"
+        "      inf: [0.1, -3]\n"
+        "    attack: {eps: {2: [0.5]}}\n"
+        "    seeds:\n"
+    )
+    config = merged(yaml.safe_load(first.read_text()), yaml.safe_load(second.read_text()))
+    found = mistakes(config, [first, second])
+    assert found[0].startswith(f"{second}:7: sweep[0].eps.inf[1]: -3 is not a number")
+    assert found[1] == f"{second}:9: sweep[0].seeds: is empty; give it a value or remove the line"
+
+
+def test_a_key_that_stands_twice_is_found(tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(BASE) + "experiment: other\n")
+    (line,) = mistakes(yaml.safe_load(file.read_text()), [file])
+    assert "experiment: this key stands twice in one block" in line
+    file.write_text(yaml.safe_dump(edited(eps=None)).replace("eps:", "eps: {2: [1], 2.0: [2]}\n    old:", 1))
+    found = mistakes(yaml.safe_load(file.read_text()), [file])
+    assert any("eps.2.0: this key stands twice in one block" in line for line in found)
+
+
+def test_two_entries_may_not_mean_the_same_network():
+    config = copy.deepcopy(BASE)
+    config["sweep"].append(copy.deepcopy(config["sweep"][0]))
+    (line,) = mistakes(config)
+    assert line == "sweep[1].models.net: sweep[0] has a model of this name for digits with n_train = 1297"
+
+
+def test_runs_of_one_size_have_one_number_of_seeds():
+    config = copy.deepcopy(BASE)
+    other = copy.deepcopy(config["sweep"][0]) | {"seeds": 7}
+    other["models"] = {"other": other["models"]["net"]}
+    config["sweep"].append(other)
+    (line,) = mistakes(config)
+    assert line == "sweep[1].seeds: 7 seeds, but 5 elsewhere for digits with n_train = 1297"
+
+
+def test_an_entry_needs_no_eps_where_each_objective_has_its_own():
+    config = edited(objectives={"gp": PENALTY})
+    del config["sweep"][0]["eps"]
+    resolve(config)
+    config["sweep"][0]["objectives"]["fgsm"] = {"kind": "perturb"}
+    (line,) = mistakes(config)
+    assert line == "sweep[0].objectives.fgsm: 'eps' is missing, here or for the whole entry (p: [eps, ...])"
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"transfer": {"images": 7}}, "sweep[1].transfer: {'images': 7"),
+        (
+            {"attack": {"eps": {2: [0.5]}, "strong": {"hard": {"attacks": ["apgd_ce"]}}}},
+            "sweep[1].attack.strong.hard.attacks: ['apgd_ce'], but ['targeted'] elsewhere",
+        ),
+    ],
+)
+def test_entries_of_one_study_agree_on_what_is_shown_together(change, line):
+    config = edited(transfer={}, attack={"eps": {2: [0.5]}, "strong": {"hard": {"attacks": ["targeted"]}}})
+    other = copy.deepcopy(config["sweep"][0])
+    config["sweep"].append(other | {"models": {"more": {"kind": "sigmoid_mlp", "units": [4]}}} | change)
+    (found,) = mistakes(config)
+    assert line in found
