@@ -49,15 +49,16 @@ def use() -> None:
 def series(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Colour and marker of each series; "plain" always has the baseline's, and p = 1, 2, inf the first three."""
     known = [name for name in ("p = 1", "p = 2", "p = inf") if name in names]
-    looks = {name: _look(("p = 1", "p = 2", "p = inf").index(name)) for name in known}
+    looks = {name: look(("p = 1", "p = 2", "p = inf").index(name)) for name in known}
     others = [name for name in names if name != "plain" and name not in looks]
     first = 3 if known else 0
     return {"plain": BASELINE} | {
-        name: looks.get(name) or _look(first + others.index(name)) for name in names if name != "plain"
+        name: looks.get(name) or look(first + others.index(name)) for name in names if name != "plain"
     }
 
 
-def _look(i: int) -> dict[str, Any]:
+def look(i: int) -> dict[str, Any]:
+    """Colour and marker of the i-th series; pairs repeat after all of either."""
     return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
 
 

@@ -13,7 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from gradreg import style
-from gradreg.analysis import diverged, training_order
+from gradreg.analysis import diverged, over_seeds, training_order
+from gradreg.labels import parse
 
 ERROR = "error, %"
 FAR = 4  # times plain's error: from there on an axis is logarithmic
@@ -34,6 +35,35 @@ def grid(
     size = (width * columns if width else style.TEXT_WIDTH, height * rows + 0.45)
     figure, axes = plt.subplots(rows, columns, figsize=size, sharex=sharex, sharey=sharey, squeeze=False)
     return figure, axes
+
+
+def label_edges(axes: np.ndarray, titles: Sequence[str], xlabels: Sequence[str], ylabels: Sequence[str]) -> None:
+    """Columns' titles on their highest panels, x labels on their lowest, rows' labels on their first ones.
+
+    Of the panels that are visible; titles may be left out.
+    """
+    for column, xlabel in zip(axes.T, xlabels, strict=True):
+        lowest = [ax for ax in column if ax.get_visible()][-1]
+        lowest.set_xlabel(xlabel)
+        lowest.tick_params(labelbottom=True)
+    for column, title in zip(axes.T, titles, strict=False):
+        next(ax for ax in column if ax.get_visible()).set_title(title)
+    for row, ylabel in zip(axes, ylabels, strict=True):
+        first = next(ax for ax in row if ax.get_visible())
+        first.set_ylabel(ylabel)
+        first.tick_params(labelleft=True)
+
+
+def curve(table: pd.DataFrame, by: str, fewest: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The labels of a column as numbers in order, and the mean of ``value`` over seeds at each with its half-width.
+
+    The half-width is 0 where there are fewer than ``fewest`` seeds.
+    """
+    summary = over_seeds(table, [by])
+    x = summary[by].map(parse).to_numpy(float)
+    half = summary.half.where(summary.seeds >= fewest, 0).to_numpy()
+    order = np.argsort(x)
+    return x[order], summary["mean"].to_numpy()[order], half[order]
 
 
 def baseline(clean: pd.DataFrame, chosen: pd.DataFrame) -> pd.Series:

@@ -42,7 +42,7 @@ def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
     parts = by_objective(clean.assign(value=100 * clean.value))
     norms = by_number(clean[clean.p != "none"].p)
     figure, axes = common.grid(len(parts), len(norms), sharey="row")
-    for row, (name, part) in enumerate(parts):
+    for row, (_, part) in enumerate(parts):
         final = chosen[chosen.model == part.model.iloc[0]]
         base = common.baseline(part, final)
         looks = style.series([f"p = {p}" for p in norms])
@@ -56,10 +56,6 @@ def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
             if len(base) >= FEWEST:
                 ax.axhspan(base.mean() - width, base.mean() + width, color=style.BASELINE["color"], alpha=0.15, lw=0)
             _strengths(ax, own, final[final.objective == own.objective.iloc[0]], looks[f"p = {p}"])
-            if row == 0:
-                ax.set_title(f"training with {style.p_name(f'p = {p}')}")
-            if not any((below.p == p).any() for _, below in parts[row + 1 :]):
-                ax.set_xlabel(r"training $\epsilon$ (logarithmic)")
         shown = [ax for ax in axes[row] if ax.get_visible()]
         first = shown[0]
         low, high = first.get_ylim()  # of all columns
@@ -68,8 +64,12 @@ def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
                 common.log_axis(ax)
         else:
             first.set_ylim(max(0, low), high)
-        first.set_ylabel(f"{name}\nvalidation {ERROR}")
-        first.tick_params(labelleft=True)
+    common.label_edges(
+        axes,
+        [f"training with {style.p_name(f'p = {p}')}" for p in norms],
+        [r"training $\epsilon$ (logarithmic)"] * len(norms),
+        [f"{name}\nvalidation {ERROR}" for name, _ in parts],
+    )
     handles = [Line2D([], [], **common.line("plain"), label="plain"), common.ring()]
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
     return figure
@@ -77,18 +77,14 @@ def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
 
 def _strengths(ax: Axes, own: pd.DataFrame, final: pd.DataFrame, look: dict[str, Any]) -> None:
     """Error of one objective at one p against its eps, what diverged, and a ring about what was chosen."""
-    summary = over_seeds(own, ["eps"])
-    x = summary.eps.map(parse).to_numpy(float)
-    order = np.argsort(x)
-    half = summary.half.where(summary.seeds >= FEWEST, 0).to_numpy()
-    ax.errorbar(x[order], summary["mean"].to_numpy()[order], half[order], capsize=2, elinewidth=0.7, **look)
+    x, mean, half = common.curve(own, "eps", FEWEST)
+    ax.errorbar(x, mean, half, capsize=2, elinewidth=0.7, **look)
     ax.plot(own.eps.map(parse), own.value, ".", ms=2.5, color=look["color"], alpha=0.5)
-    for eps, count in own[diverged(own)].eps.value_counts().items():
-        at = (parse(eps), summary[summary.eps == eps]["mean"].iloc[0])
-        ax.annotate(f"{count} diverged", at, (0, 6), textcoords="offset points", ha="center", fontsize=6)
-    for eps in set(final[final.p == own.p.iloc[0]].eps):
-        best = summary[summary.eps == eps]["mean"]
-        ax.plot([parse(eps)] * len(best), best, "o", ms=9, mfc="none", mec=look["color"], mew=0.8)
+    at = dict(zip(x, mean, strict=True))
+    for eps, count in own[diverged(own)].eps.map(parse).value_counts().items():
+        ax.annotate(f"{count} diverged", (eps, at[eps]), (0, 6), textcoords="offset points", ha="center", fontsize=6)
+    for eps in at.keys() & set(final[final.p == own.p.iloc[0]].eps.map(parse)):
+        ax.plot(eps, at[eps], "o", ms=9, mfc="none", mec=look["color"], mew=0.8)
     ax.set_xscale("log")
     ticks = by_number(own.eps)
     ax.set_xticks([parse(t) for t in ticks], ticks)
@@ -108,36 +104,35 @@ def robust_error(test: pd.DataFrame) -> Figure:
     ways = _ways(table)
     figure, axes = common.grid(len(parts), len(norms), sharex="col", sharey=True)
     marked = False
-    for row, (label, part) in enumerate(parts):
+    for row, (_, part) in enumerate(parts):
         for column, p in enumerate(norms):
             ax = axes[row, column]
             own = part[part.attack_p == p]
             for training in training_order(part):
                 for attack, way in ways.items():
                     line = own[(own.training == training) & (own.attack == attack)]
-                    summary = over_seeds(line, ["attack_eps"])
-                    x = summary.attack_eps.map(parse).to_numpy(float)
-                    order = np.argsort(x)
-                    mean, half = summary["mean"].to_numpy()[order], summary.half.fillna(0).to_numpy()[order]
+                    x, mean, half = common.curve(line, "attack_eps")
                     look = looks[training] | way
                     if len(x) == 1 and not look["marker"]:
                         look |= {"marker": "."}  # a line of one point would not be seen
-                    ax.plot(x[order], mean, **look)
-                    flagged = set(line[suspect(line)].attack_eps)
-                    ax.plot(*zip(*_at(summary, flagged), strict=True), **common.FLAGGED) if flagged else None
-                    marked = marked or bool(flagged)
+                    ax.plot(x, mean, **look)
+                    flagged = np.isin(x, line[suspect(line)].attack_eps.map(parse).to_numpy(float))
+                    if flagged.any():
+                        ax.plot(x[flagged], mean[flagged], **common.FLAGGED)
+                        marked = True
                     if attack == "multi_step":
-                        ax.fill_between(x[order], mean - half, mean + half, color=look["color"], alpha=0.15, lw=0)
+                        ax.fill_between(x, mean - half, mean + half, color=look["color"], alpha=0.15, lw=0)
             for anchor in published:
                 if anchor.p == p:
                     ax.plot(parse(anchor.eps), anchor.error, **STAR)
             ax.set_ylim(0, 102)
             ax.set_xlim(left=0)
-            if row == 0:
-                ax.set_title(f"attack in {style.norm_name(p)}")
-            if row == len(parts) - 1:
-                ax.set_xlabel(rf"attack $\epsilon$ in {style.norm_name(p)}")
-        axes[row, 0].set_ylabel(f"{label}\n{ERROR}")
+    common.label_edges(
+        axes,
+        [f"attack in {style.norm_name(p)}" for p in norms],
+        [rf"attack $\epsilon$ in {style.norm_name(p)}" for p in norms],
+        [f"{label}\n{ERROR}" for label, _ in parts],
+    )
     handles = common.handles(looks, names, parts)
     for attack, way in ways.items():
         handles.append(Line2D([], [], color="k", label=attack.replace("_", "-"), **{"marker": "", **way}))
@@ -158,11 +153,6 @@ def _ways(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
     return ways
 
 
-def _at(summary: pd.DataFrame, strengths: set[str]) -> list[tuple[float, float]]:
-    own = summary[summary.attack_eps.isin(strengths)]
-    return [(parse(eps), mean) for eps, mean in zip(own.attack_eps, own["mean"], strict=True)]
-
-
 def noise(test: pd.DataFrame) -> Figure:
     """Error under noise against its size: a row per model and objective, a column per kind of noise, a line per p."""
     table = test[(test.metric == "error") & test.attack.isin(["gaussian", "uniform", "none"])]
@@ -172,23 +162,17 @@ def noise(test: pd.DataFrame) -> Figure:
     sizes = {"gaussian": "standard deviation", "uniform": "largest change of a pixel"}
     names, looks = common.trainings(parts)
     figure, axes = common.grid(len(parts), len(kinds), sharex="col", sharey="row", width=3.4)
-    for row, (label, part) in enumerate(parts):
+    for row, (_, part) in enumerate(parts):
         for column, kind in enumerate(kinds):
             ax, own = axes[row, column], part[part.attack.isin([kind, "none"])]
             for training in training_order(part):
-                summary = over_seeds(own[own.training == training], ["attack_eps"])
-                x = summary.attack_eps.map(parse).to_numpy(float)
-                order = np.argsort(x)
-                mean, half = summary["mean"].to_numpy()[order], summary.half.fillna(0).to_numpy()[order]
-                ax.plot(x[order], mean, **common.dash(training), **looks[training])
+                x, mean, half = common.curve(own[own.training == training], "attack_eps")
+                ax.plot(x, mean, **common.dash(training), **looks[training])
                 low = np.maximum(mean - half, mean / 3)  # the axis is logarithmic
-                ax.fill_between(x[order], low, mean + half, color=looks[training]["color"], alpha=0.15, lw=0)
+                ax.fill_between(x, low, mean + half, color=looks[training]["color"], alpha=0.15, lw=0)
             common.log_axis(ax)
-            if row == 0:
-                ax.set_title(f"{kind.replace('gaussian', 'Gaussian')} noise")
-            if row == len(parts) - 1:
-                ax.set_xlabel(sizes[kind])
-        axes[row, 0].set_ylabel(f"{label}\n{ERROR}")
+    titles = [f"{kind.replace('gaussian', 'Gaussian')} noise" for kind in kinds]
+    common.label_edges(axes, titles, [sizes[kind] for kind in kinds], [f"{label}\n{ERROR}" for label, _ in parts])
     figure.legend(handles=common.handles(looks, names, parts), loc="outside upper center", ncols=len(names))
     return figure
 

@@ -52,7 +52,7 @@ def linearisation(test: pd.DataFrame) -> Figure:
     parts, norms = by_objective(table), by_number(table.attack_p)
     names, looks = common.trainings(parts)
     figure, axes = common.grid(len(parts), len(norms), sharex="col", sharey="row")
-    for row, (label, part) in enumerate(parts):
+    for row, (_, part) in enumerate(parts):
         for column, p in enumerate(norms):
             ax, own = axes[row, column], part[part.attack_p == p]
             if own.empty:
@@ -69,11 +69,12 @@ def linearisation(test: pd.DataFrame) -> Figure:
             reach = own[own.metric == "predicted_rise"].value.max()
             if reach > 0:
                 ax.axline((reach / 2, reach / 2), (reach, reach), color="#999999", lw=0.8, ls=":")
-            if row == 0:
-                ax.set_title(f"step in {style.norm_name(p)}")
-            if row == len(parts) - 1:
-                ax.set_xlabel(r"mean $\epsilon\,\Vert\partial L/\partial x\Vert_q$")
-        axes[row, 0].set_ylabel(f"{label}\nmean $L(x+s) - L(x)$")
+    common.label_edges(
+        axes,
+        [f"step in {style.norm_name(p)}" for p in norms],
+        [r"mean $\epsilon\,\Vert\partial L/\partial x\Vert_q$"] * len(norms),
+        [f"{label}\nmean $L(x+s) - L(x)$" for label, _ in parts],
+    )
     handles = common.handles(looks, names, parts)
     handles.append(Line2D([], [], color="#999999", lw=0.8, ls=":", label="linear"))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
@@ -93,7 +94,7 @@ def error_and_gradient(validation: pd.DataFrame) -> Figure:
     names = training_order(pd.concat([part for _, part in parts]))
     looks = style.series(names)
     figure, axes = common.grid(len(parts), len(norms), sharex="col", sharey="row")
-    for row, (label, part) in enumerate(parts):
+    for row, (_, part) in enumerate(parts):
         for column, q in enumerate(norms):
             ax = axes[row, column]
             for training in training_order(part):
@@ -102,9 +103,8 @@ def error_and_gradient(validation: pd.DataFrame) -> Figure:
             rank = part[[f"gradient_norm_{q}", "error"]].corr("spearman").iloc[0, 1]
             ax.set_title(f"rank correlation {rank:.2f}", fontsize=7)
             common.log_axis(ax)
-            if row == len(parts) - 1:
-                ax.set_xlabel(f"mean {style.norm_name(q)} norm of $\\partial L/\\partial x$")
-        axes[row, 0].set_ylabel(f"{label}\nvalidation {ERROR}")
+    xlabels = [f"mean {style.norm_name(q)} norm of $\\partial L/\\partial x$" for q in norms]
+    common.label_edges(axes, [], xlabels, [f"{label}\nvalidation {ERROR}" for label, _ in parts])
     handles = [Line2D([], [], ls="", label=style.p_name(name), **looks[name]) for name in names]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(names))
     return figure

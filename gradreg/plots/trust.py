@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from gradreg import style
 from gradreg.analysis import attacks, by_objective, half_width, over_seeds, suspect, training_order, with_training
-from gradreg.labels import by_number, middle, parse
+from gradreg.labels import by_number, middle
 from gradreg.plots import common
 from gradreg.plots.common import ERROR
 
@@ -21,17 +21,14 @@ def attack_strength(test: pd.DataFrame) -> Figure:
     """Error under every attack at one eps per norm: a row per model, a column per norm, a line per training.
 
     The eps is that of the attacks that were run at one only, or the middle one of the grid; an attack that was not run
-    there is not shown. Intervals are over the seeds that an attack
-    was run on. Beside each strong attack stands a hollow mark: the multi-step attack on its images and seeds. Flagged
-    values are framed.
+    there is not shown. Intervals are over the seeds that an attack was run on. Beside each strong attack stands a
+    hollow mark: the multi-step attack on its images and seeds. Flagged values are framed.
     """
     table = with_training(test[(test.metric == "error") & (test.attack_p != "")])
     kinds = ["one_step", *attacks(table)]
     models, norms, names = list(dict.fromkeys(table.model)), by_number(table.attack_p), training_order(table)
     strong = table[~table.attack.isin(["one_step", "multi_step"])]
-    looks: dict[str, dict[str, Any]] = {
-        kind: {"color": style.COLOURS[i % 7], "marker": style.MARKERS[i % 8]} for i, kind in enumerate(kinds)
-    }
+    looks = {kind: style.look(i) for i, kind in enumerate(kinds)}
     usual = with_training(test[test.metric == "error_of_multi_step"])
     looks_of_usual = {"marker": looks["multi_step"]["marker"], "ms": 5}
     figure, axes = common.grid(len(models), len(norms), sharex=True, sharey=True, height=0.22 * len(names) + 0.5)
@@ -97,7 +94,7 @@ def probe(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
     parts, norms = by_objective(table), by_number(table.p)
     figure, axes = common.grid(len(parts), len(norms), sharex=True, sharey=True)
     final = set(chosen[["model", "objective", "p", "eps"]].itertuples(index=False, name=None))
-    for row, (name, part) in enumerate(parts):
+    for row, (_, part) in enumerate(parts):
         for column, p in enumerate(norms):
             ax, own = axes[row, column], part[part.p == p]
             if own.empty:
@@ -116,14 +113,8 @@ def probe(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
             ax.set_ylim(0, 102)
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             ax.legend(fontsize=6, loc="upper right", frameon=True, framealpha=0.85, edgecolor="none")
-            if row == 0:
-                ax.set_title(f"training with {style.p_name(f'p = {p}')}")
-            if not any((below.p == p).any() for _, below in parts[row + 1 :]):
-                ax.set_xlabel("epoch")
-                ax.tick_params(labelbottom=True)
-        shown = [ax for ax in axes[row] if ax.get_visible()]
-        shown[0].set_ylabel(f"{name}\nprobe {ERROR}")
-        shown[0].tick_params(labelleft=True)
+    titles = [f"training with {style.p_name(f'p = {p}')}" for p in norms]
+    common.label_edges(axes, titles, ["epoch"] * len(norms), [f"{name}\nprobe {ERROR}" for name, _ in parts])
     dashes = (("five steps", "-"), ("one step", ":"))
     handles = [Line2D([], [], color="k", ls=dash, label=label) for label, dash in dashes]
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
@@ -139,24 +130,22 @@ def estimates(test: pd.DataFrame) -> Figure:
     names, looks = common.trainings(parts)
     dashes: dict[str, Any] = {"multi_step": "-", "gradient_estimate": "--", "curvature_estimate": ":"}
     figure, axes = common.grid(len(parts), len(norms), sharex="col", sharey=True)
-    for row, (name, part) in enumerate(parts):
+    for row, (_, part) in enumerate(parts):
         for column, p in enumerate(norms):
             ax = axes[row, column]
             for training in training_order(part):
                 for attack, dash in dashes.items():
                     line = part[(part.attack_p == p) & (part.training == training) & (part.attack == attack)]
-                    summary = over_seeds(line, ["attack_eps"])
-                    x = summary.attack_eps.map(parse).to_numpy(float)
-                    order = np.argsort(x)
-                    look = looks[training] | ({} if dash == "-" else {"marker": ""})
-                    ax.plot(x[order], summary["mean"].to_numpy()[order], ls=dash, **look)
+                    x, mean, _ = common.curve(line, "attack_eps")
+                    ax.plot(x, mean, ls=dash, **looks[training] | ({} if dash == "-" else {"marker": ""}))
             ax.set_ylim(0, 102)
             ax.set_xlim(left=0)
-            if row == 0:
-                ax.set_title(f"in {style.norm_name(p)}")
-            if row == len(parts) - 1:
-                ax.set_xlabel(rf"$\epsilon$ in {style.norm_name(p)}")
-        axes[row, 0].set_ylabel(f"{name}\nimages within $\\epsilon$, %")
+    common.label_edges(
+        axes,
+        [f"in {style.norm_name(p)}" for p in norms],
+        [rf"$\epsilon$ in {style.norm_name(p)}" for p in norms],
+        [f"{name}\nimages within $\\epsilon$, %" for name, _ in parts],
+    )
     labels = {
         "multi_step": "multi-step attack",
         "gradient_estimate": "estimate, gradient",

@@ -1,7 +1,5 @@
 # Publication: tables and figures of each study, and the report that holds them, by a reader's questions.
 TABLES = {name: f"{ROOT}/metrics/{name}.csv" for name in ("validation", "history", "test")}
-TABLE_FOLDER = f"{ROOT}/tables/{{dataset}}-{{n_train}}"
-FIGURE_FOLDER = f"{ROOT}/figures/{{dataset}}-{{n_train}}"
 
 PUBLISHED = []
 
@@ -14,8 +12,8 @@ localrules:
 for _dataset, _n_train in EXPERIMENT.studies:
     _study = study_name(_dataset, _n_train)
     _names = {"dataset": _dataset, "n_train": str(_n_train)}
-    _tables = TABLE_FOLDER.format(**_names)
-    _folder = FIGURE_FOLDER.format(**_names)
+    _tables = f"{ROOT}/tables/{_dataset}-{_n_train}"
+    _folder = f"{ROOT}/figures/{_dataset}-{_n_train}"
     _figures = EXPERIMENT.figures(_dataset, _n_train)
     _models = [model for of, n, model in EXPERIMENT.galleries if (of, n) == (_dataset, _n_train)]
     _shown = {name: (name, {}) for name in _figures}
@@ -92,7 +90,7 @@ for _dataset in sorted({dataset for dataset, _ in EXPERIMENT.studies}):
         name:
             f"figure_sample_size_{_dataset}"
         input:
-            **TABLES,
+            test=TABLES["test"],
             code=closure("workflow/scripts/plot_figures.py"),
             published="gradreg/registry/published.yaml",
         output:
@@ -108,8 +106,8 @@ for _dataset in sorted({dataset for dataset, _ in EXPERIMENT.studies}):
             dataset=_dataset,
             folder=folder_of_output,
         shell:
-            "logged {log:q} python workflow/scripts/plot_figures.py sample_size --validation {input.validation:q}"
-            " --history {input.history:q} --test {input.test:q} --dataset {params.dataset} --out {params.folder:q}"
+            "logged {log:q} python workflow/scripts/plot_figures.py sample_size --test {input.test:q}"
+            " --dataset {params.dataset} --out {params.folder:q}"
 
 
 # A nested Snakemake writes the report from the finished figures; nothing is run by it.
