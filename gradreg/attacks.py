@@ -44,7 +44,7 @@ def ascent_direction(network: Network, x: Tensor, y: Tensor, target: Tensor | No
     inputs = x.detach().clone().requires_grad_()
     with torch.enable_grad():
         logits = network(inputs)
-        height = _height(logits, y) if target is None else _of(logits, target) - _of(logits, y)
+        height = _height(logits, y) if target is None else of_class(logits, target) - of_class(logits, y)
         return torch.autograd.grad(height.sum(), inputs)[0]
 
 
@@ -119,7 +119,7 @@ def targeted(network: Network, x: Tensor, y: Tensor, p: float, eps: float, steps
     with torch.no_grad():
         logits = network(x)
         right = logits.argmax(1) == y
-        rivals = _without(logits, y).argsort(dim=1, descending=True, stable=True)
+        rivals = without(logits, y).argsort(dim=1, descending=True, stable=True)
     for rank in range(min(classes, logits.shape[1] - 1)):
         rest = right.nonzero().squeeze(1)
         if len(rest) == 0:
@@ -204,14 +204,14 @@ def noisy(x: Tensor, distribution: str, level: float, generator: torch.Generator
 
 
 def _height(logits: Tensor, y: Tensor) -> Tensor:
-    return _without(logits, y).logsumexp(1) - _of(logits, y)
+    return without(logits, y).logsumexp(1) - of_class(logits, y)
 
 
-def _without(logits: Tensor, y: Tensor) -> Tensor:
+def without(logits: Tensor, y: Tensor) -> Tensor:
     """Logits (N, classes), those of the labels set to -inf."""
     return logits.scatter(1, y.unsqueeze(1), -math.inf)
 
 
-def _of(logits: Tensor, y: Tensor) -> Tensor:
-    """The logits of classes y (N,)."""
+def of_class(logits: Tensor, y: Tensor) -> Tensor:
+    """The logits of classes y, (N,)."""
     return logits.gather(1, y.unsqueeze(1)).squeeze(1)

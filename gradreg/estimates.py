@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from gradreg.attacks import Network
+from gradreg.attacks import Network, of_class, without
 from gradreg.labels import parse
 from gradreg.norms import dual_exponent, norm
 
@@ -59,8 +59,7 @@ def distances(
 
 def _gap(network: Network, x: Tensor, y: Tensor) -> Tensor:
     logits = network(x)
-    own = y.unsqueeze(1)
-    return logits.gather(1, own).squeeze(1) - logits.scatter(1, own, -math.inf).amax(1)
+    return of_class(logits, y) - without(logits, y).amax(1)
 
 
 def _gap_gradient(network: Network, x: Tensor, y: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gradreg import attacks, estimates, registry
 from gradreg.data.arrays import Split
-from gradreg.labels import middle, parse
+from gradreg.labels import middle, outcome, parse
 from gradreg.norms import dual_exponent, norm, steepest_step
 
 BATCH = 500  # images of a forward pass
@@ -23,7 +23,7 @@ Outcomes = dict[str, Tensor]
 
 
 class Measurement:
-    """The rows of one network, and for every attack which images it answered wrongly (``outcome``)."""
+    """The rows of one network, and for every attack which images it answered wrongly (``labels.outcome``)."""
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
@@ -41,11 +41,6 @@ class Measurement:
         """The rows ``error`` and others for images that were answered wrongly (True) or not, and the outcome."""
         self.add(attack, p, eps, len(wrong), error=wrong.double().mean().item(), **values)
         self.outcomes[outcome(attack, p, eps)] = wrong.cpu()
-
-
-def outcome(attack: str, p: str, eps: str) -> str:
-    """The name under which the outcome of an attack is kept."""
-    return f"{attack}|{p}|{eps}"
 
 
 def evaluate(network: nn.Module, split: Split, attack: Mapping[str, Any]) -> Measurement:
@@ -74,23 +69,23 @@ def evaluate(network: nn.Module, split: Split, attack: Mapping[str, Any]) -> Mea
     _as_they_are(found, network, split)
     images = split.first(min(attack["images"], len(split)))
     x, y = images.pixels(), images.labels
-    batched = functools.partial(_batched, size=attack["batch_size"])
-    gradients = batched(lambda a, b: attacks.loss_gradient(network, a, b), x, y)
+    in_batches = functools.partial(batched, size=attack["batch_size"])
+    gradients = in_batches(lambda a, b: attacks.loss_gradient(network, a, b), x, y)
     norms = {f"gradient_norm_{q}": norm(gradients, parse(q)).mean().item() for q in GRADIENT_NORMS}
-    for kind, level, error in noise_errors(network, split, attack["noise"]):
-        found.add(kind, "", level, len(split), error=error)
-    alignment = batched(lambda a, b: estimates.alignment(network, a), x, y).mean().item()
+    _noise(found, network, split, attack["noise"])
+    alignment = in_batches(lambda a, b: estimates.alignment(network, a), x, y).mean().item()
     zero = _zero_gradient(network, x, y, attack["batch_size"])
     found.add("none", "", "", len(x), **norms, zero_gradient=zero, alignment=alignment)
     _linearisation(found, network, x, y, gradients, attack)
+    right = ~wrong(network, x, y)
     for p, grid in attack["eps"].items():
         for eps in grid:
-            for name, perturbed in perturbations(network, x, y, parse(p), parse(eps), attack).items():
+            for name, perturbed in perturbations(network, x, y, right, parse(p), parse(eps), attack).items():
                 probability, answer = answers(network, perturbed)
                 found.add_outcome(name, p, eps, answer != y, confidence=probability.double().mean().item())
         _check(found, network, x[:CHECKED], y[:CHECKED], "multi_step", p, middle(grid), attack)
     if attack["smooth"]:
-        for (name, p), distance in estimates.distances(network, x, y, attack["eps"], batched).items():
+        for (name, p), distance in estimates.distances(network, x, y, attack["eps"], in_batches).items():
             for eps in attack["eps"][p]:
                 share = (distance <= parse(eps)).double().mean().item()
                 found.add(name, p, eps, len(x), estimated_error=share)
@@ -111,62 +106,63 @@ def strong(network: nn.Module, split: Split, settings: Mapping[str, Any], name: 
     x, y = images.pixels(), images.labels
     attacks.check_attackable(network, x[:1])
     found = Measurement()
-    clean = answers(network, x)[1] != y
+    clean = wrong(network, x, y)
     found.add(name, "", "", len(x), zero_gradient=_zero_gradient(network, x, y, settings["batch_size"]))
     for p, grid in settings["eps"].items():
         if registry.lookup("attacks", settings["attacks"][0]).get("minimum"):
             _nearest(found, network, x, y, p, settings, name)
             continue
         for eps in grid:
-            wrong, after = clean.clone(), {}
-            for kind in settings["attacks"]:
-                rest = (~wrong).nonzero().squeeze(1)
-                attack = functools.partial(_function(kind), network, p=parse(p), eps=parse(eps))
-                if len(rest):
-                    moved = _batched(attack, x[rest], y[rest], settings["batch_size"])
-                    wrong[rest] = answers(network, moved)[1] != y[rest]
-                after[f"error_after_{kind}"] = wrong.double().mean().item()
+            fooled, after = _one_after_another(network, x, y, clean, p, eps, settings)
             usual = functools.partial(attacks.multi_step, network, p=parse(p), eps=parse(eps), steps=settings["steps"])
-            missed = answers(network, _batched(usual, x, y, settings["batch_size"]))[1] != y
-            found.add_outcome(name, p, eps, wrong, **after, error_of_multi_step=missed.double().mean().item())
+            by_usual = wrong(network, batched(usual, x, y, settings["batch_size"]), y)
+            found.add_outcome(name, p, eps, fooled, **after, error_of_multi_step=by_usual.double().mean().item())
         _check(found, network, x[:CHECKED], y[:CHECKED], name, p, middle(grid), settings)
     return found
+
+
+def _one_after_another(
+    network: nn.Module, x: Tensor, y: Tensor, clean: Tensor, p: str, eps: str, settings: Mapping[str, Any]
+) -> tuple[Tensor, dict[str, float]]:
+    """Which images any of the attacks leads astray, those of ``clean`` from the start, and the error after each."""
+    fooled, after = clean.clone(), {}
+    for kind in settings["attacks"]:
+        rest = (~fooled).nonzero().squeeze(1)
+        attack = functools.partial(registry.function("attacks", kind), network, p=parse(p), eps=parse(eps))
+        if len(rest):
+            fooled[rest] = wrong(network, batched(attack, x[rest], y[rest], settings["batch_size"]), y[rest])
+        after[f"error_after_{kind}"] = fooled.double().mean().item()
+    return fooled, after
 
 
 def _nearest(
     found: Measurement, network: nn.Module, x: Tensor, y: Tensor, p: str, settings: Mapping[str, Any], name: str
 ) -> None:
-    attack = functools.partial(_function(settings["attacks"][0]), network, p=parse(p))
-    moved = _batched(attack, x, y, settings["batch_size"])
+    attack = functools.partial(registry.function("attacks", settings["attacks"][0]), network, p=parse(p))
+    moved = batched(attack, x, y, settings["batch_size"])
     distance = norm((moved - x).double(), parse(p))
-    distance[answers(network, moved)[1] == y] = math.inf
+    distance[~wrong(network, moved, y)] = math.inf
     for eps in settings["eps"][p]:
         found.add_outcome(name, p, eps, distance <= parse(eps))
     found.add(name, p, "", len(x), distance=distance.median().item())
 
 
-def _function(kind: str) -> Callable[..., Tensor]:
-    defaults = {key: own["default"] for key, own in registry.lookup("attacks", kind).get("settings", {}).items()}
-    return functools.partial(registry.function("attacks", kind), **defaults)
-
-
 def perturbations(
-    network: nn.Module, x: Tensor, y: Tensor, p: float, eps: float, attack: Mapping[str, Any]
+    network: nn.Module, x: Tensor, y: Tensor, right: Tensor, p: float, eps: float, attack: Mapping[str, Any]
 ) -> dict[str, Tensor]:
     """The inputs x (N, ...) perturbed by the family's attacks of p-norm eps, and by the others of ``attack``.
 
-    What is misclassified as it is stays as it is.
+    What is not ``right`` (N,) stays as it is.
     """
     kinds = {"one_step": {"kind": "one_step"}, "multi_step": {"kind": "multi_step", "steps": attack["steps"]}}
-    right = (answers(network, x)[1] == y).nonzero().squeeze(1)
     found = {}
     for name, own in {**kinds, **attack["others"]}.items():
         function = registry.function("attacks", own["kind"])
         settings = {key: value for key, value in own.items() if key != "kind"}
         found[name] = x.clone()
-        if len(right):
+        if right.any():
             step = functools.partial(function, network, p=p, eps=eps, **settings)
-            found[name][right] = _batched(step, x[right], y[right], attack["batch_size"])
+            found[name][right] = batched(step, x[right], y[right], attack["batch_size"])
     return found
 
 
@@ -178,33 +174,36 @@ def answers(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     return best.values, best.indices
 
 
+def wrong(network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """Which inputs are answered with another class than y, (N,)."""
+    return answers(network, x)[1] != y
+
+
 @torch.no_grad()
 def _as_they_are(found: Measurement, network: nn.Module, split: Split) -> None:
     """Error, confidence and loss on the images as they are."""
-    wrong, confidence, loss = [], 0.0, 0.0
+    missed, confidence, loss = [], 0.0, 0.0
     for start in range(0, len(split), BATCH):
         part = slice(start, start + BATCH)
         logits, labels = network(split.pixels(part)), split.labels[part]
-        wrong.append(logits.argmax(1) != labels)
+        missed.append(logits.argmax(1) != labels)
         confidence += logits.softmax(1).amax(1).double().sum().item()
         loss += F.cross_entropy(logits, labels, reduction="sum").item()
     n = len(split)
-    found.add_outcome("none", "", "", torch.cat(wrong), confidence=confidence / n, loss=loss / n)
+    found.add_outcome("none", "", "", torch.cat(missed), confidence=confidence / n, loss=loss / n)
 
 
 @torch.no_grad()
-def noise_errors(network: nn.Module, split: Split, noise: Mapping[str, Sequence[str]]) -> list[tuple[str, str, float]]:
-    """(kind, level, error) on a split for each kind and level of noise: one draw per image, for all networks alike."""
-    found = []
+def _noise(found: Measurement, network: nn.Module, split: Split, noise: Mapping[str, Sequence[str]]) -> None:
+    """Errors under each kind and level of noise: one draw per image, for all networks alike."""
     for kind, levels in noise.items():
         for level in levels:
-            generator, wrong = torch.Generator(split.labels.device).manual_seed(NOISE_SEED), 0
+            generator, count = torch.Generator(split.labels.device).manual_seed(NOISE_SEED), 0
             for start in range(0, len(split), BATCH):
                 part = slice(start, start + BATCH)
                 moved = attacks.noisy(split.pixels(part), kind, parse(level), generator)
-                wrong += int((network(moved).argmax(1) != split.labels[part]).sum())
-            found.append((kind, level, wrong / len(split)))
-    return found
+                count += int((network(moved).argmax(1) != split.labels[part]).sum())
+            found.add(kind, "", level, len(split), error=count / len(split))
 
 
 def _linearisation(
@@ -228,7 +227,7 @@ def _losses(network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 
 def _zero_gradient(network: nn.Module, x: Tensor, y: Tensor, size: int) -> float:
     """The share of images at which the direction of the family's attacks vanishes."""
-    direction = _batched(lambda a, b: attacks.ascent_direction(network, a, b), x, y, size)
+    direction = batched(lambda a, b: attacks.ascent_direction(network, a, b), x, y, size)
     return (direction.flatten(1) == 0).all(1).double().mean().item()
 
 
@@ -237,17 +236,18 @@ def _check(
 ) -> None:
     """What shows whether an attack along gradients works on a network, in rows of the attack ``name``."""
 
-    def error(moved: Tensor) -> float:
-        return (answers(network, moved)[1] != y).double().mean().item()
+    def error(way: Callable[..., Tensor], length: float, **settings: Any) -> float:
+        step = functools.partial(way, network, p=parse(p), eps=length, **settings)
+        return wrong(network, batched(step, x, y, attack["batch_size"]), y).double().mean().item()
 
-    ascent = functools.partial(attacks.frank_wolfe, network, p=parse(p), steps=attack["steps"])
-    one = _batched(functools.partial(attacks.one_step, network, p=parse(p), eps=parse(eps)), x, y, attack["batch_size"])
-    last = _batched(functools.partial(ascent, eps=parse(eps), stop=False), x, y, attack["batch_size"])
-    found.add(name, p, eps, len(x), error_of_one_step=error(one), error_of_last_step=error(last))
+    one = error(attacks.one_step, parse(eps))
+    last = error(attacks.frank_wolfe, parse(eps), steps=attack["steps"], stop=False)
+    found.add(name, p, eps, len(x), error_of_one_step=one, error_of_last_step=last)
     diagonal = x[0].numel() ** (1 / parse(p))
-    far = _batched(functools.partial(ascent, eps=diagonal, stop=True), x, y, attack["batch_size"])
-    found.add(name, p, "", len(x), error_in_box=error(far))
+    far = error(attacks.frank_wolfe, diagonal, steps=attack["steps"], stop=True)
+    found.add(name, p, "", len(x), error_in_box=far)
 
 
-def _batched(attack: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, size: int) -> Tensor:
-    return torch.cat([attack(a, b) for a, b in zip(x.split(size), y.split(size), strict=True)])
+def batched(function: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, size: int) -> Tensor:
+    """What a function makes of inputs and labels, called on batches of so many."""
+    return torch.cat([function(a, b) for a, b in zip(x.split(size), y.split(size), strict=True)])

@@ -59,6 +59,11 @@ def by_number(labels: Iterable[str]) -> list[str]:
     return sorted(set(labels), key=parse)
 
 
+def outcome(attack: str, p: str, eps: str) -> str:
+    """The name under which it is kept what a network answered wrongly under an attack."""
+    return f"{attack}|{p}|{eps}"
+
+
 def middle(labels: Iterable[str]) -> str:
     """The middle one of some labels of numbers (the larger of two)."""
     ordered = by_number(labels)

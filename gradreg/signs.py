@@ -21,6 +21,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gradreg import registry
 from gradreg.labels import parse
 
 SLACK = 0.01  # of all images: differences up to here are not told from chance
@@ -28,7 +29,6 @@ LEAST_IN_BOX = 0.98
 ZERO_SHARE = 0.05
 GAP, RISE, WIDE_GAP = 0.25, 0.1, 0.5  # in the error of the probe
 CHECKS = ("error_of_one_step", "error_of_last_step", "error_in_box")
-BLIND = ("error_after_random", "error_after_square")  # of attacks that follow no gradient
 UNATTACKED = ("none", "gaussian", "uniform", "steepest")
 
 Row = Mapping[str, Any]
@@ -48,14 +48,11 @@ def marked(rows: Sequence[Row], history: Sequence[Row] = (), diverged: bool = Fa
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row["attack"], row["attack_p"]), []).append(row)
-    found = []
-    for row in rows:
-        flags = list(everywhere)
-        if row["attack"] not in UNATTACKED:
-            flags += gradient + checks.get(row["attack_p"], [])
-            flags += _of_attack(groups[row["attack"], row["attack_p"]])
-        found.append({**row, "flags": "+".join(flags)})
-    return found
+    flags = {
+        (attack, p): everywhere + ([] if attack in UNATTACKED else gradient + checks.get(p, []) + _of_attack(own))
+        for (attack, p), own in groups.items()
+    }
+    return [{**row, "flags": "+".join(flags[row["attack"], row["attack_p"]])} for row in rows]
 
 
 def collapse(history: Sequence[Row]) -> int | None:
@@ -108,9 +105,10 @@ def _of_attack(rows: Sequence[Row]) -> list[str]:
     after = [
         (row["attack_eps"], row["metric"], row["value"]) for row in rows if row["metric"].startswith("error_after_")
     ]
+    blind = {f"error_after_{kind}" for kind, own in registry.section("attacks").items() if own.get("blind")}
     followed = False  # whether an attack with gradients came before
     for (eps, first, before), (same, kind, value) in itertools.pairwise(after):
-        followed = (followed and eps == same) or first not in BLIND
+        followed = (followed and eps == same) or first not in blind
         if eps == same and followed and kind == "error_after_square" and value > before + SLACK:
             flags.append("square-stronger")
             break

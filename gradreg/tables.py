@@ -3,19 +3,30 @@
 import html
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from gradreg import analysis, statistics
-from gradreg.labels import by_number, middle
+from gradreg.labels import by_number, middle, outcome
 from gradreg.published import anchors
 
 BETTER, FLAG = " *", " †"
 NO_SIGN = "no sign found"
+CELL = ["model", "objective", "p", "eps"]
 COMPARED = ["model", "training", "measured", "images", "seeds", "difference", "low", "high", "p_value"]
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "%": r"\%",
+    "_": r"\_",
+    "&": r"\&",
+    "±": r"$\pm$",
+    "†": r"$\dagger$",
+    "–": "--",
+    "#": r"\#",
+}
 Outcomes = Mapping[tuple[str, str, int], Mapping[str, Any]]
 
 
@@ -44,7 +55,7 @@ def measured(test: pd.DataFrame) -> list[tuple[str, str, str, str]]:
 def comparisons(test: pd.DataFrame, outcomes: Outcomes) -> pd.DataFrame:
     """Every regularised network of a study against plain, one row per error, on the same images.
 
-    outcomes: what each network answered wrongly, by (model, training, seed) and ``attack|p|eps``. Differences are in
+    outcomes: what each network answered wrongly, by (model, training, seed) and ``labels.outcome``. Differences are in
     percentage points, with 95 % intervals; p-values as they are and after Holm's correction over all rows of the study.
     Attacks run on fewer than ``statistics.FEWEST`` seeds are left out.
     """
@@ -53,7 +64,7 @@ def comparisons(test: pd.DataFrame, outcomes: Outcomes) -> pd.DataFrame:
     for model in dict.fromkeys(test.model):
         names = [name for name in analysis.training_order(test[test.model == model]) if name != "plain"]
         for training, (attack, p, eps, heading) in itertools.product(names, measured(test)):
-            key = f"{attack}|{p}|{eps}"
+            key = outcome(attack, p, eps)
             ours, plain = (
                 [own[key] for (m, t, _), own in sorted(outcomes.items()) if (m, t) == (model, name) and key in own]
                 for name in (training, "plain")
@@ -91,26 +102,13 @@ def errors(test: pd.DataFrame, compared: pd.DataFrame | None = None) -> pd.DataF
         sure = compared[(compared.p_holm < 1 - statistics.LEVEL) & (compared.difference < 0)]
         better = set(sure[["model", "training", "measured"]].itertuples(index=False, name=None))
     columns = measured(test)
-    confidence = test[(test.attack == "none") & (test.metric == "confidence")]
-    rows = []
-    for model in dict.fromkeys(test.model):
-        of_model = test[test.model == model]
-        for training in analysis.training_order(of_model):
-            own = of_model[of_model.training == training]
-            row = {"model": model, "training": training, "setting": setting(own.iloc[0])}
-            for attack, p, eps, heading in columns:
-                at = (own.attack == attack) & (own.attack_p == p) & (own.attack_eps == eps) & (own.metric == "error")
-                text = shown(own[at].value)
-                text += BETTER if (model, training, heading) in better else ""
-                row[heading] = text + (FLAG if analysis.suspect(own[at]).any() else "")
-                if attack == "none":
-                    row["confidence, %"] = shown(
-                        confidence[(confidence.model == model) & (confidence.training == training)].value
-                    )
-            row["seeds"] = own.seed.nunique()
-            row["diverged"] = own[analysis.diverged(own)].seed.nunique() or ""
-            rows.append(row)
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(
+        [
+            _errors_of(of_model[of_model.training == training], columns, better)
+            for _, of_model in test.groupby("model", sort=False)
+            for training in analysis.training_order(of_model)
+        ]
+    )
     table = table if (table.diverged != "").any() else table.drop(columns="diverged")
     published = [anchor for anchor in anchors(str(test.dataset.iloc[0])) if not anchor.p]
     if published:
@@ -122,45 +120,47 @@ def errors(test: pd.DataFrame, compared: pd.DataFrame | None = None) -> pd.DataF
     return table
 
 
+def _errors_of(
+    own: pd.DataFrame, columns: Sequence[tuple[str, str, str, str]], better: Collection[tuple[str, str, str]]
+) -> dict[str, Any]:
+    """The row of one network, from its measurements."""
+    model, training = own.model.iloc[0], own.training.iloc[0]
+    row: dict[str, Any] = {"model": model, "training": training, "setting": setting(own.iloc[0])}
+    for attack, p, eps, heading in columns:
+        at = (own.attack == attack) & (own.attack_p == p) & (own.attack_eps == eps)
+        error = own[at & (own.metric == "error")]
+        star = BETTER if (model, training, heading) in better else ""
+        row[heading] = shown(error.value) + star + (FLAG if analysis.suspect(error).any() else "")
+        if attack == "none":
+            row["confidence, %"] = shown(own[at & (own.metric == "confidence")].value)
+    diverged = own[analysis.diverged(own)].seed.nunique()
+    return row | {"seeds": own.seed.nunique(), "diverged": diverged or ""}
+
+
 def signs(test: pd.DataFrame, validation: pd.DataFrame) -> pd.DataFrame:
     """The networks of a study with a flag, how many of their seeds have it, and in which measurements.
 
     validation: measurements of the selection runs, which can collapse as well.
     """
-    rows = []
-    for part, table in (("chosen", test), ("sweep", validation)):
-        for cell, own in table[table["flags"] != ""].groupby(["model", "objective", "p", "eps"], sort=False):
-            for flag in sorted({flag for flags in own["flags"] for flag in flags.split("+")}):
-                having = own[own["flags"].str.split("+").map(lambda flags, flag=flag: flag in flags)]
-                attacked = having[having.attack_p != ""]
-                where = sorted(
-                    {f"{a} {norm_name(p)}" for a, p in attacked[["attack", "attack_p"]].itertuples(index=False)}
-                )
-                everywhere = flag in ("collapsed", "diverged")
-                names = dict(zip(("model", "objective", "p", "eps"), cell, strict=True))
-                seeds = (
-                    f"{having.seed.nunique()} of {table[(table[list(names)] == list(cell)).all(axis=1)].seed.nunique()}"
-                )
-                rows.append(
-                    {
-                        "part": part,
-                        **names,
-                        "sign": flag,
-                        "seeds": seeds,
-                        "in": "all" if everywhere else ", ".join(where),
-                    }
-                )
-    if not rows:
-        rows = [
-            {
-                "part": "all",
-                **dict.fromkeys(("model", "objective", "p", "eps"), ""),
-                "sign": NO_SIGN,
-                "seeds": "",
-                "in": "",
+    rows = [*_signs_of("chosen", test), *_signs_of("sweep", validation)]
+    none = {"part": "all", **dict.fromkeys(CELL, ""), "sign": NO_SIGN, "seeds": "", "in": ""}
+    return pd.DataFrame(rows or [none])
+
+
+def _signs_of(part: str, table: pd.DataFrame) -> Iterator[dict[str, str]]:
+    for cell, whole in table.groupby(CELL, sort=False):
+        flags = whole["flags"].str.split("+")
+        for flag in sorted(set(flags.explode()) - {""}):
+            having = whole[flags.map(set).map(lambda found, flag=flag: flag in found)]
+            attacked = having[having.attack_p != ""]
+            where = sorted({f"{row.attack} {norm_name(row.attack_p)}" for row in attacked.itertuples()})
+            yield {
+                "part": part,
+                **dict(zip(CELL, cell, strict=True)),
+                "sign": flag,
+                "seeds": f"{having.seed.nunique()} of {whole.seed.nunique()}",
+                "in": "all" if flag in ("collapsed", "diverged") else ", ".join(where),
             }
-        ]
-    return pd.DataFrame(rows)
 
 
 def shown(values: pd.Series) -> str:
@@ -209,18 +209,6 @@ def to_latex(table: pd.DataFrame) -> str:
             "",
         ]
     )
-
-
-LATEX = {
-    "\\": r"\textbackslash{}",
-    "%": r"\%",
-    "_": r"\_",
-    "&": r"\&",
-    "±": r"$\pm$",
-    "†": r"$\dagger$",
-    "–": "--",
-    "#": r"\#",
-}
 
 
 def to_html(tables: Mapping[str, pd.DataFrame], title: str) -> str:

@@ -1,5 +1,6 @@
 """Whether what fools one network fools another, and how alike the perturbations are."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from gradreg.attacks import frank_wolfe
 from gradreg.data.arrays import Split
-from gradreg.evaluation import answers
+from gradreg.evaluation import batched, wrong
 from gradreg.labels import parse
 
 
@@ -40,7 +41,8 @@ def transfer(
     x, y = split.pixels(), split.labels
     rows = []
     for p, label in eps.items():
-        moved = [_perturbed(m.network, x, y, parse(p), parse(label), steps, batch_size) for m in members]
+        way = functools.partial(frank_wolfe, p=parse(p), eps=parse(label), steps=steps, stop=False)
+        moved = [batched(functools.partial(way, m.network), x, y, batch_size) for m in members]
         for target, own in zip(members, moved, strict=True):
             clean = _error(target.network, x, y)
             for source in sources:
@@ -56,13 +58,8 @@ def transfer(
     return rows
 
 
-def _perturbed(network: nn.Module, x: Tensor, y: Tensor, p: float, eps: float, steps: int, batch_size: int) -> Tensor:
-    parts = zip(x.split(batch_size), y.split(batch_size), strict=True)
-    return torch.cat([frank_wolfe(network, a, b, p, eps, steps, stop=False) for a, b in parts])
-
-
 def _error(network: nn.Module, x: Tensor, y: Tensor) -> float:
-    return (answers(network, x)[1] != y).double().mean().item()
+    return wrong(network, x, y).double().mean().item()
 
 
 def _cosine(a: Tensor, b: Tensor) -> float:
