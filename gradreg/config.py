@@ -117,7 +117,7 @@ def _canonical_grids(config: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:
         noise = attack["noise"] if isinstance(attack.get("noise"), dict) else {}
         for name, levels in noise.items():
             if isinstance(levels, list):
-                noise[name] = yield from _canonical_labels(levels, ("sweep", i, "attack", "noise", name))
+                noise[name] = yield from _canonical_labels(levels, "noise", ("sweep", i, "attack", "noise", name))
         strong = attack.get("strong")
         for name, own in strong.items() if isinstance(strong, dict) else ():
             if isinstance(own, dict):
@@ -129,10 +129,10 @@ def _canonical_grids(config: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:
         for path, place in places:
             for key in ("eps", "h"):
                 if isinstance(place.get(key), dict):
-                    place[key] = yield from _canonical_grid(place[key], (*path, key))
+                    place[key] = yield from _canonical_grid(place[key], key, (*path, key))
 
 
-def _canonical_grid(grid: dict[Any, Any], path: KeyPath) -> Any:
+def _canonical_grid(grid: dict[Any, Any], what: str, path: KeyPath) -> Any:
     result: dict[str, Any] = {}
     for key, values in grid.items():
         try:
@@ -149,16 +149,15 @@ def _canonical_grid(grid: dict[Any, Any], path: KeyPath) -> Any:
             result[p] = None
             continue
         single = not isinstance(values, list)
-        labels = yield from _canonical_labels([values] if single else values, (*path, str(key)), single)
+        labels = yield from _canonical_labels([values] if single else values, what, (*path, str(key)), single)
         result[p] = labels[0] if single and labels else labels
     return result
 
 
-def _canonical_labels(values: list[Any], path: KeyPath, single: bool = False) -> Any:
+def _canonical_labels(values: list[Any], what: str, path: KeyPath, single: bool = False) -> Any:
     """The canonical spelling of positive numbers, each once; yields the mistakes."""
     seen: dict[float, object] = {}
     labels = []
-    what = next((key for key in reversed(path) if key in ("eps", "h")), "noise")
     for j, written in enumerate(values):
         at = path if single else (*path, j)
         try:

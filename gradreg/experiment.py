@@ -22,6 +22,7 @@ from gradreg.sweep import (
     selection_size,
     strengths,
     strong_norms,
+    strong_seeds,
     test_size,
     training,
     transfer,
@@ -135,7 +136,7 @@ class Experiment:
             shown.append("noise")
         if any(plan.attack["smooth"] for plan in plans):
             shown.append("estimates")
-        if any(_moves(plan.hp["objective"]) for plan in plans):
+        if any(registry.moves(plan.hp["objective"]["kind"]) for plan in plans):
             shown.append("probe")
         if (dataset, n_train) in self.transfers:
             shown += ["transfer", "transfer_matrix"] if min(plan.seeds for plan in plans) > 1 else ["transfer"]
@@ -162,30 +163,31 @@ class Experiment:
     def half_runs(self, group: Group, chosen: Mapping[str, str]) -> list[Run]:
         """The runs on the two halves of the training data for what ``choice.json`` says of a group."""
         whole = self.final_run(group, chosen)
-        return [replace(whole, n_train=half["n_train"], skip=half["skip"]) for half in halves(group.n_train)]
+        return [replace(whole, n_train=half, skip=skip) for half, skip in halves(group.n_train)]
 
     def blocks(self) -> Iterator[tuple[str, tuple[int, ...], list[str]]]:
         """The jobs that train: (data set, the seeds of one job, the images of the runs that have this block)."""
-        size = self.config["seeds_per_job"]
         found: dict[tuple[str, tuple[int, ...]], set[str]] = {}
         for run, plan in (self.selection | self.halves | self.final).items():
-            for start in range(0, plan.seeds, size):
-                block = tuple(range(start, min(start + size, plan.seeds)))
+            for block in self._blocks_of(plan.seeds):
                 found.setdefault((run.dataset, block), set()).add(run.images)
         for dataset, block in sorted(found):
             yield dataset, block, sorted(found[dataset, block])
 
     def strong_blocks(self) -> Iterator[tuple[str, str, tuple[int, ...], list[str]]]:
         """The jobs of strong attacks: (name, data set, the seeds of one job, the images of the runs that have it)."""
-        size = self.config["seeds_per_job"]
         found: dict[tuple[str, str, tuple[int, ...]], set[str]] = {}
         for run, plan in self.final.items():
             for name, own in plan.strong.items():
-                for start in range(0, own["seeds"], size):
-                    block = tuple(range(start, min(start + size, own["seeds"])))
+                for block in self._blocks_of(own["seeds"]):
                     found.setdefault((name, run.dataset, block), set()).add(run.images)
         for name, dataset, block in sorted(found):
             yield name, dataset, block, sorted(found[name, dataset, block])
+
+    def _blocks_of(self, seeds: int) -> list[tuple[int, ...]]:
+        """The seeds of each job, where there are so many in all."""
+        size = self.config["seeds_per_job"]
+        return [tuple(range(start, min(start + size, seeds))) for start in range(0, seeds, size)]
 
     def _add(self, entry: Mapping[str, Any]) -> None:
         attacked = entry["attack"]["eps"]
@@ -222,19 +224,16 @@ class Experiment:
         choosing = Plan(hp | sizes, attack, "validation", selection["seeds"])
         plans = [(self.selection, choosing), (self.final, final)]
         if has_halves(entry) and setting.group == BASELINE:
-            for half in halves(n_train):
-                plans.append((self.halves, Plan(final.hp | half, on_test, "test", HALF_SEEDS)))
+            for half, skip in halves(n_train):
+                plans.append(
+                    (self.halves, Plan(final.hp | {"n_train": half, "skip": skip}, on_test, "test", HALF_SEEDS))
+                )
         for known, plan in plans:
             run = Run(dataset, plan.hp["n_train"], model, setting.objective, setting.p, setting.eps, plan.hp["skip"])
             if known.setdefault(run, plan) != plan:
                 raise ConfigError(f"sweep: {run.path} is meant twice, with different settings")
             if known is self.selection:
                 self.groups.setdefault(Group(dataset, n_train, model, setting.group, setting.p), []).append(run)
-
-
-def _moves(objective: Mapping[str, Any]) -> bool:
-    """Whether the strength of an objective is the length of a perturbation, so that training is probed."""
-    return registry.lookup("objectives", objective["kind"]).get("eps") == "length"
 
 
 def _strong(entry: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -248,7 +247,7 @@ def _strong(entry: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "attacks": own["attacks"],
         "images": min(own["images"], test_size(entry)),
-        "seeds": min(own["seeds"] or entry["seeds"], entry["seeds"]),
+        "seeds": strong_seeds(entry, own),
         "eps": grids,
         **{key: attack[key] for key in ("batch_size", "steps")},
     }

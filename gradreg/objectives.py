@@ -279,8 +279,8 @@ def bind(kind: str, *, p: float | None = None, **settings: Any) -> Objective:
 
     Raises ValueError for an unknown kind or setting, or a missing one.
     """
-    function, registered = registry.function("objectives", kind), registry.lookup("objectives", kind)
-    distribution = registered.get("draw")
+    function = registry.function("objectives", kind)
+    distribution = registry.lookup("objectives", kind).get("draw")
     if distribution == "distribution":
         if "distribution" not in settings:
             raise ValueError(f"objective {kind!r} needs a distribution")
@@ -292,7 +292,7 @@ def bind(kind: str, *, p: float | None = None, **settings: Any) -> Objective:
         inspect.signature(function).bind(None, None, None, None, **given)
     except TypeError as error:
         raise ValueError(f"objective {kind!r}: {error}") from None
-    return Objective(kind, function, settings, p, distribution, registered.get("eps") == "length")
+    return Objective(kind, function, settings, p, distribution, registry.moves(kind))
 
 
 def _losses(forward: Forward, params: Params, x: Tensor, y: Tensor) -> Result:

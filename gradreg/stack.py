@@ -71,27 +71,25 @@ class Stack:
         self.kept = {name: value.clone() for name, value in self.parameters.items()}
         self.history: list[list[Row]] = [[] for _ in seeds]
         self.diverged: list[int | None] = [None] * len(seeds)
-        first = inputs.layer(hp["model"].get("input", "pixels"), whitening).to(self.device)
+        layer = inputs.layer(hp["model"].get("input", "pixels"), whitening).to(self.device)
+        # Within the network's own space, what comes before it is no part of what is differentiated.
+        self.to_space: nn.Module = layer if within else nn.Identity()
+        first = nn.Identity() if within else layer
 
         def network(values: objectives.Params, x: Tensor) -> Tensor:
-            logits: Tensor = functional_call(model, dict(values), (x,))
+            """Logits from inputs of the objective's space."""
+            logits: Tensor = functional_call(model, dict(values), (first(x),))
             return logits
-
-        def forward(values: objectives.Params, x: Tensor) -> Tensor:
-            return network(values, first(x))
 
         def loss(
             values: objectives.Params, random: Mapping[str, Tensor], x: Tensor, y: Tensor, eps: float
         ) -> objectives.Result:
             masks = {name: value for name, value in random.items() if name != "draw"}
-            # Within the network's own space, what comes before it is no part of what is differentiated.
-            seen, x = (network, first(x)) if within else (forward, x)
             return self.objective(
-                lambda own, values: seen({**own, **masks}, values), values, x, y, eps, random.get("draw")
+                lambda own, x: network({**own, **masks}, x), values, self.to_space(x), y, eps, random.get("draw")
             )
 
-        self.forward, self.loss, self.seen = forward, loss, network if within else forward
-        self.first = first if within else nn.Identity()
+        self.network, self.loss = network, loss
         step = grad_and_value(loss, has_aux=True)
         self.step_gradients = vmap(step, in_dims=(0, 0, 0, 0, None)) if len(seeds) > 1 else _unstacked(step)
         self.max_norm = per_layer("max_norm", settings["max_norm"], self.parameters)
@@ -155,7 +153,7 @@ class Stack:
         loss, wrong = 0.0, 0
         for start in range(0, len(split), EVALUATION_BATCH):
             part = slice(start, start + EVALUATION_BATCH)
-            logits, labels = self.forward(own, split.pixels(part)), split.labels[part]
+            logits, labels = self.network(own, self.to_space(split.pixels(part))), split.labels[part]
             loss += F.cross_entropy(logits, labels, reduction="sum").item()
             wrong += int((logits.argmax(-1) != labels).sum())
         return loss / len(split), wrong / len(split)
@@ -171,10 +169,10 @@ class Stack:
             return math.nan
         own = {name: value[i] for name, value in self.kept.items()}
         part = slice(0, PROBE_IMAGES)
-        x, y = self.first(self.train.pixels(part)), self.train.labels[part]
-        s = objectives.ascend(self.seen, own, x, y, p=p, eps=self.eps, steps=steps)
+        x, y = self.to_space(self.train.pixels(part)), self.train.labels[part]
+        s = objectives.ascend(self.network, own, x, y, p=p, eps=self.eps, steps=steps)
         with torch.no_grad():
-            return float((self.seen(own, x + s).argmax(-1) != y).float().mean())
+            return float((self.network(own, x + s).argmax(-1) != y).float().mean())
 
     @torch.no_grad()
     def objective_on(self, split: Split) -> float:

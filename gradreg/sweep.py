@@ -88,10 +88,10 @@ def selection_size(entry: Mapping[str, Any], n_train: int) -> int:
     return int(n_train * Fraction(canonical(written)))
 
 
-def halves(n_train: int) -> list[dict[str, int]]:
-    """The two disjoint halves of so many training images: their number, and how many come before them."""
+def halves(n_train: int) -> list[tuple[int, int]]:
+    """The two disjoint halves of so many training images: (their number, how many come before them)."""
     half = n_train // 2
-    return [{"n_train": half, "skip": skip} for skip in (0, half)]
+    return [(half, 0), (half, half)]
 
 
 def has_halves(entry: Mapping[str, Any]) -> bool:
@@ -149,7 +149,7 @@ def _check_entry(entry: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
             for model in [name for name, model in entry["models"].items() if model["input"] != "whitened"]:
                 yield (*at, "space"), f"model {model} whitens nothing; give it input: whitened"
             continue
-        if registry.lookup("objectives", definition["kind"])["eps"] == "length":
+        if registry.moves(definition["kind"]):
             path: KeyPath = (*at, "eps") if "eps" in definition else ("eps",)
             lengths.append((path, strengths(entry, definition)))
         if "h" in definition:
@@ -214,6 +214,11 @@ def strong_norms(entry: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
     """The attacked norms that all the attacks of a strong attack know."""
     known = [registry.lookup("attacks", kind).get("norms") for kind in own["attacks"]]
     return [p for p in entry["attack"]["eps"] if all(norms is None or p in norms for norms in known)]
+
+
+def strong_seeds(entry: Mapping[str, Any], own: Mapping[str, Any]) -> int:
+    """The seeds whose networks a strong attack is run on."""
+    return int(min(own["seeds"] or entry["seeds"], entry["seeds"]))
 
 
 def _check_training(entry: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
@@ -306,8 +311,8 @@ def _check_sizes(entries: Mapping[int, dict[str, Any]]) -> Iterator[tuple[KeyPat
                 if final is None and known != count:
                     yield path, f"{count} seeds, but {known} elsewhere for {dataset} with n_train = {n}"
             for name, own in entry["attack"]["strong"].items():
-                count = min(own["seeds"] or entry["seeds"], entry["seeds"])
-                for key, value in (("seeds", count), ("images", own["images"]), ("attacks", own["attacks"])):
+                same = {"seeds": strong_seeds(entry, own), "images": own["images"], "attacks": own["attacks"]}
+                for key, value in same.items():
                     known = attacked.setdefault((dataset, n_train, name, key), value)
                     if known != value:
                         at = (*here, "attack", "strong", name, key)

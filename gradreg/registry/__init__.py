@@ -52,6 +52,11 @@ def lookup(name: str, kind: str) -> dict[str, Any]:
     return registered[kind]
 
 
+def moves(objective: str) -> bool:
+    """Whether the strength of an objective is the length of a perturbation, not a factor. Raises as ``lookup``."""
+    return lookup("objectives", objective).get("eps") == "length"
+
+
 def module(name: str, kind: str) -> str:
     """The module that holds the function of a registration. Raises ValueError as ``lookup``."""
     return str(lookup(name, kind)["function"]).rpartition(".")[0]
