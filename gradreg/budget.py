@@ -13,10 +13,10 @@ import torch
 from gradreg import attacks, inputs, models, registry, schedules, training
 from gradreg.data.arrays import Split
 from gradreg.data.registry import DATASETS
+from gradreg.device import CPU
 from gradreg.evaluation import answers, evaluate
 from gradreg.labels import numbers
 
-CPU = torch.device("cpu")
 STEPS, REPEATS = 5, 3
 LONG = 0.5  # seconds of a step that is timed once only
 GRADIENTS = 100  # of an attack whose registration does not say how many it takes

@@ -4,6 +4,14 @@ import argparse
 
 import torch
 
+CPU = torch.device("cpu")
+
+
+def wait_for(device: torch.device) -> None:
+    """Return once all that was asked of a device is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
 
 def choose(name: str) -> torch.device:
     """The device for "auto" (a GPU where there is one), "cpu" or "cuda"; on a CPU, one thread.
@@ -17,7 +25,8 @@ def choose(name: str) -> torch.device:
         raise ValueError("device: cuda is asked for, but PyTorch finds no usable GPU; use device: auto or cpu")
     if name == "cpu" or not available:
         torch.set_num_threads(1)
-        return torch.device("cpu")
+        return CPU
+    torch.backends.cudnn.allow_tf32 = False  # as products are; training may ask for it
     return torch.device("cuda")
 
 

@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
-from torch.optim.sgd import sgd
 
 from gradreg import draws, inputs, objectives, schedules
 from gradreg.data.arrays import Split
-from gradreg.models import Dropout, build, cap_norms
-from gradreg.models.layers import is_weight
+from gradreg.descent import Descent
+from gradreg.models import Dropout, build
+from gradreg.recorded import Given, Recorded
 
 Row = dict[str, float]
 EVALUATION_BATCH = 1000
@@ -51,6 +51,7 @@ class Stack:
         held_out: Split | None,
         hp: Mapping[str, Any],
         whitening: inputs.Whitening | None = None,
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
         settings, objective = hp["train"], dict(hp["objective"])
         self.seeds, self.train, self.held_out, self.settings = seeds, train, held_out, settings
@@ -65,9 +66,8 @@ class Stack:
         self.noise_generators = [torch.Generator(self.device).manual_seed(NOISE_SEEDS + seed) for seed in seeds]
         model, self.parameters = _initial(hp["model"], train, self.generators)
         self.dropouts = {name: layer for name, layer in model.named_modules() if isinstance(layer, Dropout)}
-        self.averages = (
-            {name: value.clone() for name, value in self.parameters.items()} if settings["averaging"] else None
-        )
+        self.descent = Descent(self.parameters, settings)
+        self.dtype = torch.bfloat16 if settings["precision"] == "bfloat16" else torch.float32
         self.kept = {name: value.clone() for name, value in self.parameters.items()}
         self.history: list[list[Row]] = [[] for _ in seeds]
         self.diverged: list[int | None] = [None] * len(seeds)
@@ -77,9 +77,10 @@ class Stack:
         first = nn.Identity() if within else layer
 
         def network(values: objectives.Params, x: Tensor) -> Tensor:
-            """Logits from inputs of the objective's space."""
-            logits: Tensor = functional_call(model, dict(values), (first(x),))
-            return logits
+            """Logits from inputs of the objective's space, computed in the precision of the parameters."""
+            dtype = next(iter(values.values())).dtype
+            logits: Tensor = functional_call(model, dict(values), (first(x).to(dtype),))
+            return logits.float()
 
         def loss(
             values: objectives.Params, random: Mapping[str, Tensor], x: Tensor, y: Tensor, eps: float
@@ -92,43 +93,58 @@ class Stack:
         self.network, self.loss = network, loss
         step = grad_and_value(loss, has_aux=True)
         self.step_gradients = vmap(step, in_dims=(0, 0, 0, 0, None)) if len(seeds) > 1 else _unstacked(step)
-        self.max_norm = per_layer("max_norm", settings["max_norm"], self.parameters)
-        self.updates = self._updates()
+        self.loss_sum, self.errors = (torch.zeros(len(seeds), device=self.device) for _ in range(2))
+        self.step = Recorded(self._step, self.device, say)
         self.steps_done = 0
 
     def run_epoch(self, epoch: int) -> list[Row]:
         """A pass over the training set, or several (a last incomplete batch is left out); a row per replica."""
+        self.descend(epoch)
+        self._freeze_diverged(epoch)
+        values = {
+            "loss": (self.loss_sum / self.steps).tolist(),
+            "error": (self.errors / (self.steps * self.batch)).tolist(),
+        }
+        for i, diverged in enumerate(self.diverged):
+            if diverged is not None:
+                values["loss"][i] = values["error"][i] = math.nan
+        if self.held_out is not None:
+            values["held_out_loss"], values["held_out_error"] = self.read(self.held_out)
+        values |= {f"probe_error_{steps}": self.probe(steps) for steps in PROBE_STEPS}
+        for i, rows in enumerate(self.history):
+            rows.append({"phase": 1, "epoch": epoch} | {name: own[i] for name, own in values.items()})
+        return [rows[-1] for rows in self.history]
+
+    def descend(self, epoch: int) -> None:
+        """The steps of an epoch; the device is not waited for between them."""
         order = torch.stack([self._order(generator) for generator in self.generators]).to(self.device)
-        loss_sum = torch.zeros(len(self.seeds), device=self.device)
-        errors = torch.zeros(len(self.seeds), device=self.device)
+        self.loss_sum.zero_()
+        self.errors.zero_()
         momentum = schedules.momentum(self.settings, epoch)
         for step in range(self.steps):
             index = order[:, step * self.batch : (step + 1) * self.batch]
             labels = self.train.labels[index]
             done = schedules.progress(self.settings, epoch, step, self.steps)
-            eps = self.eps * schedules.ramp(done, self.settings["eps_warmup"])
-            gradients, (loss, logits) = self.step_gradients(
-                self.parameters, self._random(self.batch), self._pixels(index), self._targets(labels), eps
-            )
-            self._descend(gradients, schedules.learning_rate(self.settings, epoch, step, self.steps), momentum)
-            loss_sum += loss
-            errors += (logits.argmax(-1) != labels).sum(-1)
-        self._freeze_diverged(loss_sum, epoch)
-        for i, rows in enumerate(self.history):
-            alive = self.diverged[i] is None
-            rows.append(
-                {
-                    "phase": 1,
-                    "epoch": epoch,
-                    "loss": loss_sum[i].item() / self.steps if alive else math.nan,
-                    "error": errors[i].item() / (self.steps * self.batch) if alive else math.nan,
-                }
-            )
-            if self.held_out is not None:
-                loss_there, error_there = self.read(self.held_out, i)
-                rows[-1] |= {"held_out_loss": loss_there, "held_out_error": error_there}
-            rows[-1] |= {f"probe_error_{steps}": self.probe(i, steps) for steps in PROBE_STEPS}
-        return [rows[-1] for rows in self.history]
+            given = {
+                "x": self._pixels(index),
+                "targets": self._targets(labels),
+                "labels": labels,
+                "eps": self.eps * schedules.ramp(done, self.settings["eps_warmup"]),
+                "rate": schedules.learning_rate(self.settings, epoch, step, self.steps),
+                "decay": self.descent.decay(self.steps_done),
+            }
+            self.step(given | self._random(self.batch), momentum)
+            self.steps_done += 1
+
+    def _step(self, given: Given, momentum: float) -> None:
+        """Gradients and update for one batch: a function of what it is given, and of what it changes in place."""
+        values: dict[str, Any] = dict(given)
+        x, targets, labels, eps, rate, decay = map(values.pop, ("x", "targets", "labels", "eps", "rate", "decay"))
+        lowered = {name: value.to(self.dtype) for name, value in self.parameters.items()}
+        gradients, (loss, logits) = self.step_gradients(lowered, values, x, targets, eps)
+        self.descent.step(gradients, rate, momentum, decay)
+        self.loss_sum += loss
+        self.errors += (logits.argmax(-1) != labels).sum(-1)
 
     def replicas(self) -> list[Replica]:
         """The replicas as they stand, each with tensors of its own."""
@@ -142,37 +158,45 @@ class Stack:
 
     def start_from(self, parameters: Mapping[str, Tensor]) -> None:
         """Put the only replica where another one stands."""
-        for own in (self.parameters, self.kept, self.averages or {}):
+        for own in (self.parameters, self.kept, self.descent.averages or {}):
             for name, value in own.items():
                 value[0] = parameters[name]
 
     @torch.no_grad()
-    def read(self, split: Split, i: int) -> tuple[float, float]:
-        """Mean cross-entropy and error of replica i on a split."""
-        own = {name: value[i] for name, value in self.kept.items()}
-        loss, wrong = 0.0, 0
+    def read(self, split: Split) -> tuple[list[float], list[float]]:
+        """Mean cross-entropy of each replica on a split, and its error."""
+
+        def sums(own: objectives.Params, x: Tensor, y: Tensor) -> Tensor:
+            logits = self.network(own, x)
+            wrong = (logits.argmax(-1) != y).sum()
+            return torch.stack([F.cross_entropy(logits, y, reduction="sum").double(), wrong.double()])
+
+        total = torch.zeros(len(self.seeds), 2, dtype=torch.double, device=self.device)
         for start in range(0, len(split), EVALUATION_BATCH):
             part = slice(start, start + EVALUATION_BATCH)
-            logits, labels = self.network(own, self.to_space(split.pixels(part))), split.labels[part]
-            loss += F.cross_entropy(logits, labels, reduction="sum").item()
-            wrong += int((logits.argmax(-1) != labels).sum())
-        return loss / len(split), wrong / len(split)
+            total += self._each(sums, self.to_space(split.pixels(part)), split.labels[part])
+        losses, errors = (total / len(split)).T.tolist()
+        return losses, errors
 
-    def probe(self, i: int, steps: int) -> float:
-        """Error of replica i on the first training images, each moved by so many ascent steps to p-norm eps.
+    def probe(self, steps: int) -> list[float]:
+        """Error of each replica on the first training images, each moved by so many ascent steps to p-norm eps.
 
         The ball is that of its objective, at full eps. A network that withstands one step but not several has
         collapsed. nan where the objective's eps is no length, and for a replica that diverged.
         """
         p = self.objective.p
-        if p is None or not self.objective.moves or self.diverged[i] is not None:
-            return math.nan
-        own = {name: value[i] for name, value in self.kept.items()}
+        if p is None or not self.objective.moves:
+            return [math.nan] * len(self.seeds)
         part = slice(0, PROBE_IMAGES)
-        x, y = self.to_space(self.train.pixels(part)), self.train.labels[part]
-        s = objectives.ascend(self.network, own, x, y, p=p, eps=self.eps, steps=steps)
-        with torch.no_grad():
-            return float((self.network(own, x + s).argmax(-1) != y).float().mean())
+
+        def error(own: objectives.Params, x: Tensor, y: Tensor) -> Tensor:
+            s = objectives.ascend(self.network, own, x, y, p=p, eps=self.eps, steps=steps)
+            return (self.network(own, x + s).argmax(-1) != y).float().mean()
+
+        errors: list[float] = self._each(
+            error, self.to_space(self.train.pixels(part)), self.train.labels[part]
+        ).tolist()
+        return [value if at is None else math.nan for value, at in zip(errors, self.diverged, strict=True)]
 
     @torch.no_grad()
     def objective_on(self, split: Split) -> float:
@@ -184,6 +208,12 @@ class Stack:
             random = {name: value[0] for name, value in self._random(batch).items()}
             values.append(self.loss(own, random, split.pixels(part), self._targets(split.labels[part]), self.eps)[0])
         return float(torch.stack(values).mean())
+
+    def _each(self, function: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
+        """``function(parameters, *arguments)`` of what is kept of each replica, (R, ...)."""
+        if len(self.seeds) == 1:  # without the cost of vmap
+            return function({name: value[0] for name, value in self.kept.items()}, *arguments)[None]
+        return vmap(function, in_dims=(0, *[None] * len(arguments)))(self.kept, *arguments)
 
     def _order(self, generator: torch.Generator) -> Tensor:
         """The samples of an epoch, in the order in which they are seen."""
@@ -223,44 +253,9 @@ class Stack:
                 drawn.setdefault("draw", []).append(draws.draw(self.objective.distribution, shape, generator, p))
         return {name: torch.stack(values) for name, values in drawn.items()}
 
-    def _updates(self) -> list[tuple[float, list[tuple[str, int, Tensor]], list[Tensor | None]]]:
-        """What is stepped with the same learning rate: its share of the rate, (name, replica, values), momenta."""
-        shares = per_layer("lr_factors", self.settings["lr_factors"], self.parameters)
-        groups: dict[float, list[tuple[str, int, Tensor]]] = {}
-        for name, value in self.parameters.items():
-            share = shares.get(name, 1.0) if isinstance(shares, Mapping) else 1.0
-            # The fused update rounds the body and the tail of a tensor differently: each replica has its own tensors.
-            groups.setdefault(share, []).extend((name, i, value[i]) for i in range(len(self.seeds)))
-        return [(share, views, [None] * len(views)) for share, views in groups.items()]
-
-    def _descend(self, gradients: Mapping[str, Tensor], lr: float, momentum: float) -> None:
-        """One step of stochastic gradient descent with momentum, the cap on norms, and the average over steps."""
-        for share, views, momenta in self.updates:
-            # The function beneath torch.optim.SGD; the class costs each job a second of imports.
-            sgd(
-                [view for _, _, view in views],
-                [gradients[name][i] for name, i, _ in views],
-                momenta,
-                fused=True,
-                weight_decay=self.settings["weight_decay"],
-                momentum=momentum,
-                lr=lr * share,
-                dampening=0.0,
-                nesterov=self.settings["nesterov"] and momentum > 0,
-                maximize=False,
-            )
-        if self.max_norm is not None:
-            cap_norms(self.parameters, self.max_norm)
-        self.steps_done += 1
-        if self.averages is not None:
-            # A shorter memory at first, so that the initial weights do not linger.
-            decay = min(self.settings["averaging"], self.steps_done / (self.steps_done + 9))
-            for name, value in self.averages.items():
-                value.lerp_(self.parameters[name], 1 - decay)
-
-    def _freeze_diverged(self, loss_sum: Tensor, epoch: int) -> None:
+    def _freeze_diverged(self, epoch: int) -> None:
         """Keep the parameters of every replica that is still finite; put those of the others back to what was kept."""
-        finite = loss_sum.isfinite()
+        finite = self.loss_sum.isfinite()
         for value in self.parameters.values():
             finite = finite & value.flatten(1).isfinite().all(1)
         for i, ok in enumerate(finite.tolist()):
@@ -268,7 +263,7 @@ class Stack:
                 self.diverged[i] = epoch
             for name, kept in self.kept.items():
                 if self.diverged[i] is None:
-                    kept[i] = (self.averages or self.parameters)[name][i]
+                    kept[i] = (self.descent.averages or self.parameters)[name][i]
                 else:
                     self.parameters[name][i] = kept[i]
 
@@ -289,26 +284,6 @@ def augmented(x: Tensor, pad: int, flip: bool, generator: torch.Generator) -> Te
         own = torch.arange(n, device=x.device).view(n, 1, 1)
         x = F.pad(x, (pad, pad, pad, pad))[own, :, rows.unsqueeze(2), columns.unsqueeze(1)].permute(0, 3, 1, 2)
     return x
-
-
-def per_layer(
-    key: str, values: float | Sequence[float] | None, parameters: Mapping[str, Tensor]
-) -> float | dict[str, float] | None:
-    """A setting that is one value for all or a list with one per layer with weights; a list becomes name -> value.
-
-    parameters are stacked, (R, ...). Raises ValueError for a list of another length.
-    """
-    if values is None or isinstance(values, int | float):
-        return values
-    layers = [name.removesuffix("weight") for name, value in parameters.items() if is_weight(name, value[0])]
-    if len(values) != len(layers):
-        raise ValueError(f"{key} has {len(values)} values, but the network {len(layers)} layers with weights")
-    return {
-        name: value
-        for layer, value in zip(layers, values, strict=True)
-        for name in parameters
-        if name.startswith(layer)
-    }
 
 
 def _unstacked(step: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,13 +1,14 @@
 """Training the replicas (seeds) of one cell together, in one process.
 
 Each replica has its own initial weights and its own order of samples, drawn from its own generator, so its
-result does not depend on which others share its block. On a GPU the replicas of a dense network, if they all run the
-same number of epochs, are stacked along a first dimension and stepped by one ``vmap``; otherwise they take turns, which
-on a CPU is as fast and equal to the bit to a replica trained alone. The inner loop waits for the device only where it
-hands over the order of the samples.
+result does not depend on which others share its block. On a GPU replicas that all run the same number of epochs are
+either stacked along a first dimension and stepped by one ``vmap``, or take turns, whichever a few steps of both show to
+be faster. On a CPU they take turns, which is as fast there and equal to the bit to a replica trained alone. The inner
+loop waits for the device only where it hands over the order of the samples.
 """
 
 import math
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,11 +17,22 @@ from torch import Tensor
 
 from gradreg import schedules
 from gradreg.data.arrays import Split
+from gradreg.device import CPU, wait_for
 from gradreg.inputs import Whitening
-from gradreg.models import build
 from gradreg.stack import Replica, Row, Stack
 
 Epochs = Generator[list[Row], None, list[Replica]]
+Say = Callable[[str], None]
+TRIED = 20  # steps of each way, on a GPU
+
+
+class TooLargeError(MemoryError):
+    """What does not fit into the device's memory, said before the first step."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} more memory than the device has; take a smaller batch_size or network, or device: cpu"
+        )
 
 
 def train_block(
@@ -31,13 +43,15 @@ def train_block(
     device: torch.device,
     whitening: Whitening | None = None,
     on_epoch: Callable[[int, list[Row]], None] = lambda epoch, rows: None,
+    say: Say = lambda text: None,
 ) -> list[Replica]:
     """Train one replica per seed.
 
     hp has three parts: ``model`` (kind, input and settings), ``objective`` (kind, p, eps, space and the kind's
     settings) and ``train`` (all settings of a recipe); and ``n_stop`` where a recipe with patience is to be followed
     without held_out. A batch is the whole training set where that is smaller; an epoch passes over the set as often
-    as it takes to make min_steps steps. ``on_epoch(epoch, rows)`` is called after each epoch with a row per replica.
+    as it takes to make min_steps steps. ``on_epoch(epoch, rows)`` is called after each epoch with a row per replica,
+    and ``say`` is told in words how the block is run.
 
     held_out, where given, is read once per epoch, and influences nothing unless there is a patience: then the epoch
     of least held-out error is kept, and training ends when so many epochs have brought no better one. Without
@@ -53,13 +67,19 @@ def train_block(
 
     A replica whose loss stops being finite is put back to its state at the end of the last epoch that was finite,
     and stays there; its ``diverged`` is the epoch (from 1) in which that happened. Raises ValueError for settings that
-    do not fit the network.
+    do not fit the network, and before the first step where the device has too little memory.
     """
-    train = train.to(device)
-    held_out = held_out.to(device) if held_out is not None else None
-    together = device.type == "cuda" and hp["train"]["patience"] is None and _is_dense(hp["model"], train)
+    check(train, hp, whitening, device)
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = hp["train"]["precision"] == "tf32"
+    try:
+        train = train.to(device)
+        held_out = held_out.to(device) if held_out is not None else None
+    except torch.OutOfMemoryError:
+        raise TooLargeError("the data need") from None
+    together = device.type == "cuda" and _stacked(seeds, train, hp, whitening, say)
     stacks = [list(seeds)] if together else [[seed] for seed in seeds]
-    running = dict(enumerate(_epochs(stack, train, held_out, hp, whitening) for stack in stacks))
+    running = dict(enumerate(_epochs(stack, train, held_out, hp, whitening, say) for stack in stacks))
     finished: dict[int, list[Replica]] = {}
     epoch = 0
     while running:
@@ -76,36 +96,74 @@ def train_block(
     return [replica for i in sorted(finished) for replica in finished[i]]
 
 
-def check(train: Split, hp: Mapping[str, Any], whitening: Whitening | None = None) -> None:
-    """Raise ValueError for settings that do not fit the network or the images."""
+def check(train: Split, hp: Mapping[str, Any], whitening: Whitening | None = None, device: torch.device = CPU) -> None:
+    """Raise ValueError for settings that do not fit the network, the images or the device."""
+    if hp["train"]["precision"] == "tf32" and device.type != "cuda":
+        raise ValueError("precision: tf32 is a GPU's, and there is none; use float32 or bfloat16")
     Stack([0], train, None, hp, whitening)
 
 
-def _is_dense(spec: Mapping[str, Any], train: Split) -> bool:
-    with torch.device("meta"):
-        model = build(spec, tuple(train.images.shape[1:]), train.classes)
-    return all(parameter.ndim <= 2 for parameter in model.parameters())
+def _stacked(seeds: Sequence[int], train: Split, hp: Mapping[str, Any], whitening: Whitening | None, say: Say) -> bool:
+    """Whether replicas are better stacked than trained in turn, by a few steps of both; says which, and why."""
+    alone = _seconds(seeds[:1], train, hp, whitening)
+    if math.isinf(alone):
+        raise TooLargeError("one replica of this network needs")
+    if len(seeds) == 1 or hp["train"]["patience"] is not None:
+        return False
+    together = _seconds(seeds, train, hp, whitening)
+    if math.isinf(together):
+        say(f"in turn: {len(seeds)} replicas at once do not fit into the device's memory; lower seeds_per_job")
+        return False
+    times = f"a step of all takes {1000 * together:.2f} ms stacked, {1000 * len(seeds) * alone:.2f} ms in turn"
+    say(f"{'stacked' if together < len(seeds) * alone else 'in turn'}: {times}")
+    return together < len(seeds) * alone
+
+
+def _seconds(seeds: Sequence[int], train: Split, hp: Mapping[str, Any], whitening: Whitening | None) -> float:
+    """Seconds of a step of a stack, once it is warm; infinite where it does not fit into the device's memory."""
+    settings = {**hp["train"], "min_steps": TRIED, "epochs": 2}
+    few = train.first(min(len(train), TRIED * settings["batch_size"]))
+    try:
+        stack = Stack(seeds, few, None, {**hp, "train": settings}, whitening)
+        stack.descend(1)
+        wait_for(stack.device)
+        start = time.perf_counter()
+        stack.descend(2)
+        wait_for(stack.device)
+    except torch.OutOfMemoryError:
+        return math.inf
+    return (time.perf_counter() - start) / stack.steps
 
 
 def _epochs(
-    seeds: Sequence[int], train: Split, held_out: Split | None, hp: Mapping[str, Any], whitening: Whitening | None
+    seeds: Sequence[int],
+    train: Split,
+    held_out: Split | None,
+    hp: Mapping[str, Any],
+    whitening: Whitening | None,
+    say: Say,
 ) -> Epochs:
     """The rows of each epoch; in the end, the replicas."""
     if hp["train"]["patience"] is not None:
-        return (yield from _stopped(seeds, train, held_out, hp, whitening))
-    stack = Stack(seeds, train, held_out, hp, whitening)
+        return (yield from _stopped(seeds, train, held_out, hp, whitening, say))
+    stack = Stack(seeds, train, held_out, hp, whitening, say)
     for epoch in range(1, hp["train"]["epochs"] + 1):
         yield stack.run_epoch(epoch)
     return stack.replicas()
 
 
 def _stopped(
-    seeds: Sequence[int], train: Split, held_out: Split | None, hp: Mapping[str, Any], whitening: Whitening | None
+    seeds: Sequence[int],
+    train: Split,
+    held_out: Split | None,
+    hp: Mapping[str, Any],
+    whitening: Whitening | None,
+    say: Say,
 ) -> Epochs:
     """Training of one replica with patience, and what follows it."""
     settings = hp["train"]
     own, watched = (train, held_out) if held_out else (train.first(len(train) - hp["n_stop"]), train.last(hp["n_stop"]))
-    first = Stack(seeds, own, watched, hp, whitening)
+    first = Stack(seeds, own, watched, hp, whitening, say)
     best, best_epoch, least = first.parameters_of(0), 0, math.inf
     for epoch in range(1, settings["epochs"] + 1):
         (row,) = first.run_epoch(epoch)
@@ -162,13 +220,13 @@ def _retraining(
         stack.start_from(best)
     if settings["retrain"] == "continue_without_dropout":
         second.dropouts = {}
-        bound = first.read(first.train, 0)[0]
+        bound = first.read(first.train)[0][0]
     else:
         bound = first.objective_on(first.train)
     for epoch in range(1, settings["epochs"] + 1):
         yield second.run_epoch(epoch)
         if settings["retrain"] == "continue_without_dropout":
-            reached = second.read(watched, 0)[0] < bound
+            reached = second.read(watched)[0][0] < bound
         else:
             reached = second.objective_on(watched) <= bound
         if reached or second.diverged[0] is not None:

@@ -22,6 +22,20 @@ def test_maxout_takes_the_largest_of_its_pieces():
     assert torch.equal(models.Maxout(5)(z), torch.stack(pieces).amax(0))
 
 
+def test_the_largest_piece_gets_the_gradient_and_equals_share_it():
+    z = torch.randn(7, 15, dtype=torch.double, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    ours, theirs = (torch.autograd.grad(f(z).sin().sum(), z)[0] for f in (models.Maxout(5), by_index))
+    assert torch.equal(ours, theirs)
+    assert torch.autograd.gradcheck(models.Maxout(5), z)
+    assert torch.autograd.gradgradcheck(models.Maxout(5), z)
+    tied = torch.tensor([[1.0, 3.0, 3.0]], requires_grad=True)
+    assert torch.autograd.grad(models.Maxout(3)(tied).sum(), tied)[0].tolist() == [[0.0, 0.5, 0.5]]
+
+
+def by_index(z):
+    return z.unflatten(1, (5, 3)).max(1).values
+
+
 def test_initial_values():
     net = build("maxout", {"units": [20], "pieces": 2, "init": 0.1})
     for name, value in net.named_parameters():

@@ -7,7 +7,8 @@ import torch
 from test_training import CPU, TRAIN, hp
 
 from gradreg import inputs, models, schedules, training
-from gradreg.stack import Stack, augmented, per_layer
+from gradreg.descent import per_layer
+from gradreg.stack import Stack, augmented
 from gradreg.sweep import training as recipe
 
 PLAIN = {"kind": "plain"}
@@ -91,14 +92,14 @@ def test_averages_are_those_of_the_steps():
     """w_t <- d_t w_t + (1 - d_t) w, d_t = min(averaging, t / (t + 9)), and they are what is read and kept."""
     settings = hp(objective=PLAIN, averaging=0.7, epochs=1)
     stack = Stack([0], TRAIN.first(300), TRAIN.last(50), settings)
-    followed, expected = Stack._descend, stack.parameters_of(0)
+    followed, expected = stack.descent.step, stack.parameters_of(0)
     seen = []
 
-    def descend(self, *arguments):
-        followed(self, *arguments)
-        seen.append({name: value[0].clone() for name, value in self.parameters.items()})
+    def step(*arguments):
+        followed(*arguments)
+        seen.append({name: value[0].clone() for name, value in stack.parameters.items()})
 
-    stack._descend = descend.__get__(stack)
+    stack.descent.step = step
     stack.run_epoch(1)
     for t, own in enumerate(seen, start=1):
         decay = min(0.7, t / (t + 9))
@@ -203,14 +204,14 @@ def test_continuing_ends_when_the_held_out_images_are_as_well_known():
     assert replica.best_epoch == first.best_epoch
     own = Stack([0], TRAIN.first(300), None, settings)
     own.start_from(first.parameters)
-    bound = own.read(TRAIN.first(300), 0)[0]
+    bound = own.read(TRAIN.first(300))[0][0]
     reached = Stack([0], TRAIN.first(400), None, settings)
     reached.start_from(replica.parameters)
     watched = TRAIN.first(400).last(100)
-    assert reached.read(watched, 0)[0] < bound
+    assert reached.read(watched)[0][0] < bound
     assert 1 <= replica.retrained < 40
     reached.start_from(first.parameters)
-    assert reached.read(watched, 0)[0] >= bound
+    assert reached.read(watched)[0][0] >= bound
 
 
 def test_continuing_with_dropout_starts_from_the_best_network():

@@ -59,7 +59,8 @@ class Conv(nn.Module):
 class Maxout(nn.Module):
     """h_j = max over k of z_jk: the largest of each unit's ``pieces``, (N, pieces * units, ...) -> (N, units, ...).
 
-    The filters of piece 0 come first. Goodfellow et al., "Maxout networks", ICML 2013.
+    The filters of piece 0 come first; pieces that tie share the gradient. Goodfellow et al., "Maxout networks", ICML
+    2013.
     """
 
     def __init__(self, pieces: int) -> None:
@@ -69,7 +70,10 @@ class Maxout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, pieces * units, ...) -> (N, units, ...)."""
         filters: Tensor = x.unflatten(1, (self.pieces, x.shape[1] // self.pieces))
-        return filters.max(1).values
+        # Arithmetic only: on a CPU, indices and comparisons cost several times as much.
+        constant = filters.detach()
+        largest = (constant - constant.amax(1, keepdim=True)).sign() + 1  # 1 for the largest, 0 for the others
+        return (filters * (largest / largest.sum(1, keepdim=True))).sum(1)
 
 
 class Dropout(nn.Module):
@@ -93,7 +97,7 @@ class Dropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, *shape) -> (N, *shape)."""
-        return x if self.mask is None else x * self.mask
+        return x if self.mask is None else x * self.mask.to(x.dtype)
 
 
 def dropout(layers: list[nn.Module], shape: Sequence[int], keep_input: float, keep_hidden: float) -> None:

@@ -1,6 +1,7 @@
 """Train one block of seeds of a run; writes a folder per cell."""
 
 import argparse
+import functools
 import json
 import platform
 import subprocess
@@ -35,11 +36,14 @@ def main() -> None:
     title = f"{run['dataset']} {run['model']} {run['objective']} p={run['p']} eps={run['eps']} seeds {seeds}"
     hp_numbers = hp | {"objective": objective}
     try:
-        training.check(train, hp_numbers, args.whitening)
+        training.check(train, hp_numbers, args.whitening, args.device)
     except ValueError as error:
         sys.exit(f"Error: {error}")
-    progress = EpochProgress(title, hp["train"]["epochs"])
-    replicas = training.train_block(seeds, train, held_out, hp_numbers, args.device, args.whitening, progress)
+    progress, say = EpochProgress(title, hp["train"]["epochs"]), functools.partial(print, flush=True)
+    try:
+        replicas = training.train_block(seeds, train, held_out, hp_numbers, args.device, args.whitening, progress, say)
+    except training.TooLargeError as error:
+        sys.exit(f"Error: {error}")
 
     versions = {"gradreg": commit(), "torch": torch.__version__, "python": platform.python_version()}
     for cell, replica in zip(args.cells, replicas, strict=True):

@@ -1,0 +1,181 @@
+"""What a GPU needs of a training step, as far as it shows without one."""
+
+import contextlib
+
+import pytest
+import torch
+from test_training import CONVOLUTIONAL, CPU, TRAIN, hp
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from gradreg import recorded, registry, training
+from gradreg.recorded import Recorded
+from gradreg.stack import Stack
+
+MAXOUT = {"kind": "maxout", "units": [15, 9], "pieces": 3, "init": 0.1, "keep_hidden": 0.5}
+MODELS = [MAXOUT, {"kind": "sigmoid_mlp", "units": [20]}, CONVOLUTIONAL]
+OBJECTIVES = {
+    "plain": {},
+    "noise": {"distribution": "gaussian"},
+    "finite_difference": {"h": 0.1, "power": 2},
+    "adversarial": {"steps": 2},
+    "alignment": {"weight": 0.2},
+    "curvature": {"h": 0.1},
+}
+
+
+def objective(kind):
+    strength = {} if kind == "plain" else {"p": 2.0, "eps": 0.2}
+    return {"kind": kind, **OBJECTIVES.get(kind, {}), **strength}
+
+
+class NoWaiting(TorchDispatchMode):
+    """Fails where a value is read back, or a shape depends on values."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        assert name not in ("_local_scalar_dense", "item", "is_nonzero", "nonzero", "equal", "masked_select"), name
+        return func(*args, **(kwargs or {}))
+
+
+def stack(seeds, model, kind, **train):
+    return Stack(seeds, TRAIN.first(150), None, hp(model, objective(kind), averaging=0.5, pad=1, flip=True, **train))
+
+
+@pytest.mark.parametrize("kind", registry.section("objectives"))
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model["kind"])
+def test_steps_do_not_wait_for_the_device(model, kind):
+    for seeds in ([0], [0, 1]):
+        own = stack(seeds, model, kind)
+        with NoWaiting():
+            own.descend(1)
+        assert own.loss_sum.isfinite().all()
+
+
+def test_waiting_would_be_noticed():
+    with NoWaiting(), pytest.raises(AssertionError, match="_local_scalar_dense"):
+        float(torch.ones(()))
+
+
+@pytest.mark.parametrize("kind", ["perturb", "finite_difference", "penalty"])
+def test_numbers_may_be_tensors(kind):
+    """As they are in a recording: strength, rate and decay."""
+    numbers, tensors = (stack([0], MAXOUT, kind) for _ in range(2))
+    step = tensors.step.step
+
+    def as_tensors(given, key):
+        step({k: v if isinstance(v, torch.Tensor) else torch.tensor(v) for k, v in given.items()}, key)
+
+    tensors.step.step = as_tensors
+    for own in (numbers, tensors):
+        own.descend(1)
+    for name, value in numbers.parameters.items():
+        torch.testing.assert_close(tensors.parameters[name], value)
+        torch.testing.assert_close(tensors.descent.averages[name], numbers.descent.averages[name])
+
+
+class Device:
+    """Stands in for CUDA's streams and graphs, and keeps what is asked of it."""
+
+    def __init__(self, monkeypatch, failure=None):
+        self.log, self.failure, self.recording = [], failure, False
+        monkeypatch.setattr(torch.cuda, "Stream", lambda device: self)
+        monkeypatch.setattr(torch.cuda, "current_stream", lambda: self)
+        monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
+        monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: self)
+        monkeypatch.setattr(torch.cuda, "graph", self.graph)
+
+    def wait_stream(self, other):
+        pass
+
+    @contextlib.contextmanager
+    def graph(self, graph, stream):
+        self.recording = True
+        yield
+        self.recording = False
+        if self.failure:
+            raise RuntimeError(self.failure)
+
+    def step(self, given, key):
+        self.log.append(("recorded" if self.recording else "run", key))
+        if self.recording:
+            self.given = given
+
+    def replay(self):
+        self.log.append(("replayed", *(float(value) for value in self.given.values())))
+
+
+def recorded_on(monkeypatch, device, said):
+    # A device that cannot be made here: tensors are made on the CPU in its place.
+    full = torch.full
+    monkeypatch.setattr(torch, "full", lambda size, value, device: full(size, value))
+    return Recorded(device.step, torch.device("cuda"), said.append)
+
+
+def test_a_step_is_recorded_once_and_replayed(monkeypatch):
+    device, said = Device(monkeypatch), []
+    step = recorded_on(monkeypatch, device, said)
+    for i in range(recorded.WARM + 3):
+        step({"x": torch.tensor(float(i)), "eps": i / 2}, 0.5)
+    runs = [("run", 0.5)] * recorded.WARM
+    assert device.log == [*runs, ("recorded", 0.5), *(("replayed", i, i / 2) for i in (3.0, 4.0, 5.0))]
+    assert said == ["steps are recorded as a CUDA graph"]
+    step({"x": torch.tensor(9.0), "eps": 1.0}, 0.9)
+    assert device.log[-2:] == [("recorded", 0.9), ("replayed", 9.0, 1.0)]
+    assert len(said) == 1
+
+
+def test_what_cannot_be_recorded_is_run_and_the_reason_told_once(monkeypatch):
+    device, said = Device(monkeypatch, failure="operation not permitted\nand a trace"), []
+    step = recorded_on(monkeypatch, device, said)
+    for _ in range(recorded.WARM + 3):
+        step({"x": torch.tensor(1.0)}, 0.5)
+    assert [name for name, _ in device.log] == ["run"] * recorded.WARM + ["recorded"] + ["run"] * 3
+    assert said == ["steps are not recorded: operation not permitted"]
+
+
+@pytest.mark.parametrize(
+    ("together", "stacked", "text"),
+    [
+        (0.004, True, "stacked: a step of all takes 4.00 ms stacked, 6.00 ms in turn"),
+        (0.007, False, "in turn: a step of all takes 7.00 ms stacked, 6.00 ms in turn"),
+        (float("inf"), False, "in turn: 3 replicas at once do not fit into the device's memory; lower seeds_per_job"),
+    ],
+)
+def test_the_faster_way_is_taken(monkeypatch, together, stacked, text):
+    monkeypatch.setattr(training, "_seconds", lambda seeds, *_: 0.002 if len(seeds) == 1 else together)
+    said = []
+    assert training._stacked([4, 5, 6], TRAIN, hp(), None, said.append) is stacked
+    assert said == [text]
+    assert not training._stacked([4], TRAIN, hp(), None, said.append)
+    assert not training._stacked([4, 5], TRAIN, hp(patience=3), None, said.append)
+    assert len(said) == 1
+
+
+def test_what_is_too_large_for_the_device_is_said_before_it_starts(monkeypatch):
+    assert 0 < training._seconds([0, 1], TRAIN, hp(), None) < 60
+
+    def descend(*_):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(Stack, "descend", descend)
+    with pytest.raises(training.TooLargeError, match="one replica of this network needs more memory than the device"):
+        training._stacked([0, 1], TRAIN, hp(), None, print)
+
+
+def test_bfloat16_is_near_float32_and_its_weights_are_float32():
+    settings = {"epochs": 8, "max_norm": None}
+    few, many = TRAIN.last(400), TRAIN.first(800)
+    exact, rough, again = (
+        training.train_block([0, 1, 2], many, few, hp(precision=precision, **settings), CPU)
+        for precision in ("float32", "bfloat16", "bfloat16")
+    )
+    for a, b, c in zip(exact, rough, again, strict=True):
+        assert {value.dtype for value in b.parameters.values()} == {torch.float32}
+        assert all(torch.equal(value, c.parameters[name]) for name, value in b.parameters.items())
+        assert not torch.equal(a.parameters["1.weight"], b.parameters["1.weight"])
+        assert abs(a.history[-1]["held_out_error"] - b.history[-1]["held_out_error"]) <= 0.02
+
+
+def test_tf32_needs_a_gpu():
+    with pytest.raises(ValueError, match="precision: tf32 is a GPU's, and there is none; use float32 or bfloat16"):
+        training.train_block([0], TRAIN, None, hp(precision="tf32"), CPU)
