@@ -1,6 +1,7 @@
 # make           set up and run the default experiment to results/quickstart/report.html
 # make test      set up and run the tests
 # make smoke     run the experiments that are sized for a GPU on a few images, as a test that they work
+# make bench     measure speed: training steps, blocks, other people's trainers, the workflow, attacks (docs/performance.md)
 # make results   run every published experiment (under four hours on two cores)
 # make publish   copy the tables, figures and metrics of finished experiments to results/published/
 PYTHON ?= python3
@@ -8,7 +9,7 @@ CORES ?= all
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SNAKEMAKE = .venv/bin/python -m snakemake --cores $(CORES)
 
-.PHONY: quickstart test lint smoke results publish clean
+.PHONY: quickstart test lint smoke bench results publish clean
 
 quickstart: .venv/ready
 	@$(SNAKEMAKE)
@@ -33,6 +34,10 @@ results: .venv/ready
 smoke: .venv/ready
 	$(SNAKEMAKE) --configfile config/cifar10.yaml --config scale=smoke
 	$(SNAKEMAKE) --configfile config/paper.yaml --config scale=smoke
+
+bench: .venv/ready
+	@$(PIP) --editable '.[peers]'
+	.venv/bin/python -m bench
 
 publish: .venv/ready
 	.venv/bin/python workflow/scripts/publish.py

@@ -1,0 +1,1 @@
+"""Measurements of speed: ``python -m bench``; docs/performance.md has what came out."""
