@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+FEW_CHANNELS = 3  # of images
+
 
 class Linear(nn.Linear):
     """A dense layer whose weights start uniform in [-init_bound, init_bound] and whose biases start at 0."""
@@ -52,8 +54,19 @@ class Conv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) -> (N, filters, H', W')."""
         tied = self.bias if self.tied else None
+        if x.shape[1] <= FEW_CHANNELS and x.device.type == "cpu":
+            z = self._by_products(x)
+            return z + (self.bias.view(-1, 1, 1) if self.tied else self.bias)
         z = F.conv2d(x, self.weight, tied, stride=self.stride, padding=self.padding)
         return z if self.tied else z + self.bias
+
+    def _by_products(self, x: Tensor) -> Tensor:
+        """The same as a product of matrices: on a CPU its gradient for x costs an eighth, where channels are few."""
+        size = self.weight.shape[-1]
+        columns = F.unfold(x, size, padding=self.padding, stride=self.stride)
+        width = (x.shape[-1] + 2 * self.padding - size) // self.stride + 1
+        z: Tensor = (self.weight.flatten(1) @ columns).unflatten(-1, (-1, width))
+        return z
 
 
 class Maxout(nn.Module):
