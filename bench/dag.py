@@ -36,7 +36,7 @@ def config(cells: int) -> dict[str, Any]:
 
 
 def measure(rounds: int) -> dict[str, Any]:
-    """Seconds of dry runs by number of networks; seconds per job that are no training, of a run for real."""
+    """Seconds of dry runs by number of networks; and of a run for real, what is no training."""
     found: dict[str, Any] = {"dry runs": {}}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -55,7 +55,7 @@ def measure(rounds: int) -> dict[str, Any]:
 
 
 def _for_real(folder: Path) -> dict[str, Any]:
-    """A run of small jobs on all cores: what Snakemake takes per job, and what each job takes beside its loop."""
+    """A run of small jobs on all cores: the time that is in none of them, and what each takes beside its loop."""
     cores = os.cpu_count() or 1
     whole = timed(lambda: _snakemake(folder, "--quiet", "all"))
     within, starts, jobs = 0.0, [], 0
@@ -72,7 +72,7 @@ def _for_real(folder: Path) -> dict[str, Any]:
     found = {
         "jobs": jobs,
         "whole run, s": whole,
-        "Snakemake, core seconds per job": (whole * cores - within) / jobs,
+        "all else, core seconds per job": (whole * cores - within) / jobs,
         "a training job outside its loop, s": summary(starts),
     }
     print(json.dumps({"cores": cores, **found}, indent=1), flush=True)

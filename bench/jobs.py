@@ -48,7 +48,8 @@ def settings(n_train: int, epochs: int, precision: str = "float32") -> dict[str,
     train = recipe({"epochs": epochs, "batch_size": BATCH, "lr": RATE, "lr_schedule": "constant", "momentum": MOMENTUM})
     sizes = {"n_train": n_train, "n_validation": None, "n_stop": None, "skip": 0}
     objective = {"kind": "perturb", "p": "2", "eps": str(EPS), "space": "pixels"}
-    return {"model": MODEL, "objective": objective, "train": train | {"precision": precision}, **sizes}
+    train |= {"precision": precision.split(",")[0], "compile": "compiled" in precision}
+    return {"model": MODEL, "objective": objective, "train": train, **sizes}
 
 
 def train(folder: Path, hp: dict[str, Any], seeds: list[int], device: torch.device) -> dict[str, float]:
@@ -150,6 +151,7 @@ def peers(device: torch.device, rounds: int, n_train: int, epochs: int) -> dict[
             return keep(name, {"whole": whole, "rate": n_train * epochs / own["seconds"], "error": own["error"]})
 
         precisions = ["float32", "bfloat16", *(["tf32"] if device.type == "cuda" else [])]
+        precisions += ["float32, compiled", "bfloat16, compiled"]
         ways: dict[Any, Any] = {p: (lambda p=p: ours(p)) for p in precisions}
         ways["toolbox"] = lambda: other("toolbox", "adversarial-robustness-toolbox")
         ways["loop"] = lambda: other("usual_loop", "the usual PyTorch loop")

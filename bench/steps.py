@@ -69,8 +69,8 @@ def _network(name: str, model: dict[str, Any], device: torch.device, rounds: int
     wanted = [(label, 2.0, "float32") for label in OBJECTIVES]
     if name.startswith("dense"):
         wanted += [(label, float("inf"), "float32") for label in OBJECTIVES if label != "plain"]
-    for precision in ("bfloat16", *(["tf32"] if device.type == "cuda" else [])):
-        wanted += [(label, 2.0, precision) for label in ("plain", "perturb")]
+    ways = ["bfloat16", *(["tf32"] if device.type == "cuda" else []), "float32, compiled", "bfloat16, compiled"]
+    wanted += [(label, 2.0, precision) for precision in ways for label in ("plain", "perturb")]
     steps = {key: _steps(name, model, *key, device) for key in wanted}
     seconds = in_turn(steps, rounds)
     plain = seconds["plain", 2.0, "float32"]
@@ -80,7 +80,8 @@ def _network(name: str, model: dict[str, Any], device: torch.device, rounds: int
         costs[f"{label}, p = {p:g}, {precision}"] = {
             "objective": label,
             "p": f"{p:g}",
-            "precision": precision,
+            "precision": precision.split(",")[0],
+            "compile": "compiled" in precision,
             "cost": ratios(own, plain),
             "bound": bound(ways, first, whole) if ways else None,
             "images_per_second": BATCH / summary(own)["median"],

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 
 from gradreg import draws, inputs, objectives, schedules
+from gradreg.compiled import Compiled
 from gradreg.data.arrays import Split
 from gradreg.descent import Descent
 from gradreg.models import Dropout, build
@@ -41,7 +42,8 @@ class Replica:
 class Stack:
     """Replicas whose parameters are stacked along a first dimension and stepped together.
 
-    hp as in ``training.train_block``. Raises ValueError for settings that do not fit the network.
+    hp as in ``training.train_block``; ``shared`` holds the compiled steps of stacks with the same hp, by their number
+    of replicas. Raises ValueError for settings that do not fit the network.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Stack:
         hp: Mapping[str, Any],
         whitening: inputs.Whitening | None = None,
         say: Callable[[str], None] = lambda text: None,
+        shared: dict[int, Compiled] | None = None,
     ) -> None:
         settings, objective = hp["train"], dict(hp["objective"])
         self.seeds, self.train, self.held_out, self.settings = seeds, train, held_out, settings
@@ -91,8 +94,11 @@ class Stack:
             )
 
         self.network, self.loss = network, loss
-        step = grad_and_value(loss, has_aux=True)
-        self.step_gradients = vmap(step, in_dims=(0, 0, 0, 0, None)) if len(seeds) > 1 else _unstacked(step)
+        step: Callable[..., Any] = grad_and_value(loss, has_aux=True)
+        step = vmap(step, in_dims=(0, 0, 0, 0, None)) if len(seeds) > 1 else _unstacked(step)
+        if settings["compile"]:  # once for all stacks of a block that are alike
+            step = ({} if shared is None else shared).setdefault(len(seeds), Compiled(step, say))
+        self.step_gradients = step
         self.loss_sum, self.errors = (torch.zeros(len(seeds), device=self.device) for _ in range(2))
         self.step = Recorded(self._step, self.device, say)
         self.steps_done = 0
@@ -125,11 +131,13 @@ class Stack:
             index = order[:, step * self.batch : (step + 1) * self.batch]
             labels = self.train.labels[index]
             done = schedules.progress(self.settings, epoch, step, self.steps)
+            eps = self.eps * schedules.ramp(done, self.settings["eps_warmup"])
             given = {
                 "x": self._pixels(index),
                 "targets": self._targets(labels),
                 "labels": labels,
-                "eps": self.eps * schedules.ramp(done, self.settings["eps_warmup"]),
+                # A number would be compiled into the step, anew for each.
+                "eps": torch.full((), eps, device=self.device) if self.settings["compile"] else eps,
                 "rate": schedules.learning_rate(self.settings, epoch, step, self.steps),
                 "decay": self.descent.decay(self.steps_done),
             }

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from gradreg import schedules
+from gradreg.compiled import Compiled
 from gradreg.data.arrays import Split
 from gradreg.device import CPU, wait_for
 from gradreg.inputs import Whitening
@@ -79,7 +80,8 @@ def train_block(
         raise TooLargeError("the data need") from None
     together = device.type == "cuda" and _stacked(seeds, train, hp, whitening, say)
     stacks = [list(seeds)] if together else [[seed] for seed in seeds]
-    running = dict(enumerate(_epochs(stack, train, held_out, hp, whitening, say) for stack in stacks))
+    shared: dict[int, Compiled] = {}
+    running = dict(enumerate(_epochs(stack, train, held_out, hp, whitening, say, shared) for stack in stacks))
     finished: dict[int, list[Replica]] = {}
     epoch = 0
     while running:
@@ -142,11 +144,12 @@ def _epochs(
     hp: Mapping[str, Any],
     whitening: Whitening | None,
     say: Say,
+    shared: dict[int, Compiled],
 ) -> Epochs:
     """The rows of each epoch; in the end, the replicas."""
     if hp["train"]["patience"] is not None:
-        return (yield from _stopped(seeds, train, held_out, hp, whitening, say))
-    stack = Stack(seeds, train, held_out, hp, whitening, say)
+        return (yield from _stopped(seeds, train, held_out, hp, whitening, say, shared))
+    stack = Stack(seeds, train, held_out, hp, whitening, say, shared)
     for epoch in range(1, hp["train"]["epochs"] + 1):
         yield stack.run_epoch(epoch)
     return stack.replicas()
@@ -159,11 +162,12 @@ def _stopped(
     hp: Mapping[str, Any],
     whitening: Whitening | None,
     say: Say,
+    shared: dict[int, Compiled],
 ) -> Epochs:
     """Training of one replica with patience, and what follows it."""
     settings = hp["train"]
     own, watched = (train, held_out) if held_out else (train.first(len(train) - hp["n_stop"]), train.last(hp["n_stop"]))
-    first = Stack(seeds, own, watched, hp, whitening, say)
+    first = Stack(seeds, own, watched, hp, whitening, say, shared)
     best, best_epoch, least = first.parameters_of(0), 0, math.inf
     for epoch in range(1, settings["epochs"] + 1):
         (row,) = first.run_epoch(epoch)

@@ -1,6 +1,7 @@
-"""What a GPU needs of a training step, as far as it shows without one."""
+"""Training steps that a GPU can run without waiting, in less precision, compiled: as far as it shows without one."""
 
 import contextlib
+import re
 
 import pytest
 import torch
@@ -179,3 +180,28 @@ def test_bfloat16_is_near_float32_and_its_weights_are_float32():
 def test_tf32_needs_a_gpu():
     with pytest.raises(ValueError, match="precision: tf32 is a GPU's, and there is none; use float32 or bfloat16"):
         training.train_block([0], TRAIN, None, hp(precision="tf32"), CPU)
+
+
+def test_compiled_steps_are_the_same_steps():
+    said, settings = [], {"epochs": 2, "eps_warmup": 1.0}
+    blocks = [
+        training.train_block([0, 1, 2], TRAIN.first(300), None, hp(compile=own, **settings), CPU, say=said.append)
+        for own in (False, True)
+    ]
+    assert len(said) == 1, "one compilation for all replicas and strengths"
+    assert re.fullmatch(r"steps are compiled, in \d+ s", said[0]), said
+    for plain, compiled in zip(*blocks, strict=True):
+        for name, value in plain.parameters.items():
+            torch.testing.assert_close(compiled.parameters[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_what_cannot_be_compiled_is_run_and_the_reason_told_once(monkeypatch):
+    def compile(function, **_):
+        raise RuntimeError("no C++ compiler\nand more")
+
+    monkeypatch.setattr(torch, "compile", compile)
+    said = []
+    (replica,) = training.train_block([0], TRAIN.first(300), None, hp(compile=True), CPU, say=said.append)
+    assert said == ["steps are not compiled: no C++ compiler"]
+    (plain,) = training.train_block([0], TRAIN.first(300), None, hp(), CPU)
+    torch.testing.assert_close(replica.parameters["1.weight"], plain.parameters["1.weight"], rtol=1e-4, atol=1e-5)
