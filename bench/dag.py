@@ -70,12 +70,13 @@ def _for_real(folder: Path) -> dict[str, Any]:
         with job.with_suffix(".tsv").open(encoding="utf-8") as lines:
             starts.append(float(next(csv.DictReader(lines, delimiter="\t"))["s"]) - loop)
     found = {
+        "cores": cores,
         "jobs": jobs,
         "whole run, s": whole,
         "all else, core seconds per job": (whole * cores - within) / jobs,
         "a training job outside its loop, s": summary(starts),
     }
-    print(json.dumps({"cores": cores, **found}, indent=1), flush=True)
+    print(json.dumps(found, indent=1), flush=True)
     return found
 
 

@@ -17,6 +17,7 @@ import torch
 
 from bench.common import DENSE, ROOT, SCRIPTS, command, in_turn, ratios, shown, summary, table, timed
 from gradreg import models
+from gradreg.analysis import half_width
 from gradreg.data import arrays
 from gradreg.evaluation import wrong
 from gradreg.sweep import training as recipe
@@ -150,9 +151,7 @@ def peers(device: torch.device, rounds: int, n_train: int, epochs: int) -> dict[
             own = json.loads(output.splitlines()[-1])
             return keep(name, {"whole": whole, "rate": n_train * epochs / own["seconds"], "error": own["error"]})
 
-        precisions = ["float32", "bfloat16", *(["tf32"] if device.type == "cuda" else [])]
-        precisions += ["float32, compiled", "bfloat16, compiled"]
-        ways: dict[Any, Any] = {p: (lambda p=p: ours(p)) for p in precisions}
+        ways: dict[Any, Any] = {p: (lambda p=p: ours(p)) for p in _precisions(device)}
         ways["toolbox"] = lambda: other("toolbox", "adversarial-robustness-toolbox")
         ways["loop"] = lambda: other("usual_loop", "the usual PyTorch loop")
         in_turn(ways, rounds, warm=0)
@@ -170,6 +169,34 @@ def peers(device: torch.device, rounds: int, n_train: int, epochs: int) -> dict[
     print(f"\nWhole jobs, {epochs} epochs on {n_train} images of MNIST:")
     print(table(["", *found["gradreg, float32"]], rows), flush=True)
     return {"images": n_train, "epochs": epochs, "ways": found}
+
+
+def precision(device: torch.device, seeds: int, n_train: int, epochs: int) -> dict[str, Any]:
+    """Test errors of the same seeds in each precision, and the mean difference from float32 with its 95 % interval."""
+    prepare()
+    errors: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in _precisions(device):
+            train(Path(folder), settings(n_train, epochs, name), list(range(seeds)), device)
+            errors[name] = [error(Path(folder) / f"seed-{seed}") for seed in range(seeds)]
+    rows = []
+    for name, own in errors.items():
+        gap = [a - b for a, b in zip(own, errors["float32"], strict=True)]
+        width = f"{np.mean(gap):+.3f} ± {half_width(gap):.3f}" if name != "float32" else ""
+        rows.append([name, f"{np.mean(own):.3f} ± {half_width(own):.3f}", width])
+    print(f"\nTest error in %, {seeds} seeds, {epochs} epochs on {n_train} images:")
+    print(table(["", "mean", "difference, same seeds"], rows), flush=True)
+    return {"images": n_train, "epochs": epochs, "errors": errors}
+
+
+def _precisions(device: torch.device) -> list[str]:
+    return [
+        "float32",
+        "bfloat16",
+        *(["tf32"] if device.type == "cuda" else []),
+        "float32, compiled",
+        "bfloat16, compiled",
+    ]
 
 
 def write_idx(folder: Path) -> None:

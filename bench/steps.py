@@ -69,8 +69,9 @@ def _network(name: str, model: dict[str, Any], device: torch.device, rounds: int
     wanted = [(label, 2.0, "float32") for label in OBJECTIVES]
     if name.startswith("dense"):
         wanted += [(label, float("inf"), "float32") for label in OBJECTIVES if label != "plain"]
-    ways = ["bfloat16", *(["tf32"] if device.type == "cuda" else []), "float32, compiled", "bfloat16, compiled"]
-    wanted += [(label, 2.0, precision) for precision in ways for label in ("plain", "perturb")]
+    modes = ["bfloat16", *(["tf32"] if device.type == "cuda" else [])]
+    modes += [] if name in SLOW else ["float32, compiled", "bfloat16, compiled"]
+    wanted += [(label, 2.0, mode) for mode in modes for label in ("plain", "perturb")]
     steps = {key: _steps(name, model, *key, device) for key in wanted}
     seconds = in_turn(steps, rounds)
     plain = seconds["plain", 2.0, "float32"]
@@ -80,8 +81,7 @@ def _network(name: str, model: dict[str, Any], device: torch.device, rounds: int
         costs[f"{label}, p = {p:g}, {precision}"] = {
             "objective": label,
             "p": f"{p:g}",
-            "precision": precision.split(",")[0],
-            "compile": "compiled" in precision,
+            "precision": precision,
             "cost": ratios(own, plain),
             "bound": bound(ways, first, whole) if ways else None,
             "images_per_second": BATCH / summary(own)["median"],
@@ -126,9 +126,9 @@ def _steps(
     data = Split(images, torch.randint(0, 10, (len(images),), generator=generator), 255, 10).to(device)
     strength = {} if objective["kind"] == "plain" else {"p": p, "eps": 0.01}
     cap = {"max_norm": 1.9365} if "maxout" in model["kind"] else {}
-    settings = recipe(
-        {"min_steps": (1 if name in SLOW else 20) * (10 if device.type == "cuda" else 1), "precision": precision, **cap}
-    )
+    steps = (1 if name in SLOW else 20) * (10 if device.type == "cuda" else 1)
+    how = {"precision": precision.split(",")[0], "compile": "compiled" in precision}
+    settings = recipe({"min_steps": steps, **how, **cap})
     settings |= {"epochs": 10**6, "lr": 1e-6}  # images that are learnt by heart have denormal gradients
     few = data.first(BATCH * min(4, settings["min_steps"]))
     stack = Stack([0], few, None, {"model": model, "objective": objective | strength, "train": settings})
