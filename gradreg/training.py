@@ -7,6 +7,7 @@ be faster. On a CPU they take turns, which is as fast there and equal to the bit
 loop waits for the device only where it hands over the order of the samples.
 """
 
+import gc
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -113,6 +114,7 @@ def _stacked(seeds: Sequence[int], train: Split, hp: Mapping[str, Any], whitenin
     if len(seeds) == 1 or hp["train"]["patience"] is not None:
         return False
     together = _seconds(seeds, train, hp, whitening)
+    gc.collect()  # a stack and its step hold each other; the device's memory is needed for what follows
     if math.isinf(together):
         say(f"in turn: {len(seeds)} replicas at once do not fit into the device's memory; lower seeds_per_job")
         return False
