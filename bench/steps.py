@@ -46,7 +46,8 @@ OBJECTIVES: dict[str, tuple[dict[str, Any], tuple[int, int] | None]] = {
     "perturb, differentiated": ({"kind": "perturb", "differentiate": True}, None),
     "penalty": ({"kind": "penalty"}, (6, -1)),
     "penalty, squared": ({"kind": "penalty", "power": 2}, (6, -1)),
-    "difference": ({"kind": "finite_difference", "h": 0.01, "power": 2}, (6, -1)),
+    # How much the clean loss of an image counts is known only after the pass ahead, so it is gone back through twice.
+    "difference": ({"kind": "finite_difference", "h": 0.01, "power": 2}, (7, -2)),
     "difference, central": ({"kind": "finite_difference", "h": 0.01, "order": 2}, (9, -2)),
     "adversarial, 3 steps": ({"kind": "adversarial", "steps": 3}, (9, -1)),
     "curvature": ({"kind": "curvature", "h": 0.05}, None),

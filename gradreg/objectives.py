@@ -85,11 +85,11 @@ def perturb(
     """
     differentiate = differentiate and p not in (1, float("inf"))
     if _mixes(alpha) and not start:  # L(x) and g from one forward pass
-        if not differentiate and any(value.ndim > 2 for value in params.values()):
-            g, here = _loss_and_gradient(forward, params, x, y)
-        else:  # going back twice costs dense networks less than products of all parameters
+        if differentiate:
             g, losses, _ = _with_gradient(forward, params, x, y)
-            g, here = g if differentiate else g.detach(), losses.mean()
+            here = losses.mean()
+        else:
+            g, here = _loss_and_gradient(forward, params, x, y)
         loss, logits = plain(forward, params, x + steepest_step(g, p, eps), y)
         return alpha * here + (1 - alpha) * loss, logits
     origin = _start(draw, start, eps)
@@ -134,6 +134,11 @@ def finite_difference(
     _one_or_two(order=order, power=power)
     if order == power == 1:
         return perturb(forward, params, x, y, p=p, eps=h, alpha=1 - eps / h)
+    if power == 1:
+        g, clean = _loss_and_gradient(forward, params, x, y)
+        s = steepest_step(g, p, h)
+        ahead, logits = plain(forward, params, x + s, y)
+        return clean + eps * (ahead - plain(forward, params, x - s, y)[0]) / (2 * h), logits
     g, here, _ = _with_gradient(forward, params, x, y)
     s = steepest_step(g.detach(), p, h)
     ahead, logits = _losses(forward, params, x + s, y)
@@ -317,11 +322,16 @@ def _with_gradient(forward: Forward, params: Params, x: Tensor, y: Tensor) -> tu
 
 
 def _loss_and_gradient(forward: Forward, params: Params, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Each sample's input gradient, held constant, and the mean loss, whose gradient is that of the same backward pass.
+    """Each sample's input gradient, held constant, and the mean loss, from one pass forward and, with weights that are
+    used at many places, one back.
 
-    The pass gives the gradients G of the parameters as well. The loss is returned as a constant plus <params, G> minus
-    its own value: its value and gradient are right, and nothing is left to go back through.
+    There the pass back gives the gradients G of the parameters as well, and the loss is returned as a constant plus
+    <params, G> minus its own value: its value and gradient are right, and nothing is left to go back through. Dense
+    networks are gone back through twice, which costs less than products of all their weights.
     """
+    if all(value.ndim <= 2 for value in params.values()):
+        g, losses, _ = _with_gradient(forward, params, x, y)
+        return g.detach(), losses.mean()
     frozen = {name: value.detach() for name, value in params.items()}
 
     def total(own: Params, inputs: Tensor) -> Tensor:
