@@ -30,18 +30,8 @@ MODEL = DENSE | {"init": 0.05, "input": "pixels"}
 def prepare() -> None:
     """Fetch MNIST, where it is not there."""
     if not MNIST.exists():
-        command(
-            [
-                sys.executable,
-                "-m",
-                "snakemake",
-                "--cores",
-                1,
-                "--configfile",
-                "config/mnist.yaml",
-                MNIST.relative_to(ROOT),
-            ]
-        )
+        call = [sys.executable, "-m", "snakemake", MNIST.relative_to(ROOT), "--cores", 1]
+        command([*call, "--configfile", "config/mnist.yaml"])
 
 
 def settings(n_train: int, epochs: int, precision: str = "float32") -> dict[str, Any]:
