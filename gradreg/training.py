@@ -7,6 +7,7 @@ be faster. On a CPU they take turns, which is as fast there and equal to the bit
 loop waits for the device only where it hands over the order of the samples.
 """
 
+import functools
 import gc
 import math
 import time
@@ -25,6 +26,7 @@ from gradreg.stack import Replica, Row, Stack
 
 Epochs = Generator[list[Row], None, list[Replica]]
 Say = Callable[[str], None]
+Make = Callable[[Sequence[int], Split, Split | None, Mapping[str, Any]], Stack]
 TRIED = 20  # steps of each way, on a GPU
 
 
@@ -69,9 +71,17 @@ def train_block(
 
     A replica whose loss stops being finite is put back to its state at the end of the last epoch that was finite,
     and stays there; its ``diverged`` is the epoch (from 1) in which that happened. Raises ValueError for settings that
-    do not fit the network, and before the first step where the device has too little memory.
+    do not fit the network or the device, and TooLargeError, before the first step, where the device has too little
+    memory.
     """
-    check(train, hp, whitening, device)
+    _check_device(hp, device)
+    told: set[str] = set()
+
+    def say_once(text: str) -> None:
+        if text not in told:  # replicas that take turns have the same to say
+            told.add(text)
+            say(text)
+
     if device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = hp["train"]["precision"] == "tf32"
     try:
@@ -79,10 +89,11 @@ def train_block(
         held_out = held_out.to(device) if held_out is not None else None
     except torch.OutOfMemoryError:
         raise TooLargeError("the data need") from None
-    together = device.type == "cuda" and _stacked(seeds, train, hp, whitening, say)
-    stacks = [list(seeds)] if together else [[seed] for seed in seeds]
     shared: dict[int, Compiled] = {}
-    running = dict(enumerate(_epochs(stack, train, held_out, hp, whitening, say, shared) for stack in stacks))
+    make = functools.partial(Stack, whitening=whitening, say=say_once, shared=shared)
+    together = device.type == "cuda" and _stacked(make, seeds, train, hp, say_once)
+    stacks = [list(seeds)] if together else [[seed] for seed in seeds]
+    running = dict(enumerate(_epochs(make, stack, train, held_out, hp) for stack in stacks))
     finished: dict[int, list[Replica]] = {}
     epoch = 0
     while running:
@@ -101,19 +112,23 @@ def train_block(
 
 def check(train: Split, hp: Mapping[str, Any], whitening: Whitening | None = None, device: torch.device = CPU) -> None:
     """Raise ValueError for settings that do not fit the network, the images or the device."""
-    if hp["train"]["precision"] == "tf32" and device.type != "cuda":
-        raise ValueError("precision: tf32 is a GPU's, and there is none; use float32 or bfloat16")
+    _check_device(hp, device)
     Stack([0], train, None, hp, whitening)
 
 
-def _stacked(seeds: Sequence[int], train: Split, hp: Mapping[str, Any], whitening: Whitening | None, say: Say) -> bool:
+def _check_device(hp: Mapping[str, Any], device: torch.device) -> None:
+    if hp["train"]["precision"] == "tf32" and device.type != "cuda":
+        raise ValueError("precision: tf32 is a GPU's, and there is none; use float32 or bfloat16")
+
+
+def _stacked(make: Make, seeds: Sequence[int], train: Split, hp: Mapping[str, Any], say: Say) -> bool:
     """Whether replicas are better stacked than trained in turn, by a few steps of both; says which, and why."""
-    alone = _seconds(seeds[:1], train, hp, whitening)
+    alone = _seconds(make, seeds[:1], train, hp)
     if math.isinf(alone):
         raise TooLargeError("one replica of this network needs")
     if len(seeds) == 1 or hp["train"]["patience"] is not None:
         return False
-    together = _seconds(seeds, train, hp, whitening)
+    together = _seconds(make, seeds, train, hp)
     gc.collect()  # a stack and its step hold each other; the device's memory is needed for what follows
     if math.isinf(together):
         say(f"in turn: {len(seeds)} replicas at once do not fit into the device's memory; lower seeds_per_job")
@@ -123,12 +138,12 @@ def _stacked(seeds: Sequence[int], train: Split, hp: Mapping[str, Any], whitenin
     return together < len(seeds) * alone
 
 
-def _seconds(seeds: Sequence[int], train: Split, hp: Mapping[str, Any], whitening: Whitening | None) -> float:
+def _seconds(make: Make, seeds: Sequence[int], train: Split, hp: Mapping[str, Any]) -> float:
     """Seconds of a step of a stack, once it is warm; infinite where it does not fit into the device's memory."""
     settings = {**hp["train"], "min_steps": TRIED, "epochs": 2}
     few = train.first(min(len(train), TRIED * settings["batch_size"]))
     try:
-        stack = Stack(seeds, few, None, {**hp, "train": settings}, whitening)
+        stack = make(seeds, few, None, {**hp, "train": settings})
         stack.descend(1)
         wait_for(stack.device)
         start = time.perf_counter()
@@ -139,37 +154,21 @@ def _seconds(seeds: Sequence[int], train: Split, hp: Mapping[str, Any], whitenin
     return (time.perf_counter() - start) / stack.steps
 
 
-def _epochs(
-    seeds: Sequence[int],
-    train: Split,
-    held_out: Split | None,
-    hp: Mapping[str, Any],
-    whitening: Whitening | None,
-    say: Say,
-    shared: dict[int, Compiled],
-) -> Epochs:
+def _epochs(make: Make, seeds: Sequence[int], train: Split, held_out: Split | None, hp: Mapping[str, Any]) -> Epochs:
     """The rows of each epoch; in the end, the replicas."""
     if hp["train"]["patience"] is not None:
-        return (yield from _stopped(seeds, train, held_out, hp, whitening, say, shared))
-    stack = Stack(seeds, train, held_out, hp, whitening, say, shared)
+        return (yield from _stopped(make, seeds, train, held_out, hp))
+    stack = make(seeds, train, held_out, hp)
     for epoch in range(1, hp["train"]["epochs"] + 1):
         yield stack.run_epoch(epoch)
     return stack.replicas()
 
 
-def _stopped(
-    seeds: Sequence[int],
-    train: Split,
-    held_out: Split | None,
-    hp: Mapping[str, Any],
-    whitening: Whitening | None,
-    say: Say,
-    shared: dict[int, Compiled],
-) -> Epochs:
+def _stopped(make: Make, seeds: Sequence[int], train: Split, held_out: Split | None, hp: Mapping[str, Any]) -> Epochs:
     """Training of one replica with patience, and what follows it."""
     settings = hp["train"]
     own, watched = (train, held_out) if held_out else (train.first(len(train) - hp["n_stop"]), train.last(hp["n_stop"]))
-    first = Stack(seeds, own, watched, hp, whitening, say, shared)
+    first = make(seeds, own, watched, hp)
     best, best_epoch, least = first.parameters_of(0), 0, math.inf
     for epoch in range(1, settings["epochs"] + 1):
         (row,) = first.run_epoch(epoch)
@@ -182,7 +181,7 @@ def _stopped(
     if held_out or settings["retrain"] == "none" or replica.diverged is not None:
         return [replica]
     done = 0
-    second = Stack(seeds, train, None, {**hp, "train": _afterwards(settings, best_epoch, first.steps)}, whitening)
+    second = make(seeds, train, None, {**hp, "train": _afterwards(settings, best_epoch, first.steps)})
     for rows in _retraining(first, second, best, best_epoch, watched, settings):
         done += 1
         for row in rows:

@@ -143,24 +143,24 @@ def test_what_cannot_be_recorded_is_run_and_the_reason_told_once(monkeypatch):
     ],
 )
 def test_the_faster_way_is_taken(monkeypatch, together, stacked, text):
-    monkeypatch.setattr(training, "_seconds", lambda seeds, *_: 0.002 if len(seeds) == 1 else together)
+    monkeypatch.setattr(training, "_seconds", lambda make, seeds, *_: 0.002 if len(seeds) == 1 else together)
     said = []
-    assert training._stacked([4, 5, 6], TRAIN, hp(), None, said.append) is stacked
+    assert training._stacked(Stack, [4, 5, 6], TRAIN, hp(), said.append) is stacked
     assert said == [text]
-    assert not training._stacked([4], TRAIN, hp(), None, said.append)
-    assert not training._stacked([4, 5], TRAIN, hp(patience=3), None, said.append)
+    assert not training._stacked(Stack, [4], TRAIN, hp(), said.append)
+    assert not training._stacked(Stack, [4, 5], TRAIN, hp(patience=3), said.append)
     assert len(said) == 1
 
 
 def test_what_is_too_large_for_the_device_is_said_before_it_starts(monkeypatch):
-    assert 0 < training._seconds([0, 1], TRAIN, hp(), None) < 60
+    assert 0 < training._seconds(Stack, [0, 1], TRAIN, hp()) < 60
 
     def descend(*_):
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(Stack, "descend", descend)
     with pytest.raises(training.TooLargeError, match="one replica of this network needs more memory than the device"):
-        training._stacked([0, 1], TRAIN, hp(), None, print)
+        training._stacked(Stack, [0, 1], TRAIN, hp(), print)
 
 
 def test_bfloat16_is_near_float32_and_its_weights_are_float32():
