@@ -19,12 +19,12 @@ SCRIPTS = ROOT / "workflow" / "scripts"
 DENSE = {"kind": "maxout", "units": [240, 240], "pieces": 5, "init": 0.005, "keep_input": 1.0, "keep_hidden": 1.0}
 
 
-def in_turn(functions: Mapping[Any, Callable[[], float]], rounds: int, warm: int = 1) -> dict[Any, list[float]]:
+def in_turn(functions: Mapping[Any, Callable[[], Any]], rounds: int, warm: int = 1) -> dict[Any, list[Any]]:
     """What each function returns, round by round; all take turns, so that a machine's moods meet them alike.
 
     The first ``warm`` rounds are not kept.
     """
-    found: dict[Any, list[float]] = {name: [] for name in functions}
+    found: dict[Any, list[Any]] = {name: [] for name in functions}
     for turn in range(rounds + warm):
         for name, function in functions.items():
             value = function()
