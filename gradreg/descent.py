@@ -43,7 +43,8 @@ class Descent:
             # The function beneath torch.optim.SGD; the class costs each job a second of imports.
             sgd(
                 [value for _, _, value in views],
-                [gradients[name][i].to(value.dtype) for name, i, value in views],
+                # The fused update goes along memory: second derivatives of convolutions lie there in another order.
+                [gradients[name][i].to(value.dtype).contiguous() for name, i, value in views],
                 momenta,
                 fused=True,
                 weight_decay=self.settings["weight_decay"],

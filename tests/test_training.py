@@ -140,6 +140,27 @@ def test_a_diverged_replica_freezes_and_says_when():
         assert torch.equal(replica.parameters[name], value)
 
 
+@pytest.mark.parametrize("kind", ["plain", "penalty", "curvature"])
+@pytest.mark.parametrize(
+    "model",
+    [CONVOLUTIONAL, {"kind": "preact_resnet", "width": 4, "blocks": [1, 1], "groups": 2}],
+    ids=lambda m: m["kind"],
+)
+def test_a_step_goes_against_the_gradient(model, kind):
+    """Also where it lies in memory in another order than the weights, as second derivatives of convolutions do."""
+    objective = {"kind": kind} | ({} if kind == "plain" else {"p": 2.0, "eps": 0.3})
+    objective |= {"h": 0.1} if kind == "curvature" else {}
+    train = {"epochs": 1, "batch_size": 60, "lr_schedule": "constant", "lr": 0.1, "weight_decay": 0.0, "max_norm": None}
+    train |= {"momentum": 0.0, "nesterov": False}
+    stack = Stack([0], TRAIN.first(60), None, hp(model, objective, **train))
+    before, seen = {name: value.clone() for name, value in stack.parameters.items()}, []
+    gradients = stack.step_gradients
+    stack.step_gradients = lambda *given: seen.append(gradients(*given)) or seen[0]
+    stack.descend(1)
+    for name, value in stack.parameters.items():
+        torch.testing.assert_close(value, before[name] - 0.1 * seen[0][0][name])
+
+
 def test_noise_leaves_the_order_of_samples_as_it_is():
     """A seed means the same initial weights and the same order for every objective and every dropout."""
     settings = hp(), hp(objective={"kind": "noise", "distribution": "sign", "p": 2.0, "eps": 0.1})
