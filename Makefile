@@ -1,21 +1,25 @@
-# make           set up and run the default experiment to results/quickstart/report.html
-# make test      set up and run the tests
-# make smoke     run the experiments that are sized for a GPU on a few images, as a test that they work
-# make bench     measure speed: training steps, blocks, other people's trainers, the workflow, attacks (docs/performance.md)
-# make results   run every published experiment (under four hours on two cores)
-# make publish   copy the tables, figures and metrics of finished experiments to results/published/
+# make               set up and run the default experiment to results/quickstart/report.html
+# make test          set up and run the tests
+# make test-faults   kill runs, fill disks and the like (docs/reliability.md)
+# make smoke         run the experiments that are sized for a GPU on a few images, as a test that they work
+# make bench         measure speed: training steps, blocks, other people's trainers, the workflow, attacks (docs/performance.md)
+# make results       run every published experiment (under four hours on two cores)
+# make publish       copy the tables, figures and metrics of finished experiments to results/published/
 PYTHON ?= python3
 CORES ?= all
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SNAKEMAKE = .venv/bin/python -m snakemake --cores $(CORES)
 
-.PHONY: quickstart test lint smoke bench results publish clean
+.PHONY: quickstart test test-faults lint smoke bench results publish clean
 
 quickstart: .venv/ready
 	@$(SNAKEMAKE)
 
 test: lint
 	.venv/bin/python -m pytest -n auto --dist loadgroup
+
+test-faults: .venv/ready-dev
+	.venv/bin/python -m pytest -m faults -n 2
 
 lint: .venv/ready-dev
 	.venv/bin/python -m ruff check

@@ -15,6 +15,7 @@ include: "workflow/rules/reporting.smk"
 include: "workflow/rules/budget.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/resume.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/analyse.smk"
 include: "workflow/rules/publish.smk"
@@ -27,6 +28,7 @@ rule all:
 
 
 onstart:
+    clear_forced(workflow.dag)
     print_budget(workflow)
 
 

@@ -81,9 +81,18 @@ def attacks(table: pd.DataFrame) -> list[str]:
 
 def diverged(table: pd.DataFrame) -> pd.Series:
     """Which rows are of a network that diverged."""
-    return table["flags"].str.split("+").map(lambda flags: "diverged" in flags)
+    return table["flags"].str.contains(r"(?:^|\+)diverged:\d")
+
+
+def divergence(table: pd.DataFrame) -> str:
+    """How many networks of a table diverged, and in which epochs: "2 (epochs 3, 7)"; empty where none did."""
+    lost = table[diverged(table)].drop_duplicates(["model", "n_train", "objective", "p", "eps", "seed"])
+    if lost.empty:
+        return ""
+    epochs = sorted(set(lost["flags"].str.extract(r"diverged:(\d+)", expand=False).astype(int)))
+    return f"{len(lost)} ({'epoch' if len(epochs) == 1 else 'epochs'} {', '.join(map(str, epochs))})"
 
 
 def suspect(table: pd.DataFrame) -> pd.Series:
     """Which rows carry a sign that they cannot be trusted (``signs``): any flag but that of divergence."""
-    return ~table["flags"].isin(["", "diverged"])
+    return ~table["flags"].str.fullmatch(r"(diverged:\d+)?")

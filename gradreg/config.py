@@ -13,6 +13,8 @@ import yaml
 from gradreg.labels import NUMBER, canonical, parse
 from gradreg.sweep import KeyPath, check_entries, schema
 
+LONGEST = 100  # what is shown of a value that is wrong
+
 
 class ConfigError(ValueError):
     """All mistakes of a config, one line each."""
@@ -43,7 +45,9 @@ def resolve(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> dict
 
 
 def _dotted(path: KeyPath) -> str:
-    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
+    # What would break a line, as a key with a line end in it, is written as Python writes it.
+    names = [key if isinstance(key, int) or str(key).isprintable() else repr(key) for key in path]
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in names)
     return text.lstrip(".") or "config"
 
 
@@ -60,7 +64,9 @@ def _fill(value: Any, schema: Any, root: Any) -> None:
     """Fill in defaults, and give every number its type: 1e-3, text in YAML 1.1, is one, and 3.0 a whole one."""
     schema = _deref(schema, root)
     if isinstance(value, dict) and "x-registered" in schema:
-        schema = next((own["then"] for own in schema["allOf"] if own["then"]["x-kind"] == value.get("kind")), schema)
+        schema = next(
+            (own["then"] for own in schema.get("allOf", ()) if own["then"]["x-kind"] == value.get("kind")), schema
+        )
     if isinstance(value, list):  # a schema of alternatives: that for lists
         schema = next((option for option in schema.get("anyOf", ()) if "items" in option), schema)
     if isinstance(value, dict):
@@ -190,6 +196,7 @@ def _explain(error: jsonschema.ValidationError, root: Any) -> Iterator[tuple[Key
     """What a schema violation means to the person who wrote the config."""
     path: KeyPath = tuple(error.absolute_path)
     value: Any = error.instance
+    shown = repr(value) if len(repr(value)) <= LONGEST else f"{repr(value)[:LONGEST]}..."
     schema: Any = error.schema
     rule: Any = error.validator_value
     if error.validator == "additionalProperties":
@@ -213,7 +220,7 @@ def _explain(error: jsonschema.ValidationError, root: Any) -> Iterator[tuple[Key
     elif error.validator == "enum":
         known = [str(item) for item in rule]
         close = difflib.get_close_matches(str(value), known, 1, 0.5)
-        yield path, f"{value!r} is none of {', '.join(known)}" + (f"; did you mean {close[0]!r}?" if close else "")
+        yield path, f"{shown} is none of {', '.join(known)}" + (f"; did you mean {close[0]!r}?" if close else "")
     elif error.validator == "type" and isinstance(value, bool):
         yield path, f"YAML reads this as {str(value).lower()}; put quotes around off, on, no and yes"
     elif error.validator == "type":
@@ -228,7 +235,7 @@ def _explain(error: jsonschema.ValidationError, root: Any) -> Iterator[tuple[Key
         }
         kinds = rule if isinstance(rule, list) else [rule]
         means = schema.get("x-means") or " or ".join(wanted[kind] for kind in kinds)
-        yield path, f"{value!r} is not {means}"
+        yield path, f"{shown} is not {means}"
     elif error.validator in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"):
         words = {
             "minimum": "at least",
@@ -240,11 +247,11 @@ def _explain(error: jsonschema.ValidationError, root: Any) -> Iterator[tuple[Key
     elif error.validator in ("minItems", "minProperties"):
         yield path, "is empty; it needs at least one entry"
     elif error.validator == "pattern":
-        yield path, f"{value!r} is no name; use small letters, digits and hyphens, and start with a letter"
+        yield path, f"{shown} is no name; use small letters, digits and hyphens, and start with a letter"
     elif error.validator == "anyOf":
-        yield path, f"{value!r} is not {schema['x-means']}"
+        yield path, f"{shown} is not {schema['x-means']}"
     else:
-        yield path, f"{value!r} is not allowed here"
+        yield path, f"{shown} is not allowed here"
 
 
 class _Sources:

@@ -33,6 +33,24 @@ class Descent:
             views += [(name, i, value) for i, value in enumerate(stack)]
             momenta += [None] * len(stack)
 
+    def state(self) -> dict[str, Tensor]:
+        """The tensors that steps change beside the parameters: ``momenta/NAME/REPLICA``, and ``averages/NAME``."""
+        found = {f"averages/{name}": value for name, value in (self.averages or {}).items()}
+        for views, momenta in self.groups.values():
+            for (name, i, _), value in zip(views, momenta, strict=True):
+                if value is not None:  # it is made by the first step
+                    found[f"momenta/{name}/{i}"] = value
+        return found
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what ``state`` returned; other entries of a mapping are left alone."""
+        for name, value in (self.averages or {}).items():
+            value.copy_(state[f"averages/{name}"])
+        for views, momenta in self.groups.values():
+            for k, (name, i, value) in enumerate(views):
+                own = state.get(f"momenta/{name}/{i}")
+                momenta[k] = None if own is None else own.to(value.device, copy=True)
+
     def decay(self, steps: int) -> float:
         """The decay of the average in the step after so many: a shorter memory at first, so that the start fades."""
         return float(min(self.settings["averaging"], (steps + 1) / (steps + 10)))

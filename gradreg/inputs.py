@@ -4,10 +4,9 @@ import hashlib
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from gradreg.files import atomic_path
+from gradreg import tensors
 
 CHUNK = 5000
 
@@ -61,13 +60,12 @@ class Whitening(nn.Module):
 
     def save(self, path: str | Path) -> None:
         """Write it as safetensors, atomically."""
-        with atomic_path(path) as temporary:
-            save_file({"mean": self.mean.contiguous(), "matrix": self.matrix.contiguous()}, temporary)
+        tensors.write(path, {"mean": self.mean, "matrix": self.matrix})
 
     @classmethod
     def load(cls, path: str | Path) -> "Whitening":
         """What ``save`` wrote."""
-        return cls(**load_file(path))
+        return cls(**tensors.read(path)[0])
 
 
 def normalised(x: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from gradreg.files import atomic_path
+from gradreg.files import atomic_path, reading
 
 CELL = ["dataset", "n_train", "model", "objective", "p", "eps", "seed"]
 MEASUREMENT = ["part", "attack", "attack_p", "attack_eps", "metric", "value", "n", "flags"]
@@ -25,7 +25,9 @@ def write(path: str | Path, rows: pd.DataFrame | Iterable[Mapping[str, Any]]) ->
 def read(path: str | Path) -> pd.DataFrame:
     """Read what ``write`` wrote; the columns of LABELS as text, "inf" and "none" included."""
     text = dict.fromkeys(LABELS, str)
-    return pd.read_csv(path, dtype=text, keep_default_na=False, na_values={name: [""] for name in NUMBERS})
+    empty = {name: [""] for name in NUMBERS}
+    with reading(path):
+        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=empty)
 
 
 def read_all(paths: Iterable[str | Path]) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gradreg import style
+from gradreg import npz, style
 from gradreg.analysis import with_training
 from gradreg.labels import by_number
 
@@ -75,9 +75,9 @@ def _read(paths: Sequence[str | Path], model: str) -> tuple[list[dict[str, np.nd
     """The arrays of the networks of one model, what is said about them, and their cells with a column ``training``."""
     networks = []
     for path in paths:
-        with np.load(path, allow_pickle=False) as file:
-            if json.loads(str(file["about"]))["cell"]["model"] == model:
-                networks.append(dict(file))
+        arrays = npz.read(path)
+        if json.loads(str(arrays["about"]))["cell"]["model"] == model:
+            networks.append(arrays)
     about = [json.loads(str(arrays["about"])) for arrays in networks]
     return networks, about, with_training(pd.DataFrame([entry["cell"] for entry in about]))
 

@@ -31,6 +31,6 @@ class EpochProgress:
             print(f"{self.title}  epoch {epoch}/{self.epochs}  {numbers}  {seconds:.1f} s", flush=True)
         else:
             self.bar.set_postfix(shown, refresh=False)
-            self.bar.update()
+            self.bar.update(epoch - self.bar.n)  # training may have been taken up in the middle
             if epoch == self.epochs:
                 self.bar.close()

@@ -13,7 +13,7 @@ and one thing that happens to training:
 
 - ``collapsed``: the network withstands the single step that it was trained on, but not several of the same length.
 
-A network that diverged carries ``diverged``.
+A network that diverged carries ``diverged:`` and the epoch in which it did.
 """
 
 import itertools
@@ -34,14 +34,15 @@ UNATTACKED = ("none", "gaussian", "uniform", "steepest")
 Row = Mapping[str, Any]
 
 
-def marked(rows: Sequence[Row], history: Sequence[Row] = (), diverged: bool = False) -> list[dict[str, Any]]:
+def marked(rows: Sequence[Row], history: Sequence[Row] = (), diverged: int | None = None) -> list[dict[str, Any]]:
     """The rows of one network with a column ``flags``: names joined by "+", or nothing.
 
-    history: the rows of its training, with ``probe_error_1`` and ``probe_error_5``. What concerns the network stands on
-    all its rows; what concerns an attack in a norm, on the rows of that attack there; what concerns gradients, on the
-    rows of all attacks, of one norm or of all.
+    history: the rows of its training, with ``probe_error_1`` and ``probe_error_5``; diverged: the epoch in which it
+    did. What concerns the network stands on all its rows; what concerns an attack in a norm, on the rows of that attack
+    there; what concerns gradients, on the rows of all attacks, of one norm or of all.
     """
-    everywhere = (["diverged"] if diverged else []) + (["collapsed"] if collapse(history) is not None else [])
+    everywhere = [] if diverged is None else [f"diverged:{diverged}"]
+    everywhere += ["collapsed"] if collapse(history) is not None else []
     zero = [row["value"] for row in rows if row["metric"] == "zero_gradient"]
     gradient = ["zero-gradients"] if any(share > ZERO_SHARE for share in zero) else []
     checks = _checks(rows)

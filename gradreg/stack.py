@@ -1,5 +1,6 @@
 """Replicas of one network, alike but for their seeds, that are trained together, step by step."""
 
+import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from gradreg.data.arrays import Split
 from gradreg.descent import Descent
 from gradreg.models import Dropout, build
 from gradreg.recorded import Given, Recorded
+from gradreg.resume import State
 
 Row = dict[str, float]
 EVALUATION_BATCH = 1000
@@ -163,6 +165,32 @@ class Stack:
     def parameters_of(self, i: int) -> dict[str, Tensor]:
         """A copy of the parameters of replica i after its last finite epoch."""
         return {name: value[i].clone() for name, value in self.kept.items()}
+
+    def state(self) -> State:
+        """A copy of all that epochs change."""
+        tensors = self.descent.state()
+        for kind, own in (("parameters", self.parameters), ("kept", self.kept)):
+            tensors |= {f"{kind}/{name}": value for name, value in own.items()}
+        for kind, generators in self._generators.items():
+            tensors |= {f"{kind}/{i}": generator.get_state() for i, generator in enumerate(generators)}
+        facts = {"history": self.history, "diverged": self.diverged, "steps_done": self.steps_done}
+        return State({name: value.clone() for name, value in tensors.items()}, copy.deepcopy(facts))
+
+    def restore(self, state: State) -> None:
+        """Stand where the stack stood, one of the same seeds and hp, when it gave this state."""
+        self.descent.restore(state.tensors)
+        for kind, own in (("parameters", self.parameters), ("kept", self.kept)):
+            for name, value in own.items():
+                value.copy_(state.tensors[f"{kind}/{name}"])
+        for kind, generators in self._generators.items():
+            for i, generator in enumerate(generators):
+                generator.set_state(state.tensors[f"{kind}/{i}"])
+        facts = copy.deepcopy(state.facts)
+        self.history, self.diverged, self.steps_done = facts["history"], facts["diverged"], facts["steps_done"]
+
+    @property
+    def _generators(self) -> dict[str, list[torch.Generator]]:
+        return {"order": self.generators, "noise": self.noise_generators}
 
     def start_from(self, parameters: Mapping[str, Tensor]) -> None:
         """Put the only replica where another one stands."""

@@ -133,8 +133,7 @@ def _errors_of(
         row[heading] = shown(error.value) + star + (FLAG if analysis.suspect(error).any() else "")
         if attack == "none":
             row["confidence, %"] = shown(own[at & (own.metric == "confidence")].value)
-    diverged = own[analysis.diverged(own)].seed.nunique()
-    return row | {"seeds": own.seed.nunique(), "diverged": diverged or ""}
+    return row | {"seeds": own.seed.nunique(), "diverged": analysis.divergence(own)}
 
 
 def signs(test: pd.DataFrame, validation: pd.DataFrame) -> pd.DataFrame:
@@ -154,12 +153,14 @@ def _signs_of(part: str, table: pd.DataFrame) -> Iterator[dict[str, str]]:
             having = whole[flags.map(set).map(lambda found, flag=flag: flag in found)]
             attacked = having[having.attack_p != ""]
             where = sorted({f"{row.attack} {norm_name(row.attack_p)}" for row in attacked.itertuples()})
+            sign, _, epoch = flag.partition(":")
+            everywhere = f"all, since epoch {epoch} of training" if epoch else "all"
             yield {
                 "part": part,
                 **dict(zip(CELL, cell, strict=True)),
-                "sign": flag,
+                "sign": sign,
                 "seeds": f"{having.seed.nunique()} of {whole.seed.nunique()}",
-                "in": "all" if flag in ("collapsed", "diverged") else ", ".join(where),
+                "in": everywhere if sign in ("collapsed", "diverged") else ", ".join(where),
             }
 
 

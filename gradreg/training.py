@@ -11,22 +11,20 @@ import functools
 import gc
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from gradreg import schedules
 from gradreg.compiled import Compiled
+from gradreg.courses import Make, course
 from gradreg.data.arrays import Split
 from gradreg.device import CPU, wait_for
 from gradreg.inputs import Whitening
+from gradreg.resume import Resume
 from gradreg.stack import Replica, Row, Stack
 
-Epochs = Generator[list[Row], None, list[Replica]]
 Say = Callable[[str], None]
-Make = Callable[[Sequence[int], Split, Split | None, Mapping[str, Any]], Stack]
 TRIED = 20  # steps of each way, on a GPU
 
 
@@ -48,6 +46,7 @@ def train_block(
     whitening: Whitening | None = None,
     on_epoch: Callable[[int, list[Row]], None] = lambda epoch, rows: None,
     say: Say = lambda text: None,
+    resume: Resume | None = None,
 ) -> list[Replica]:
     """Train one replica per seed.
 
@@ -55,7 +54,8 @@ def train_block(
     settings) and ``train`` (all settings of a recipe); and ``n_stop`` where a recipe with patience is to be followed
     without held_out. A batch is the whole training set where that is smaller; an epoch passes over the set as often
     as it takes to make min_steps steps. ``on_epoch(epoch, rows)`` is called after each epoch with a row per replica,
-    and ``say`` is told in words how the block is run.
+    and ``say`` is told in words how the block is run. With ``resume``, training goes on from what it holds of these
+    replicas, to the bit, and their states are written there.
 
     held_out, where given, is read once per epoch, and influences nothing unless there is a patience: then the epoch
     of least held-out error is kept, and training ends when so many epochs have brought no better one. Without
@@ -91,23 +91,29 @@ def train_block(
         raise TooLargeError("the data need") from None
     shared: dict[int, Compiled] = {}
     make = functools.partial(Stack, whitening=whitening, say=say_once, shared=shared)
-    together = device.type == "cuda" and _stacked(make, seeds, train, hp, say_once)
-    stacks = [list(seeds)] if together else [[seed] for seed in seeds]
-    running = dict(enumerate(_epochs(make, stack, train, held_out, hp) for stack in stacks))
-    finished: dict[int, list[Replica]] = {}
-    epoch = 0
-    while running:
+    alone, together = [(seed,) for seed in seeds], tuple(seeds)
+    left = {own: resume.load(own) for own in dict.fromkeys([*alone, together])} if resume else {}
+    # What was begun in one way goes on in it.
+    stacked = device.type == "cuda" and not any(left.get(own) for own in alone)
+    stacked = stacked and (left.get(together) is not None or _stacked(make, seeds, train, hp, say_once))
+    courses = [course(make, own, train, held_out, hp) for own in ([together] if stacked else alone)]
+    for own in courses:
+        state = left.get(tuple(own.seeds))
+        if state is not None:
+            own.restore(state)
+            say(f"seeds {', '.join(map(str, own.seeds))}: taken up again after epoch {own.done}")
+    epoch = min(own.done for own in courses)
+    while not all(own.finished for own in courses):
         epoch += 1
         rows: list[Row] = []
-        for i, epochs in list(running.items()):
-            try:
-                rows += next(epochs)
-            except StopIteration as end:
-                finished[i] = end.value
-                del running[i]
+        for own in courses:
+            if own.done < epoch and not own.finished:
+                rows += own.run_epoch()
+                if resume:
+                    resume.keep(own.seeds, own.state(), own.finished)
         if rows:
             on_epoch(epoch, rows)
-    return [replica for i in sorted(finished) for replica in finished[i]]
+    return [replica for own in courses for replica in own.replicas()]
 
 
 def check(train: Split, hp: Mapping[str, Any], whitening: Whitening | None = None, device: torch.device = CPU) -> None:
@@ -152,87 +158,3 @@ def _seconds(make: Make, seeds: Sequence[int], train: Split, hp: Mapping[str, An
     except torch.OutOfMemoryError:
         return math.inf
     return (time.perf_counter() - start) / stack.steps
-
-
-def _epochs(make: Make, seeds: Sequence[int], train: Split, held_out: Split | None, hp: Mapping[str, Any]) -> Epochs:
-    """The rows of each epoch; in the end, the replicas."""
-    if hp["train"]["patience"] is not None:
-        return (yield from _stopped(make, seeds, train, held_out, hp))
-    stack = make(seeds, train, held_out, hp)
-    for epoch in range(1, hp["train"]["epochs"] + 1):
-        yield stack.run_epoch(epoch)
-    return stack.replicas()
-
-
-def _stopped(make: Make, seeds: Sequence[int], train: Split, held_out: Split | None, hp: Mapping[str, Any]) -> Epochs:
-    """Training of one replica with patience, and what follows it."""
-    settings = hp["train"]
-    own, watched = (train, held_out) if held_out else (train.first(len(train) - hp["n_stop"]), train.last(hp["n_stop"]))
-    first = make(seeds, own, watched, hp)
-    best, best_epoch, least = first.parameters_of(0), 0, math.inf
-    for epoch in range(1, settings["epochs"] + 1):
-        (row,) = first.run_epoch(epoch)
-        yield [row]
-        if row["held_out_error"] < least:
-            best, best_epoch, least = first.parameters_of(0), epoch, row["held_out_error"]
-        if first.diverged[0] is not None or epoch - best_epoch >= settings["patience"]:
-            break
-    replica = Replica(seeds[0], best, first.history[0], first.diverged[0], best_epoch)
-    if held_out or settings["retrain"] == "none" or replica.diverged is not None:
-        return [replica]
-    done = 0
-    second = make(seeds, train, None, {**hp, "train": _afterwards(settings, best_epoch, first.steps)})
-    for rows in _retraining(first, second, best, best_epoch, watched, settings):
-        done += 1
-        for row in rows:
-            row |= {"phase": 2, "epoch": len(replica.history) + done}
-        yield rows
-    (last,) = second.replicas()
-    diverged = None if last.diverged is None else len(replica.history) + last.diverged
-    return [Replica(seeds[0], last.parameters, replica.history + last.history, diverged, best_epoch, done)]
-
-
-def _afterwards(settings: Mapping[str, Any], best_epoch: int, steps: int) -> Mapping[str, Any]:
-    """The settings of the second phase, whose epochs are counted from 1 again."""
-    if settings["retrain"] == "fresh":
-        return settings
-    rate = schedules.learning_rate(settings, best_epoch + 1, 0, steps)
-    return {
-        **settings,
-        "lr": rate,
-        "lr_schedule": settings["lr_schedule"] if settings["retrain"] == "continue" else "constant",
-        "lr_least": settings["lr_least"] * settings["lr"] / rate,
-        "momentum": schedules.momentum(settings, best_epoch),
-        "momentum_end": None,
-        "eps_warmup": 0.0,
-    }
-
-
-def _retraining(
-    first: Stack,
-    second: Stack,
-    best: Mapping[str, Tensor],
-    best_epoch: int,
-    watched: Split,
-    settings: Mapping[str, Any],
-) -> Iterator[list[Row]]:
-    """The epochs of the second phase."""
-    if settings["retrain"] == "fresh":
-        for epoch in range(1, best_epoch + 1):
-            yield second.run_epoch(epoch)
-        return
-    for stack in (first, second):
-        stack.start_from(best)
-    if settings["retrain"] == "continue_without_dropout":
-        second.dropouts = {}
-        bound = first.read(first.train)[0][0]
-    else:
-        bound = first.objective_on(first.train)
-    for epoch in range(1, settings["epochs"] + 1):
-        yield second.run_epoch(epoch)
-        if settings["retrain"] == "continue_without_dropout":
-            reached = second.read(watched)[0][0] < bound
-        else:
-            reached = second.objective_on(watched) <= bound
-        if reached or second.diverged[0] is not None:
-            return

@@ -62,13 +62,17 @@ class Project:
 
     def snakemake(self, *arguments, check=True, **environment):
         """Run Snakemake there, on the copy of the package."""
+        process = self.start(*arguments, **environment)
+        stdout, stderr = process.communicate()
+        assert process.returncode == 0 or not check, stdout + stderr
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+    def start(self, *arguments, **environment):
+        """Start Snakemake there, in a process group of its own."""
         environment = os.environ | {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"} | environment
         command = [sys.executable, "-m", "snakemake", *map(str, arguments)]
-        done = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
-        )
-        assert done.returncode == 0 or not check, done.stdout + done.stderr
-        return done
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(command, cwd=self.folder, env=environment, text=True, start_new_session=True, **pipes)
 
     def plan(self, *arguments):
         """The jobs of a dry run."""

@@ -19,7 +19,7 @@ def made_up(n_train=100, part="test", seeds=3, diverged=()):
         for p, eps in (("none", "0"), ("1", "2"), ("2", "0.5"), ("inf", "8/255")):
             objective = "plain" if p == "none" else "perturb"
             for seed in range(seeds):
-                flags = "diverged" if (model, p, seed) in diverged else ""
+                flags = "diverged:3" if (model, p, seed) in diverged else ""
                 cell = dict(zip(metrics.CELL, ("digits", n_train, model, objective, p, eps, seed), strict=True))
                 values = [("none", "", "", "error", 0.05), ("none", "", "", "confidence", 0.9)]
                 values += [("none", "", "", f"gradient_norm_{q}", 2.0) for q in ("1", "2", "inf")]
@@ -90,7 +90,7 @@ def test_the_table_has_a_row_per_network_with_intervals():
 
 def test_diverged_replicas_are_counted():
     table = tables.errors(made_up(diverged=[("net", "inf", 0), ("net", "inf", 2)]))
-    assert table.diverged.tolist() == ["", "", "", 2, "", "", "", ""]
+    assert table.diverged.tolist() == ["", "", "", "2 (epoch 3)", "", "", "", ""]
 
 
 def test_formats_of_the_table():
@@ -193,7 +193,7 @@ def test_the_matrix_shows_means_in_percent():
 
 def test_diverged_replicas_are_marked_in_figures():
     figure = plots.robust_error(made_up(diverged=[("net", "inf", 0)]))
-    assert any("diverged" in text.get_text() for legend in figure.legends for text in legend.get_texts())
+    assert any("diverged: 1 (epoch 3)" in text.get_text() for legend in figure.legends for text in legend.get_texts())
 
 
 def test_a_series_keeps_its_look_and_plain_is_grey():

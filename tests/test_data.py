@@ -374,14 +374,15 @@ def as_link(info):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (archive(BINARY)[:200], "not a whole archive"),
-        (b"\x80\x04 a pickle", "not a whole archive"),
+        (archive(BINARY)[:200], "not a whole gzip file"),
+        (b"\x80\x04 a pickle", "not a whole gzip file"),
+        (gzip.compress(b"\x80\x04 a pickle"), "not a whole archive"),
         (archive({}), "the archive has no cifar-10-batches-bin/data_batch_1.bin"),
         (archive(BINARY, as_link), "cifar-10-batches-bin/data_batch_1.bin in the archive is no regular file"),
         (archive({name: content[:-1] for name, content in BINARY.items()}), "not a batch of records of 3073 bytes"),
         (archive({name: b"" for name in BINARY}), "not a batch of records of 3073 bytes"),
     ],
-    ids=["cut", "pickle", "empty", "links", "short", "nothing"],
+    ids=["cut", "pickle", "packed pickle", "empty", "links", "short", "nothing"],
 )
 def test_cifar10_archives_that_are_refused(tmp_path, tiny_cifar, unreachable, content, message):
     (tmp_path / cifar10.ARCHIVE).write_bytes(content)

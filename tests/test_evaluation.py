@@ -175,11 +175,11 @@ def test_a_minimum_norm_attack_gives_the_whole_curve(network, monkeypatch):
 def test_tables_survive_a_file(tmp_path):
     cell = dict(zip(metrics.CELL, ("digits", 10, "net", "perturb", "inf", "8/255", 3), strict=True))
     rest = dict(zip(metrics.MEASUREMENT, ("test", "none", "", "", "loss", None, 5, ""), strict=True))
-    metrics.write(tmp_path / "a.csv", [cell | rest, cell | rest | {"value": 0.125, "p": "none", "flags": "diverged"}])
+    metrics.write(tmp_path / "a.csv", [cell | rest, cell | rest | {"value": 0.125, "p": "none", "flags": "diverged:2"}])
     table = metrics.read_all([tmp_path / "a.csv"] * 2)
     assert len(table) == 4
     assert table.p.tolist() == ["inf", "none"] * 2
     assert table.eps.tolist() == ["8/255"] * 4
     assert np.isnan(table.value[0])
     assert table.value[1] == 0.125
-    assert table["flags"].tolist() == ["", "diverged"] * 2
+    assert table["flags"].tolist() == ["", "diverged:2"] * 2

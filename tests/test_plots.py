@@ -104,6 +104,24 @@ def test_training_that_diverged_at_once_has_a_figure_too():
     assert len(panels(plots.probe(lost, made_up()))) == 1
 
 
+def test_the_epoch_of_a_divergence_is_marked():
+    whole = history(made_up())
+    assert not any(
+        line.get_marker() == "x"
+        for ax in panels(plots.learning_curves(whole, made_up()))
+        for line in ax.lines
+        if len(line.get_xdata())
+    )
+    lost = whole.copy()
+    own = (lost.p == "2") & (lost.seed == lost.seed.iloc[0]) & (lost.epoch >= 2)
+    assert own.any()
+    lost.loc[own, "loss"] = np.nan
+    figure = plots.learning_curves(lost, made_up())
+    marks = [line for line in panels(figure)[0].lines if line.get_marker() == "x" and len(line.get_xdata())]
+    assert [set(line.get_xdata()) for line in marks] == [{2}]
+    assert figure.legends[0].get_texts()[-1].get_text() == "a replica diverged"
+
+
 def test_every_network_of_the_sweep_is_a_mark_against_its_gradient():
     validation = made_up(n_train=80, part="validation")
     figure = plots.error_and_gradient(validation)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from test_training import CPU, TRAIN, hp
 
-from gradreg import inputs, models, schedules, training
+from gradreg import courses, inputs, models, schedules, training
 from gradreg.descent import per_layer
 from gradreg.stack import Stack, augmented
 from gradreg.sweep import training as recipe
@@ -25,7 +25,7 @@ def test_the_published_dense_run_stands_where_its_continuation_begins():
     assert steps == 500
     assert schedules.learning_rate(settings, 244, 0, steps) == pytest.approx(0.0615083, abs=1e-6)
     assert schedules.momentum(settings, 243) == pytest.approx(0.694377, abs=1e-6)
-    later = training._afterwards(settings, 243, steps)
+    later = courses._afterwards(settings, 243, steps)
     assert (later["lr"], later["momentum"]) == (
         schedules.learning_rate(settings, 244, 0, steps),
         schedules.momentum(settings, 243),

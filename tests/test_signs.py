@@ -73,7 +73,7 @@ def test_square_is_compared_with_attacks_that_follow_gradients(before):
 
 def test_what_concerns_the_network_stands_on_all_its_rows():
     rows = [*curve(0.5, 0.2), row("none", "", "")]
-    assert flags(rows, diverged=True) == ["diverged+not-monotone"] * 2 + ["diverged"]
+    assert flags(rows, diverged=2) == ["diverged:2+not-monotone"] * 2 + ["diverged:2"]
 
 
 def probed(*errors):

@@ -134,17 +134,6 @@ def test_mistakes_in_a_config_end_the_run_in_one_line_each(template, tmp_path):
     assert any("device: 'gpu' is none of auto, cpu, cuda" in line for line in lines)
 
 
-def test_a_missing_gpu_is_told_in_one_line(template, tmp_path):
-    """``device: cuda`` on a machine without one: the job fails, and the screen says why."""
-    project = template.copy(tmp_path / "no gpu")
-    project.append("gradreg/training.py", "\nEDITED = True\n")
-    cell = "results/tiny/cells/digits-200/softmax/plain/p-none/eps-0/seed-0/train.json"
-    done = project.snakemake("--cores", 1, cell, "--config", "device=cuda", check=False, CUDA_VISIBLE_DEVICES="")
-    assert done.returncode != 0
-    assert "device: cuda is asked for, but PyTorch finds no usable GPU; use device: auto or cpu" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 def test_a_failed_download_says_why_and_leaves_nothing(tmp_path):
     mnist = configured()
     mnist["sweep"] = mnist["sweep"][:1]

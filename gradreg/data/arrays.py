@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gradreg import npz
+
 
 @dataclass(frozen=True)
 class Split:
@@ -44,13 +46,10 @@ class Split:
 
 def load(path: str | Path, part: str) -> Split:
     """The ``part`` ("train" or "test") of a file that ``gradreg.data.prepare`` wrote."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return Split(
-            torch.from_numpy(arrays[f"{part}_images"]),
-            torch.from_numpy(arrays[f"{part}_labels"].astype(np.int64)),
-            int(arrays["top"]),
-            int(arrays["classes"]),
-        )
+    images, labels = f"{part}_images", f"{part}_labels"
+    found = npz.read(path, [images, labels, "top", "classes"])
+    whole = torch.from_numpy(found[images]), torch.from_numpy(found[labels].astype(np.int64))
+    return Split(*whole, int(found["top"]), int(found["classes"]))
 
 
 def held_in(path: str | Path, n_train: int, skip: int = 0) -> Split:

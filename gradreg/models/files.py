@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from gradreg import inputs, registry
-from gradreg.files import atomic_path
+from gradreg import inputs, registry, tensors
+from gradreg.files import reading
 
 
 def build(
@@ -60,9 +58,7 @@ def save(
         "classes": classes,
         "whitening": None if whitening is None else whitening.digest,
     }
-    tensors = {name: value.detach().cpu().contiguous() for name, value in parameters.items()}
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"architecture": json.dumps(architecture, sort_keys=True)})
+    tensors.write(path, parameters, {"architecture": json.dumps(architecture, sort_keys=True)})
 
 
 def digest(parameters: Mapping[str, Tensor]) -> str:
@@ -78,9 +74,9 @@ def load(path: str | Path, device: str | torch.device = "cpu", whitening: inputs
 
     whitening: the one it was trained on, where its input is whitened. Raises ValueError for another.
     """
-    with safe_open(path, framework="pt", device=str(device)) as file:
-        architecture = json.loads(file.metadata()["architecture"])
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    state, about = tensors.read(path, device)
+    with reading(path):
+        architecture = json.loads(about["architecture"])
     wanted = architecture["whitening"]
     if wanted != (None if whitening is None else whitening.digest):
         given = f"not {whitening.digest[:12]}..." if whitening else "which was not given"

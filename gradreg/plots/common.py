@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from gradreg import style
-from gradreg.analysis import diverged, over_seeds, training_order
+from gradreg.analysis import divergence, over_seeds, training_order
 from gradreg.labels import parse
 
 ERROR = "error, %"
@@ -96,12 +96,10 @@ def trainings(parts: Sequence[tuple[str, pd.DataFrame]]) -> tuple[list[str], dic
 def handles(
     looks: dict[str, dict[str, Any]], names: list[str], parts: Sequence[tuple[str, pd.DataFrame]]
 ) -> list[Line2D]:
-    """A legend entry per training, which says how many of its replicas diverged."""
+    """A legend entry per training, which says how many of its replicas diverged, and when."""
     table = pd.concat([part for _, part in parts])
-    lost = (
-        table[diverged(table)].drop_duplicates(["model", "n_train", "objective", "p", "seed"]).training.value_counts()
-    )
-    labels = {name: style.p_name(name) + (f" ({lost[name]} diverged)" if name in lost else "") for name in names}
+    lost = {name: divergence(table[table.training == name]) for name in names}
+    labels = {name: style.p_name(name) + (f", diverged: {lost[name]}" if lost[name] else "") for name in names}
     return [Line2D([], [], label=labels[name], **looks[name]) for name in names]
 
 

@@ -15,6 +15,7 @@ from gradreg.analysis import (
     attacks,
     by_objective,
     diverged,
+    divergence,
     half_width,
     over_seeds,
     suspect,
@@ -27,6 +28,7 @@ from gradreg.plots.common import ERROR, FAR, FEWEST
 from gradreg.published import anchors
 
 STAR: dict[str, Any] = {"ls": "", "marker": "*", "ms": 7, "color": "#000000"}  # published
+DIVERGED: dict[str, Any] = {"ls": "", "marker": "x", "ms": 5, "mew": 1.2}  # at the foot of a panel, in the epoch
 # Of attacks beside the family's.
 OTHER_DASHES = ("--", "-.", (0, (1, 3)), (0, (5, 5)))
 OTHER_MARKS = ("_", "|", "1", "2")
@@ -81,8 +83,10 @@ def _strengths(ax: Axes, own: pd.DataFrame, final: pd.DataFrame, look: dict[str,
     ax.errorbar(x, mean, half, capsize=2, elinewidth=0.7, **look)
     ax.plot(own.eps.map(parse), own.value, ".", ms=2.5, color=look["color"], alpha=0.5)
     at = dict(zip(x, mean, strict=True))
-    for eps, count in own[diverged(own)].eps.map(parse).value_counts().items():
-        ax.annotate(f"{count} diverged", (eps, at[eps]), (0, 6), textcoords="offset points", ha="center", fontsize=6)
+    for eps, part in own.groupby(own.eps.map(parse)):
+        if diverged(part).any():
+            text = f"diverged:\n{divergence(part)}"
+            ax.annotate(text, (eps, at[eps]), (0, 6), textcoords="offset points", ha="center", fontsize=6)
     for eps in at.keys() & set(final[final.p == own.p.iloc[0]].eps.map(parse)):
         ax.plot(eps, at[eps], "o", ms=9, mfc="none", mec=look["color"], mew=0.8)
     ax.set_xscale("log")
@@ -219,6 +223,7 @@ def learning_curves(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
     names, looks = common.trainings(parts)
     columns = (("loss", "training loss", 1), ("held_out_error", f"validation {ERROR}", 100))
     figure, axes = common.grid(len(parts), 2, sharex=True, width=2.9)
+    any_lost = False
     for row, (name, part) in enumerate(parts):
         for column, (quantity, label, scale) in enumerate(columns):
             ax = axes[row, column]
@@ -227,6 +232,10 @@ def learning_curves(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
                 summary = over_seeds(own.assign(value=scale * own[quantity]), ["epoch"])
                 half = summary.half.where(summary.seeds >= FEWEST, 0)
                 ax.plot(summary.epoch, summary["mean"], color=looks[training]["color"], **common.dash(training))
+                lost = own[own.loss.isna()].groupby(["eps", "seed"]).epoch.min()
+                at_bottom = {"transform": ax.get_xaxis_transform(), "clip_on": False}
+                ax.plot(lost, [0.0] * len(lost), color=looks[training]["color"], **DIVERGED, **at_bottom)
+                any_lost |= len(lost) > 0
                 low = np.maximum(summary["mean"] - half, summary["mean"] / 3)  # the axis is logarithmic
                 ax.fill_between(
                     summary.epoch, low, summary["mean"] + half, color=looks[training]["color"], alpha=0.15, lw=0
@@ -241,7 +250,9 @@ def learning_curves(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
     handles = [
         Line2D([], [], color=looks[name]["color"], label=style.p_name(name), **common.dash(name)) for name in names
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(names))
+    if any_lost:
+        handles.append(Line2D([], [], color="black", label="a replica diverged", **DIVERGED))
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
 
 

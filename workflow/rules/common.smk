@@ -8,6 +8,12 @@ import subprocess
 import sys
 from functools import partial
 
+for _folder in (".", "results"):
+    if os.path.isdir(_folder) and not os.access(_folder, os.W_OK):
+        sys.exit(
+            f"{os.path.abspath(_folder)}: cannot be written to; make it writable, then give the same command again"
+        )
+
 sys.path.insert(0, str(workflow.basedir))
 
 try:
@@ -15,7 +21,7 @@ try:
     from gradreg.config import ConfigError
     from gradreg.data.registry import DATASETS
     from gradreg.experiment import Experiment, Group, GROUP_PATTERN, Run, RUN_PATTERN, as_json
-    from gradreg.flow import closure, has_gpu
+    from gradreg.flow import closure, content_hash, has_gpu
     from gradreg.labels import from_path, to_path
 except ValueError as error:  # a registration that is not as it should be
     sys.exit(str(error))
@@ -41,14 +47,14 @@ DEVICE = EXPERIMENT.config["device"] if has_gpu() or EXPERIMENT.config["device"]
 GPUS = 0 if DEVICE == "cpu" else 1
 
 # Before each command: the Python that runs Snakemake also runs the jobs, whether or not its environment is activated,
-# on the package of this folder, wherever another copy is installed; and ``logged FILE COMMAND`` keeps what a command
-# prints in FILE, whose end it shows when the command fails.
-shell.prefix(
-    f"set -euo pipefail; export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH"
-    # Braces are doubled: Snakemake formats the prefix with the command.
-    f" PYTHONPATH={shlex.quote(str(workflow.basedir))}" + "${{PYTHONPATH:+:$PYTHONPATH}}; "
-    'logged() {{ local log="$1"; shift; "$@" > "$log" 2>&1 || {{ tail -n 5 "$log" >&2; return 1; }}; }}; '
+# on the package of this folder, wherever another copy is installed; and ``logged`` is known.
+_BASE = str(workflow.basedir)
+_PREFIX = (
+    f"set -euo pipefail; . {shlex.quote(os.path.join(_BASE, 'workflow/logged.sh'))};"
+    f" export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH"
+    f" PYTHONPATH={shlex.quote(_BASE)}${{PYTHONPATH:+:$PYTHONPATH}}; "
 )
+shell.prefix(_PREFIX.replace("{", "{{").replace("}", "}}"))  # Snakemake formats it with the command
 
 
 wildcard_constraints:
@@ -106,6 +112,11 @@ def training_code(wildcards):
     hp = EXPERIMENT.plan(run_of(wildcards)).hp
     own = [registry.module(f"{part}s", hp[part]["kind"]) for part in ("model", "objective")]
     return closure("workflow/scripts/train.py", *own)
+
+
+def hash_of_code(wildcards, input):
+    """What tells one version of a job's code from another. Derived from input, which is what triggers."""
+    return content_hash(*input.code)
 
 
 def evaluation_code(wildcards):

@@ -7,7 +7,7 @@ import time
 
 START = time.monotonic()
 
-from gradreg import budget, device  # noqa: E402 - imports are part of what a job costs
+from gradreg import budget, commands, device  # noqa: E402 - imports are part of what a job costs
 
 
 def main() -> None:
@@ -38,4 +38,4 @@ def _share(part: float, seconds: budget.Seconds, starting: float) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    commands.run(main)

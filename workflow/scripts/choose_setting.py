@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from gradreg import metrics
+from gradreg import commands, metrics
 from gradreg.analysis import choose
 from gradreg.files import write_json
 
@@ -27,4 +27,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    commands.run(main)

@@ -7,14 +7,11 @@ import argparse
 import json
 import time
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from gradreg import device, metrics, models, signs
+from gradreg import commands, device, metrics, models, npz, signs
 from gradreg.data import arrays
 from gradreg.evaluation import evaluate, strong
-from gradreg.files import atomic_path
+from gradreg.files import read_json
 from gradreg.inputs import Whitening
 
 
@@ -29,7 +26,7 @@ def main() -> None:
     args = parser.parse_args()
     for cell in args.cells:
         start = time.monotonic()
-        record = json.loads((cell / "train.json").read_text(encoding="utf-8"))
+        record = read_json(cell / "train.json")
         held_out = record["hp"]["n_validation"]
         if held_out:
             split = arrays.held_out(args.data, held_out)
@@ -46,16 +43,15 @@ def main() -> None:
         if record["epochs_of_retraining"] is None:  # with a patience the network is that of the best epoch
             history = history[: record["best_epoch"]]
         labels = {**record["cell"], "part": "validation" if held_out else "test"}
-        rows = [{**labels, **row} for row in signs.marked(found.rows, history, record["status"] == "diverged")]
+        rows = [{**labels, **row} for row in signs.marked(found.rows, history, record["diverged_in_epoch"])]
         table = [{key: row[key] for key in metrics.CELL + metrics.MEASUREMENT} for row in rows]
         metrics.write(cell / (f"{name}.csv" if name else "metrics.csv"), table)
-        with atomic_path(cell / (f"{name}.npz" if name else "outcomes.npz")) as temporary, temporary.open("wb") as file:
-            wrong: dict[str, Any] = {key: own.numpy() for key, own in found.outcomes.items()}
-            np.savez_compressed(file, **wrong)
+        wrong = {key: own.numpy() for key, own in found.outcomes.items()}
+        npz.write(cell / (f"{name}.npz" if name else "outcomes.npz"), wrong)
         shown = f"{args.strong} " if args.strong else "clean "
         first = next(row["value"] for row in rows if row["metric"] == "error")
         print(f"{cell}  {shown}error {100 * first:.2f} %  {time.monotonic() - start:.1f} s", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    commands.run(main)

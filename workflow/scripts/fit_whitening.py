@@ -2,7 +2,7 @@
 
 import argparse
 
-from gradreg import device
+from gradreg import commands, device
 from gradreg.data import arrays
 from gradreg.inputs import Whitening
 
@@ -23,4 +23,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    commands.run(main)

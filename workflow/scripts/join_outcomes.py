@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradreg.files import atomic_path
+from gradreg import commands, npz
 
 
 def main() -> None:
@@ -19,12 +19,10 @@ def main() -> None:
     joined: dict[str, Any] = {"about": np.array(json.dumps(args.about))}
     for path in args.outcomes:
         seed = path.parent.name.removeprefix("seed-")
-        with np.load(path, allow_pickle=False) as arrays:
-            joined |= {f"{seed}|{name}": arrays[name] for name in arrays.files}
-    with atomic_path(args.out) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **joined)
+        joined |= {f"{seed}|{name}": array for name, array in npz.read(path).items()}
+    npz.write(args.out, joined)
     print(f"{len(joined) - 1} outcomes")
 
 
 if __name__ == "__main__":
-    main()
+    commands.run(main)

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from gradreg import commands
 from gradreg.files import write_text
 
 
@@ -24,4 +25,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    commands.run(main)

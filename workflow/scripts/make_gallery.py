@@ -3,13 +3,12 @@
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from gradreg import device, gallery, models
+from gradreg import commands, device, gallery, models, npz
 from gradreg.data import arrays
-from gradreg.files import atomic_path
+from gradreg.files import read_json
 from gradreg.inputs import Whitening
 
 
@@ -29,13 +28,11 @@ def main() -> None:
     settings = args.gallery
     shown = gallery.gallery(network, split, settings["classes"], settings["eps"], settings["steps"])
     shown |= gallery.dreams(network, split.images.shape[1:], range(split.classes))
-    cell = json.loads(args.record.read_text(encoding="utf-8"))["cell"]
+    cell = read_json(args.record)["cell"]
     about = np.array(json.dumps({"cell": cell, "eps": settings["eps"]}))
-    with atomic_path(args.out) as temporary, temporary.open("wb") as file:
-        arrays_shown: dict[str, Any] = {name: value.cpu().numpy() for name, value in shown.items()}
-        np.savez_compressed(file, about=about, **arrays_shown)
+    npz.write(args.out, {"about": about} | {name: value.cpu().numpy() for name, value in shown.items()})
     print(f"{len(shown['y'])} images, p = {', '.join(settings['eps'])}")
 
 
 if __name__ == "__main__":
-    main()
+    commands.run(main)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gradreg import metrics, tables
+from gradreg import commands, metrics, npz, tables
 from gradreg.analysis import with_training
 from gradreg.files import write_text
 
@@ -40,12 +40,12 @@ def main() -> None:
     trainings = {(c.model, c.objective, c.p, c.eps): c.training for c in cells.itertuples()}
     outcomes: dict[tuple[str, str, int], dict[str, np.ndarray]] = {}
     for file in args.outcomes:
-        with np.load(file, allow_pickle=False) as arrays:
-            group = json.loads(str(arrays["about"]))
-            for key in set(arrays.files) - {"about"}:
-                seed, _, name = key.partition("|")
-                training = trainings[group["model"], group["objective"], group["p"], group["eps"]]
-                outcomes.setdefault((group["model"], training, int(seed)), {})[name] = arrays[key]
+        arrays = npz.read(file)
+        group = json.loads(str(arrays.pop("about")))
+        training = trainings[group["model"], group["objective"], group["p"], group["eps"]]
+        for key, array in arrays.items():
+            seed, _, name = key.partition("|")
+            outcomes.setdefault((group["model"], training, int(seed)), {})[name] = array
 
     compared = tables.comparisons(test, outcomes)
     shown = compared.round({"difference": 2, "low": 2, "high": 2})
@@ -65,4 +65,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    commands.run(main)

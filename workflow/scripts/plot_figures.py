@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from gradreg import metrics, pictures, plots, style
+from gradreg import commands, metrics, pictures, plots, style
 
 DRAWN_FROM = {
     "validation_error": ("validation", "test"),
@@ -60,4 +60,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    commands.run(main)

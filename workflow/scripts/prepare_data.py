@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from gradreg import commands
 from gradreg.data.prepare import prepare
 from gradreg.data.registry import DATASETS
 from gradreg.data.sources import SourceError
@@ -22,4 +23,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    commands.run(main)

@@ -10,6 +10,7 @@ import json
 import shutil
 from pathlib import Path
 
+from gradreg import commands
 from gradreg.experiment import Experiment
 
 RESULTS = Path("results")
@@ -37,4 +38,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    commands.run(main)

@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import hashlib
 import json
 import platform
 import subprocess
@@ -11,11 +12,12 @@ from pathlib import Path
 
 import torch
 
-from gradreg import device, labels, metrics, models, training
+from gradreg import commands, device, labels, metrics, models, registry, training
 from gradreg.data import arrays
 from gradreg.files import write_json
 from gradreg.inputs import Whitening
 from gradreg.progress import EpochProgress
+from gradreg.resume import Resume
 
 
 def main() -> None:
@@ -25,6 +27,8 @@ def main() -> None:
     parser.add_argument("--run", required=True, type=json.loads, help="the run's names and labels, as JSON")
     parser.add_argument("--cells", required=True, nargs="+", type=Path, help="folders that end in seed-N")
     parser.add_argument("--whitening", type=Whitening.load, help="file of the whitening, where the network has one")
+    parser.add_argument("--resume", type=Path, help="folder for the states of training; what it holds is gone on from")
+    parser.add_argument("--code", help="the hash of the code, with which states of other code are told apart")
     parser.add_argument("--device", default="auto", type=device.argument, help="auto, cpu or cuda")
     args = parser.parse_args()
     hp, start = args.hp, time.monotonic()
@@ -40,10 +44,19 @@ def main() -> None:
     except ValueError as error:
         sys.exit(f"Error: {error}")
     progress, say = EpochProgress(title, hp["train"]["epochs"]), functools.partial(print, flush=True)
+    resume = Resume(args.resume, key(args), say) if args.resume else None
     try:
-        replicas = training.train_block(seeds, train, held_out, hp_numbers, args.device, args.whitening, progress, say)
+        with commands.interruptible():
+            replicas = training.train_block(
+                seeds, train, held_out, hp_numbers, args.device, args.whitening, progress, say, resume
+            )
     except training.TooLargeError as error:
         sys.exit(f"Error: {error}")
+    except commands.Interrupted as signal:
+        where = f"; what was trained is saved in {args.resume}, and the next run goes on from there"
+        saved = resume is not None and resume.write()
+        print(f"Interrupted by {signal}{where if saved else ''}", file=sys.stderr)
+        sys.exit(signal.code)
 
     versions = {"gradreg": commit(), "torch": torch.__version__, "python": platform.python_version()}
     for cell, replica in zip(args.cells, replicas, strict=True):
@@ -68,6 +81,17 @@ def main() -> None:
                 "weights": models.digest(replica.parameters),
             },
         )
+    if resume is not None:
+        resume.clear(seeds)
+
+
+def key(args: argparse.Namespace) -> str:
+    """The hash of all that a state of training depends on beside its seeds."""
+    kinds = {part: args.hp[part]["kind"] for part in ("model", "objective")}
+    registered = {part: registry.lookup(f"{part}s", kind) for part, kind in kinds.items()}
+    about = [args.hp, registered, args.whitening and args.whitening.digest, args.code]
+    about += [str(args.device), torch.__version__]  # results differ in rounding
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
 def commit() -> str:
@@ -80,4 +104,4 @@ def commit() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    commands.run(main)

@@ -4,8 +4,9 @@ import argparse
 import json
 from pathlib import Path
 
-from gradreg import device, metrics, models
+from gradreg import commands, device, metrics, models
 from gradreg.data import arrays
+from gradreg.files import read_json
 from gradreg.inputs import Whitening
 from gradreg.transfer import Member, transfer
 
@@ -24,7 +25,7 @@ def main() -> None:
     members = []
     for cell in args.cells:
         folder = Path(cell["folder"])
-        record = json.loads((folder / "train.json").read_text(encoding="utf-8"))["cell"]
+        record = read_json(folder / "train.json")["cell"]
         whitening = Whitening.load(cell["whitening"]) if cell["whitening"] else None
         network = models.load(folder / "model.safetensors", args.device, whitening)
         names = {key: record[key] for key in ("model", "objective", "p", "eps", "seed")}
@@ -39,4 +40,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    commands.run(main)

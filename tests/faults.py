@@ -1,0 +1,88 @@
+"""Faults that befall the jobs of a run: put into their Python by a ``sitecustomize`` that the variable FAULT steers."""
+
+import json
+import os
+import signal
+import struct
+from pathlib import Path
+
+SITE = """
+import os, pathlib, resource, signal, sys
+
+kind, _, rest = os.environ.get("FAULT", "").partition(" ")
+script, _, rest = rest.partition(" ")
+if kind and any(argument.endswith(script) for argument in sys.orig_argv):
+    if kind == "limit":  # no file may be larger
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(rest), resource.RLIM_INFINITY))
+    elif kind == "kill":  # in the middle of the n-th write of a file whose path has a part
+        part, count = rest.rsplit(" ", 1)
+        left, write = [int(count)], pathlib.Path.write_bytes
+
+        def write_bytes(self, content):
+            if part in str(self):
+                left[0] -= 1
+                if left[0] == 0:
+                    write(self, content[: len(content) // 2])
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return write(self, content)
+
+        pathlib.Path.write_bytes = write_bytes
+    elif kind == "remove":  # a file that is there when the job is planned is gone when it starts
+        os.unlink(rest)
+"""
+
+
+def environment(project, fault):
+    """The environment in which the jobs of a project have a fault."""
+    folder = project.folder.parent / "faults"
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(SITE)
+    return {"FAULT": fault, "PYTHONPATH": f"{project.folder}{os.pathsep}{folder}"}
+
+
+def kill(process):
+    """Kill a run with all its jobs, as a machine that goes down does."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def saved(project):
+    """The number of finished epochs in each state of training: path below ``resume`` -> epochs."""
+    found = {}
+    root = project.folder / "results/tiny/resume"
+    for file in root.rglob("seed-*.safetensors"):
+        try:
+            content = file.read_bytes()
+        except FileNotFoundError:
+            continue  # its training has just ended
+        (length,) = struct.unpack("<Q", content[:8])
+        facts = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["facts"])
+        history, course = facts["history"][0], facts.get("course")
+        found[str(file.relative_to(root))] = len(history) + (
+            len(course["first_history"]) if course and course["second"] else 0
+        )
+    return found
+
+
+def results(project, *names):
+    """The files of these names below the experiment's folder, by their paths there; of JSON, what must be equal."""
+    root = project.folder / "results/tiny"
+    found = {}
+    for name in names:
+        for file in root.rglob(name):
+            content = file.read_bytes()
+            if file.name == "train.json":
+                record = json.loads(content)
+                content = {key: record[key] for key in ("cell", "hp", "status", "diverged_in_epoch", "weights")}
+            found[str(file.relative_to(root))] = content
+    return found
+
+
+def errors(done):
+    """The lines that tell a user what went wrong."""
+    return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error: ")]
+
+
+def strays(project):
+    """Temporary files left in the results."""
+    return [str(file) for file in Path(project.folder / "results").rglob(".*") if file.is_file()]

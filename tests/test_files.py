@@ -1,0 +1,124 @@
+"""Files that are written whole or not at all, and what is said when that fails."""
+
+import errno
+import os
+import stat
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from gradreg import commands, files, metrics, models, npz, tensors
+from gradreg.files import DamagedFileError
+
+
+def test_a_write_that_fails_leaves_what_was_there(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    files.write_text(path, "old")
+
+    def fail():
+        with files.atomic_path(path) as temporary:
+            temporary.write_text("half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert path.read_text() == "old"
+    assert os.listdir(path.parent) == ["a.txt"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~files._umask()
+
+
+def test_an_error_names_the_file_that_was_to_be_written(tmp_path):
+    path = tmp_path / "a.txt"
+    with pytest.raises(OSError, match="No space left") as caught, files.atomic_path(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert caught.value.filename == str(path)
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="exists"):
+        files.write_text(tmp_path / "file" / "a.txt", "")
+
+
+def test_what_a_killed_process_left_is_removed_an_hour_later(tmp_path):
+    path = tmp_path / "a[1].txt"
+    left, young, other = (tmp_path / name for name in (".1-a[1].txt", ".2-a[1].txt", ".3-b.txt"))
+    for file in (left, young, other):
+        file.touch()
+    before = time.time() - 2 * files.LEFT_BEHIND
+    for file in (left, other):
+        os.utime(file, (before, before))
+    files.write_text(path, "x")
+    assert sorted(os.listdir(tmp_path)) == [young.name, other.name, path.name]
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"\x80\x04", b'{"a": ', b"\xff\xfe\xff", bytes(1000)])
+@pytest.mark.parametrize(
+    "read", [files.read_json, metrics.read, npz.read, tensors.read, models.load], ids=lambda read: read.__module__
+)
+def test_a_damaged_file_is_told_in_one_line(tmp_path, read, content):
+    path = tmp_path / "a"
+    path.write_bytes(content)
+    if read is metrics.read and content in (b"x", bytes(1000), b'{"a": ', b"\x80\x04"):
+        return  # a table of one column, as far as anyone can tell
+    with pytest.raises(DamagedFileError) as caught:
+        read(path)
+    text = commands.explained(caught.value)
+    assert text.startswith(f"{path} is damaged (")
+    assert "\n" not in text
+    with pytest.raises(FileNotFoundError):
+        read(tmp_path / "absent")
+
+
+def test_a_truncated_file_of_each_kind_is_damaged(tmp_path):
+    npz.write(tmp_path / "a.npz", {"a": torch.arange(1000).numpy()})
+    tensors.write(tmp_path / "a.safetensors", {"a": torch.arange(1000)}, {"said": "x"})
+    assert tensors.read(tmp_path / "a.safetensors")[1] == {"said": "x"}
+    for name, read in (("a.npz", npz.read), ("a.safetensors", tensors.read)):
+        whole = (tmp_path / name).read_bytes()
+        for length in (len(whole) - 1, len(whole) // 2, 9):
+            (tmp_path / name).write_bytes(whole[:length])
+            with pytest.raises(DamagedFileError):
+                read(tmp_path / name)
+
+
+def refuse_memory():
+    torch.empty(1 << 60, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "a/b"),
+            "a/b: No space left on device; free some space, then",
+        ),
+        (OSError(errno.EROFS, "Read-only file system", "a"), "a: Read-only file system; make it writable, then give"),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error"),
+        (
+            FileNotFoundError(errno.ENOENT, "No such file or directory", "a"),
+            "a: No such file or directory; what is miss",
+        ),
+        (MemoryError(), "out of memory (no more was to be had); run fewer jobs at a time (--cores), or take a smaller"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried 2 GiB\nmore"), "out of memory (CUDA out of memory. Tried 2"),
+    ],
+)
+def test_what_goes_wrong_around_a_command_is_one_line(error, text):
+    assert commands.explained(error).startswith(text)
+    assert "\n" not in commands.explained(error)
+
+
+def test_memory_that_is_not_to_be_had():
+    with pytest.raises(SystemExit, match=r"Error: out of memory \(.*can't allocate memory.*\); run fewer jobs"):
+        commands.run(refuse_memory)
+    with pytest.raises(SystemExit, match=r"Error: out of memory \(Unable to allocate"):
+        commands.run(lambda: np.zeros(1 << 55))
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), RuntimeError("x"), KeyError("x"), OSError("no number")])
+def test_mistakes_of_ours_are_not_hidden(error):
+    def fail():
+        raise error
+
+    assert commands.explained(error) is None
+    with pytest.raises(type(error)):
+        commands.run(fail)

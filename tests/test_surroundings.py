@@ -1,0 +1,70 @@
+"""Odd surroundings: names of folders, what earlier runs left, what a machine lacks."""
+
+import json
+import os
+import shutil
+
+import pytest
+from project import configured, create
+
+pytestmark = pytest.mark.xdist_group("workflow")
+CELL = "results/tiny/cells/digits-200/softmax/plain/p-none/eps-0"
+CELLS = [f"{CELL}/seed-{seed}/metrics.csv" for seed in (0, 1)]
+
+
+def measured(project):
+    return [(project.folder / cell).read_bytes() for cell in CELLS]
+
+
+@pytest.mark.parametrize("name", ["-dash", "a brace {x}, quotes ' \" and ünï 漢字, $HOME `x` & ; #"])
+def test_the_path_may_be_any(template, tmp_path, name):
+    project = create(tmp_path / name / "p")
+    project.snakemake("--cores", 1, *CELLS)
+    assert measured(project) == measured(template)
+
+
+def test_without_git_the_commit_is_unknown(tmp_path, template):
+    """On one core, in a folder that is no repository, with no git to be found."""
+    project = create(tmp_path / "p")
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("bash", "sh", "tail", "mkdir", "rm", "cat", "which"):
+        (tools / name).symlink_to(shutil.which(name))
+    project.snakemake("--cores", 1, *CELLS, PATH=str(tools))
+    assert measured(project) == measured(template)
+    record = json.loads((project.folder / CELL / "seed-0/train.json").read_text())
+    assert record["versions"]["gradreg"] == "unknown"
+
+
+def test_an_old_snakemake_folder_is_no_hindrance(template, tmp_path):
+    """What a run of other code, moved here, left: metadata of files that are gone, incomplete files, a cut log."""
+    project = template.copy(tmp_path / "p")
+    shutil.rmtree(project.folder / "results")
+    incomplete = project.folder / ".snakemake" / "incomplete"
+    incomplete.mkdir(exist_ok=True)
+    (incomplete / "cmVzdWx0cy9nb25l").write_text("{}")
+    project.snakemake("--cores", 1, *CELLS)
+    assert measured(project) == measured(template)
+
+
+def test_a_state_left_by_an_older_run_is_no_hindrance(template, tmp_path):
+    project = template.copy(tmp_path / "p")
+    left = project.folder / "results/tiny/resume/digits-200/softmax/plain/p-none/eps-0"
+    left.mkdir(parents=True)
+    (left / "seed-0.safetensors").write_bytes(b"of another version")
+    (left / "seed-7.safetensors").write_bytes(b"of another seed")
+    os.remove(project.folder / CELL / "seed-0/model.safetensors")
+    os.remove(project.folder / CELL / "seed-0/metrics.csv")
+    project.snakemake("--cores", 1, *CELLS)
+    assert measured(project) == measured(template)
+    assert os.listdir(left) == ["seed-7.safetensors"]
+
+
+def test_no_gpu_although_the_config_asks_for_one(tmp_path):
+    """Each job says so, and no result is there."""
+    project = create(tmp_path / "p", configured(device="cuda"))
+    done = project.snakemake("--cores", 1, *CELLS, check=False, CUDA_VISIBLE_DEVICES="")
+    assert done.returncode != 0
+    assert "device: cuda is asked for, but PyTorch finds no usable GPU; use device: auto or cpu" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((project.folder / "results/tiny").rglob("model.safetensors"))

@@ -1,0 +1,14 @@
+# Read before each job's command. ``logged FILE COMMAND`` keeps what a command prints in FILE, and shows its end when the
+# command fails: the last line where a signal ended it.
+logged() {
+  local log="$1" code=0
+  shift
+  trap : TERM INT  # what the command, which gets the signal as well, says to it is still to be shown
+  "$@" > "$log" 2>&1 || code=$?
+  [ $code = 0 ] && return
+  tail -n $((code > 128 ? 1 : 5)) "$log" >&2
+  if [ $code = 137 ]; then
+    echo "Error: killed (SIGKILL); where memory is short, run fewer jobs at a time (--cores)" >&2
+  fi
+  return $code
+}
