@@ -28,12 +28,13 @@ rule all:
 
 
 onstart:
-    clear_forced(workflow.dag)
+    clear_forced(workflow.dag_settings)
     print_budget(workflow)
 
 
 onsuccess:
     print_share()
+    remove_empty_folders()
     # Snakemake's own closing lines follow this block; the report is named below them.
     if os.path.exists(REPORT):
         atexit.register(print, f"Report: {REPORT}", file=sys.stderr)

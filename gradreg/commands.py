@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from gradreg.files import DamagedFileError
 
@@ -35,6 +36,9 @@ def run(main: Callable[[], None]) -> None:
     """Run a command. What it cannot help (no space, no memory, a file that is gone or damaged) ends it in one line."""
     try:
         main()
+    except Interrupted as signal:
+        print(f"Interrupted by {signal}", file=sys.stderr)
+        sys.exit(signal.code)
     except Exception as error:
         text = explained(error)
         if text is None:
@@ -58,15 +62,19 @@ def explained(error: Exception) -> str | None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within, SIGTERM and SIGINT raise Interrupted, once; what comes after the first is ignored, so that it can be
-    answered in peace."""
+    """Within, SIGTERM and SIGINT raise Interrupted; after it they are ignored, so that it can be answered in peace."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        for own in before:
-            signal.signal(own, signal.SIG_IGN)
         raise Interrupted(number)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    after: dict[signal.Signals, Any] = {
+        number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        yield
+    except Interrupted:
+        after = dict.fromkeys(after, signal.SIG_IGN)
+        raise
+    finally:
+        for number, handler in after.items():
+            signal.signal(number, handler)

@@ -1,6 +1,6 @@
 """The way of replicas through a recipe, epoch by epoch: straight on, or with a patience and what follows it.
 
-A course can be written down after any epoch and taken up again, to the bit.
+A course can be written down after any epoch and taken up again, on a CPU to the bit.
 """
 
 import copy
@@ -146,7 +146,7 @@ class Patient:
             "finished": self.finished,
             **{name: getattr(self, name) for name in ("best_epoch", "least", "bound")},
         }
-        best = {f"best/{name}": value.clone() for name, value in self.best.items()}
+        best = {f"best/{name}": value.to("cpu", copy=True) for name, value in self.best.items()}
         return State({**own.tensors, **best}, {**own.facts, "course": copy.deepcopy(facts)})
 
     def restore(self, state: State) -> None:

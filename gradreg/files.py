@@ -25,7 +25,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that replaces it when the block ends without an error.
 
     Creates missing parent folders; leaves nothing behind when the block fails. What a killed process left is removed by
-    the first write an hour later. An OSError names ``path``.
+    the next write of the file, an hour later or more. An OSError names ``path``.
     """
     path = Path(path)
     temporary: Path | None = None
@@ -40,6 +40,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary = Path(name)
         yield temporary
         temporary.chmod(0o666 & ~_umask())
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())  # the name must not outlive the content, should the machine go down
         os.replace(temporary, path)
     except BaseException as error:
         if temporary is not None:

@@ -2,7 +2,6 @@
 
 import ast
 import functools
-import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -40,15 +39,6 @@ def closure(script: str, *modules: str) -> list[str]:
     for module in list(reached):
         reached |= {parent for end in range(1, module.count(".") + 1) if (parent := module.rsplit(".", end)[0])}
     return [script, *sorted(_file(module) for module in reached)]
-
-
-@functools.cache
-def content_hash(*files: str) -> str:
-    """16 hex digits that change with the content of any of these files, named relative to the package's parent."""
-    state = hashlib.sha256()
-    for file in files:
-        state.update(hashlib.sha256((PACKAGE.parent / file).read_bytes()).digest())
-    return state.hexdigest()[:16]
 
 
 def has_gpu() -> bool:

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from tqdm import tqdm
 
@@ -28,7 +29,8 @@ class EpochProgress:
         if self.bar.disable:
             seconds = time.monotonic() - self.start
             numbers = "  ".join(f"{name} {value}" for name, value in shown.items())
-            print(f"{self.title}  epoch {epoch}/{self.epochs}  {numbers}  {seconds:.1f} s", flush=True)
+            with suppress(OSError):  # a log that cannot be written is no reason to stop
+                print(f"{self.title}  epoch {epoch}/{self.epochs}  {numbers}  {seconds:.1f} s", flush=True)
         else:
             self.bar.set_postfix(shown, refresh=False)
             self.bar.update(epoch - self.bar.n)  # training may have been taken up in the middle

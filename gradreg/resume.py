@@ -40,6 +40,8 @@ class Resume:
     def __init__(self, folder: Path, key: str, say: Say = lambda text: None) -> None:
         self.folder, self.key, self.say = folder, key, say
         self.unwritten: dict[tuple[int, ...], State] = {}
+        self.held = False  # whether a file holds anything of these replicas
+        self.failure = ""
         self.due = time.monotonic() + LEAST_SECONDS
 
     def load(self, seeds: Sequence[int]) -> State | None:
@@ -53,8 +55,9 @@ class Resume:
             self.say(f"the state of training is not used: {error}")
             return None
         if about["key"] != self.key:
-            self.say(f"{file} is of other settings, data or code, and is not used")
+            self.say(f"{file} is of other settings, data, code, device or PyTorch, and is not used")
             return None
+        self.held = True
         return State(values, json.loads(about["facts"]))
 
     def keep(self, seeds: Sequence[int], state: State, finished: bool) -> None:
@@ -63,8 +66,8 @@ class Resume:
         if finished or time.monotonic() >= self.due:
             self.write()
 
-    def write(self) -> bool:
-        """Write what is not written yet. Where that fails, ``say`` is told why, training may go on, and it is False."""
+    def write(self) -> None:
+        """Write what is not written yet. Where that fails, ``say`` is told why, once, and training may go on."""
         start = time.monotonic()
         try:
             while self.unwritten:
@@ -72,23 +75,20 @@ class Resume:
                 about = {"key": self.key, "facts": json.dumps(state.facts)}
                 tensors.write(self._file(seeds), state.tensors, about)
                 self.unwritten.pop(seeds)
+                self.held = True
         except OSError as error:
-            self.say(f"the state of training cannot be saved in {self.folder} ({error}); it goes on without")
+            if str(error) != self.failure:
+                self.say(f"the state of training cannot be saved in {self.folder} ({error})")
+            self.failure = str(error)
         now = time.monotonic()
         self.due = now + max(LEAST_SECONDS, (now - start) / SHARE)
-        return not self.unwritten
 
     def clear(self, seeds: Sequence[int]) -> None:
-        """Remove every file in which one of these seeds stands, and the folders that this leaves empty."""
+        """Remove every file in which one of these seeds stands."""
         for file in self.folder.glob("seed-*.safetensors"):
             if set(seeds) & {int(seed) for seed in file.stem.split("-")[1:]}:
                 for own in (file, *temporaries(file)):
                     own.unlink(missing_ok=True)
-        for folder in (self.folder, *self.folder.parents):
-            try:
-                folder.rmdir()
-            except OSError:  # others have files there, or it never was
-                return
 
     def _file(self, seeds: Sequence[int]) -> Path:
         return self.folder / f"seed-{'-'.join(map(str, seeds))}.safetensors"

@@ -167,14 +167,15 @@ class Stack:
         return {name: value[i].clone() for name, value in self.kept.items()}
 
     def state(self) -> State:
-        """A copy of all that epochs change."""
+        """A copy, on the CPU, of all that epochs change."""
         tensors = self.descent.state()
         for kind, own in (("parameters", self.parameters), ("kept", self.kept)):
             tensors |= {f"{kind}/{name}": value for name, value in own.items()}
         for kind, generators in self._generators.items():
             tensors |= {f"{kind}/{i}": generator.get_state() for i, generator in enumerate(generators)}
         facts = {"history": self.history, "diverged": self.diverged, "steps_done": self.steps_done}
-        return State({name: value.clone() for name, value in tensors.items()}, copy.deepcopy(facts))
+        # Off a GPU's memory, which was measured without copies.
+        return State({name: value.to("cpu", copy=True) for name, value in tensors.items()}, copy.deepcopy(facts))
 
     def restore(self, state: State) -> None:
         """Stand where the stack stood, one of the same seeds and hp, when it gave this state."""

@@ -55,7 +55,7 @@ def train_block(
     without held_out. A batch is the whole training set where that is smaller; an epoch passes over the set as often
     as it takes to make min_steps steps. ``on_epoch(epoch, rows)`` is called after each epoch with a row per replica,
     and ``say`` is told in words how the block is run. With ``resume``, training goes on from what it holds of these
-    replicas, to the bit, and their states are written there.
+    replicas, on a CPU to the bit, and their states are written there.
 
     held_out, where given, is read once per epoch, and influences nothing unless there is a patience: then the epoch
     of least held-out error is kept, and training ends when so many epochs have brought no better one. Without

@@ -14,7 +14,7 @@ script, _, rest = rest.partition(" ")
 if kind and any(argument.endswith(script) for argument in sys.orig_argv):
     if kind == "limit":  # no file may be larger
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(rest), resource.RLIM_INFINITY))
-    elif kind == "kill":  # in the middle of the n-th write of a file whose path has a part
+    elif kind in ("kill", "killall"):  # in the n-th write of a file whose path has a part
         part, count = rest.rsplit(" ", 1)
         left, write = [int(count)], pathlib.Path.write_bytes
 
@@ -23,7 +23,7 @@ if kind and any(argument.endswith(script) for argument in sys.orig_argv):
                 left[0] -= 1
                 if left[0] == 0:
                     write(self, content[: len(content) // 2])
-                    os.kill(os.getpid(), signal.SIGKILL)
+                    os.killpg(0, signal.SIGKILL) if kind == "killall" else os.kill(os.getpid(), signal.SIGKILL)
             return write(self, content)
 
         pathlib.Path.write_bytes = write_bytes

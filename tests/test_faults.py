@@ -136,16 +136,20 @@ def test_killed_at_random_moments_it_ends_as_if_it_had_not_been(tmp_path):
     assert not (cut.folder / "results/tiny/resume").exists()
 
 
-@pytest.mark.parametrize(("part", "count"), [("/resume/", 1), ("model.safetensors", 2)])
-def test_a_write_that_is_cut_off_harms_nothing(tmp_path, untouched, part, count):
-    """That of a state, or of the second of two networks when both are finished."""
+@pytest.mark.parametrize(
+    ("kind", "part", "count"), [("kill", "/resume/", 1), ("kill", "model.safe", 2), ("killall", "model.safe", 2)]
+)
+def test_a_write_that_is_cut_off_harms_nothing(tmp_path, untouched, kind, part, count):
+    """That of a state, or of the second of two networks when both are finished; killed is the job, or the run."""
     project, whole = create(tmp_path / "project", only(3)), untouched(only(3), CELLS)
     done = project.snakemake(
-        "--cores", 1, *CELLS, check=False, **faults.environment(project, f"kill train.py {part} {count}")
+        "--cores", 1, *CELLS, check=False, **faults.environment(project, f"{kind} train.py {part} {count}")
     )
     assert done.returncode != 0
-    assert "Error: killed (SIGKILL); where memory is short, run fewer jobs at a time (--cores)" in faults.errors(done)
-    done = project.snakemake("--cores", 1, *CELLS)
+    told = "Error: killed (SIGKILL); where memory is short, run fewer jobs at a time (--cores)"
+    assert (told in faults.errors(done)) == (kind == "kill")
+    project.snakemake("--unlock")
+    project.snakemake("--cores", 1, *CELLS)
     assert faults.results(project, *COMPARED) == faults.results(whole, *COMPARED)
     log = next((project.folder / "results/tiny/logs/train").rglob("*.log")).read_text()
     assert bool(re.search(r" epoch \d+/", log)) == (part == "/resume/"), "finished replicas are not trained again"
@@ -154,7 +158,7 @@ def test_a_write_that_is_cut_off_harms_nothing(tmp_path, untouched, part, count)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_says_where(tmp_path, untouched, number):
     """To the whole group, as from a terminal or a scheduler that ends a job."""
-    project = create(tmp_path / "project", only(3000))
+    project = create(tmp_path / "project", only(600))
     process = project.start("--cores", 1, *CELLS)
     wait_for_epoch(project, 50)
     if number == signal.SIGINT:
@@ -173,7 +177,7 @@ def test_a_signal_saves_and_says_where(tmp_path, untouched, number):
     since = time.time()
     project.snakemake("--cores", 1, *CELLS)
     assert list(first_epochs(project, since).values()) == [min(states.values()) + 1]
-    whole = untouched(only(3000), CELLS)
+    whole = untouched(only(600), CELLS)
     assert faults.results(project, *COMPARED) == faults.results(whole, *COMPARED)
 
 

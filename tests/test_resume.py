@@ -131,7 +131,9 @@ def test_only_a_state_of_the_same_key_is_used(tmp_path):
         run(settings, tmp_path, 1)
     _, rows = run(settings, tmp_path, key="other", say=said.append)
     assert len(rows) == 2 * 2
-    assert said == [f"{tmp_path}/seed-0.safetensors is of other settings, data or code, and is not used"]
+    assert said == [
+        f"{tmp_path}/seed-0.safetensors is of other settings, data, code, device or PyTorch, and is not used"
+    ]
 
 
 @pytest.mark.parametrize("spoil", [lambda content: content[:100], lambda content: b"", lambda content: b"x" * 1000])
@@ -152,8 +154,8 @@ def test_training_goes_on_where_its_state_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("no folder")
     said = []
     replicas, _ = run(hp(MAXOUT), tmp_path / "file" / "resume", say=said.append)
-    assert all(text.startswith("the state of training cannot be saved in ") for text in said)
-    assert said
+    assert len(said) == 1
+    assert said[0].startswith("the state of training cannot be saved in ")
     assert_equal(replicas, run(hp(MAXOUT), tmp_path / "whole")[0])
 
 
@@ -186,10 +188,9 @@ def test_what_is_cleared(tmp_path):
     (folder / ".abc-seed-1.safetensors").write_text("half")
     store.clear([1, 2])
     assert [file.name for file in folder.iterdir()] == ["seed-0.safetensors"]
-    (tmp_path / "other").touch()
     store.clear([0])
-    assert [path.name for path in tmp_path.iterdir()] == ["other"]
     store.clear([0])
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -207,4 +208,7 @@ def test_without_a_signal_handlers_are_put_back():
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     with commands.interruptible():
         assert signal.getsignal(signal.SIGTERM) != before[0]
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+    with pytest.raises(KeyError), commands.interruptible():
+        raise KeyError
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before

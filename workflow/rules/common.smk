@@ -21,7 +21,7 @@ try:
     from gradreg.config import ConfigError
     from gradreg.data.registry import DATASETS
     from gradreg.experiment import Experiment, Group, GROUP_PATTERN, Run, RUN_PATTERN, as_json
-    from gradreg.flow import closure, content_hash, has_gpu
+    from gradreg.flow import closure, has_gpu
     from gradreg.labels import from_path, to_path
 except ValueError as error:  # a registration that is not as it should be
     sys.exit(str(error))
@@ -112,11 +112,6 @@ def training_code(wildcards):
     hp = EXPERIMENT.plan(run_of(wildcards)).hp
     own = [registry.module(f"{part}s", hp[part]["kind"]) for part in ("model", "objective")]
     return closure("workflow/scripts/train.py", *own)
-
-
-def hash_of_code(wildcards, input):
-    """What tells one version of a job's code from another. Derived from input, which is what triggers."""
-    return content_hash(*input.code)
 
 
 def evaluation_code(wildcards):

@@ -30,10 +30,9 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
             functions=functions_of_training,
             run=names_of_run,
             resume=f"{ROOT}/resume/{RUN_PATTERN}",
-            code=hash_of_code,
             cells=folders,
             whitening=whitening_argument,
         shell:
             "logged {log:q} python workflow/scripts/train.py --data {input.data:q} --hp {params.hp:q} --run {params.run:q}"
-            " --cells {params.cells:q} --resume {params.resume:q} --code {params.code} --device {resources.device}"
+            " --cells {params.cells:q} --resume {params.resume:q} --device {resources.device}"
             " {params.whitening:q}"

@@ -16,7 +16,8 @@ def main() -> None:
     parser.add_argument("--data-dir", help="folder that holds the official files; tried first")
     args = parser.parse_args()
     try:
-        source = prepare(args.dataset, args.out, args.data_dir or None)
+        with commands.interruptible():
+            source = prepare(args.dataset, args.out, args.data_dir or None)
     except SourceError as error:
         sys.exit(f"Error: {error}")
     print(f"{args.dataset}: from {source}; all checksums match")

@@ -1,7 +1,7 @@
 """Train one block of seeds of a run; writes a folder per cell."""
 
 import argparse
-import functools
+import contextlib
 import hashlib
 import json
 import platform
@@ -28,7 +28,6 @@ def main() -> None:
     parser.add_argument("--cells", required=True, nargs="+", type=Path, help="folders that end in seed-N")
     parser.add_argument("--whitening", type=Whitening.load, help="file of the whitening, where the network has one")
     parser.add_argument("--resume", type=Path, help="folder for the states of training; what it holds is gone on from")
-    parser.add_argument("--code", help="the hash of the code, with which states of other code are told apart")
     parser.add_argument("--device", default="auto", type=device.argument, help="auto, cpu or cuda")
     args = parser.parse_args()
     hp, start = args.hp, time.monotonic()
@@ -43,7 +42,7 @@ def main() -> None:
         training.check(train, hp_numbers, args.whitening, args.device)
     except ValueError as error:
         sys.exit(f"Error: {error}")
-    progress, say = EpochProgress(title, hp["train"]["epochs"]), functools.partial(print, flush=True)
+    progress = EpochProgress(title, hp["train"]["epochs"])
     resume = Resume(args.resume, key(args), say) if args.resume else None
     try:
         with commands.interruptible():
@@ -53,9 +52,7 @@ def main() -> None:
     except training.TooLargeError as error:
         sys.exit(f"Error: {error}")
     except commands.Interrupted as signal:
-        where = f"; what was trained is saved in {args.resume}, and the next run goes on from there"
-        saved = resume is not None and resume.write()
-        print(f"Interrupted by {signal}{where if saved else ''}", file=sys.stderr)
+        print(f"Interrupted by {signal}; {left(resume)}", file=sys.stderr)
         sys.exit(signal.code)
 
     versions = {"gradreg": commit(), "torch": torch.__version__, "python": platform.python_version()}
@@ -85,13 +82,35 @@ def main() -> None:
         resume.clear(seeds)
 
 
+def say(text: str) -> None:
+    """Print a line; a log that cannot be written is no reason to stop."""
+    with contextlib.suppress(OSError):
+        print(text, flush=True)
+
+
+def left(resume: Resume | None) -> str:
+    """What an interruption leaves, in words; writes what there is."""
+    if resume is None:
+        return "nothing is saved without --resume"
+    resume.write()
+    if resume.unwritten:
+        return f"what was trained could not be saved ({resume.failure})"
+    if resume.held:
+        return f"what was trained is saved in {resume.folder}, and the next run goes on from there"
+    return "no epoch was finished that could be saved"
+
+
 def key(args: argparse.Namespace) -> str:
-    """The hash of all that a state of training depends on beside its seeds."""
+    """The hash of all that a state of training depends on beside its seeds; the code is what is loaded."""
     kinds = {part: args.hp[part]["kind"] for part in ("model", "objective")}
     registered = {part: registry.lookup(f"{part}s", kind) for part, kind in kinds.items()}
-    about = [args.hp, registered, args.whitening and args.whitening.digest, args.code]
-    about += [str(args.device), torch.__version__]  # results differ in rounding
-    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+    about = [args.hp, registered, args.whitening and args.whitening.digest, torch.__version__]
+    about.append(torch.cuda.get_device_name() if args.device.type == "cuda" else "cpu")  # results differ in rounding
+    state = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    loaded = [module.__file__ for name, module in sorted(sys.modules.items()) if name.split(".")[0] == "gradreg"]
+    for file in (__file__, *loaded):
+        state.update(hashlib.sha256(Path(str(file)).read_bytes()).digest())
+    return state.hexdigest()
 
 
 def commit() -> str:
