@@ -3,7 +3,6 @@
 A course can be written down after any epoch and taken up again, on a CPU to the bit.
 """
 
-import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -92,6 +91,8 @@ class Patient:
     """One replica trained until its error on images held out from it stands still; then, where there were none to
     choose by, training on all of them (``retrain``, see ``training.train_block``)."""
 
+    FACTS = ("best_epoch", "least", "bound", "finished")
+
     def __init__(
         self, make: Make, seeds: Sequence[int], train: Split, held_out: Split | None, hp: Mapping[str, Any]
     ) -> None:
@@ -139,25 +140,21 @@ class Patient:
     def state(self) -> State:
         """A copy of all that epochs change."""
         own = (self.second or self.first).state()
-        facts = {
-            "first_history": self.first.history,
-            "first_diverged": self.first.diverged,
-            "second": self.second is not None,
-            "finished": self.finished,
-            **{name: getattr(self, name) for name in ("best_epoch", "least", "bound")},
-        }
+        facts = {name: getattr(self, name) for name in self.FACTS}
+        # The first phase is over where there is a second, and changes no more.
+        facts["before"] = self.first.history[0] if self.second else None
         best = {f"best/{name}": value.to("cpu", copy=True) for name, value in self.best.items()}
-        return State({**own.tensors, **best}, {**own.facts, "course": copy.deepcopy(facts)})
+        return State({**own.tensors, **best}, {**own.facts, "course": facts})
 
     def restore(self, state: State) -> None:
         """Go on from such a copy."""
         facts = state.facts["course"]
-        for name in ("best_epoch", "least", "bound", "finished"):
+        for name in self.FACTS:
             setattr(self, name, facts[name])
         for name, value in self.best.items():
             value.copy_(state.tensors[f"best/{name}"])
-        if facts["second"]:
-            self.first.history, self.first.diverged = facts["first_history"], facts["first_diverged"]
+        if facts["before"] is not None:
+            self.first.history = [facts["before"]]
             self.second = self._make_second()
         (self.second or self.first).restore(state)
 

@@ -1,6 +1,5 @@
 """Replicas of one network, alike but for their seeds, that are trained together, step by step."""
 
-import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -173,9 +172,11 @@ class Stack:
             tensors |= {f"{kind}/{name}": value for name, value in own.items()}
         for kind, generators in self._generators.items():
             tensors |= {f"{kind}/{i}": generator.get_state() for i, generator in enumerate(generators)}
-        facts = {"history": self.history, "diverged": self.diverged, "steps_done": self.steps_done}
+        # Rows never change once their epoch is over: of the history, the lists alone are copied.
+        history = [list(rows) for rows in self.history]
+        facts = {"history": history, "diverged": list(self.diverged), "steps_done": self.steps_done}
         # Off a GPU's memory, which was measured without copies.
-        return State({name: value.to("cpu", copy=True) for name, value in tensors.items()}, copy.deepcopy(facts))
+        return State({name: value.to("cpu", copy=True) for name, value in tensors.items()}, facts)
 
     def restore(self, state: State) -> None:
         """Stand where the stack stood, one of the same seeds and hp, when it gave this state."""
@@ -186,8 +187,8 @@ class Stack:
         for kind, generators in self._generators.items():
             for i, generator in enumerate(generators):
                 generator.set_state(state.tensors[f"{kind}/{i}"])
-        facts = copy.deepcopy(state.facts)
-        self.history, self.diverged, self.steps_done = facts["history"], facts["diverged"], facts["steps_done"]
+        self.history, self.diverged = state.facts["history"], state.facts["diverged"]
+        self.steps_done = state.facts["steps_done"]
 
     @property
     def _generators(self) -> dict[str, list[torch.Generator]]:

@@ -3,8 +3,9 @@
 import json
 import os
 import signal
-import struct
 from pathlib import Path
+
+from gradreg import tensors
 
 SITE = """
 import os, pathlib, resource, signal, sys
@@ -51,16 +52,9 @@ def saved(project):
     found = {}
     root = project.folder / "results/tiny/resume"
     for file in root.rglob("seed-*.safetensors"):
-        try:
-            content = file.read_bytes()
-        except FileNotFoundError:
-            continue  # its training has just ended
-        (length,) = struct.unpack("<Q", content[:8])
-        facts = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["facts"])
-        history, course = facts["history"][0], facts.get("course")
-        found[str(file.relative_to(root))] = len(history) + (
-            len(course["first_history"]) if course and course["second"] else 0
-        )
+        facts = json.loads(tensors.read(file)[1]["facts"])
+        before = facts.get("course", {}).get("before") or []  # of a first phase
+        found[str(file.relative_to(root))] = len(before) + len(facts["history"][0])
     return found
 
 
