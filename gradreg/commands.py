@@ -12,7 +12,7 @@ from typing import Any
 
 from gradreg.files import DamagedFileError
 
-_MEMORY = re.compile("allocate memory|out of memory")
+MEMORY = re.compile("allocate memory|out of memory")
 AGAIN = "then give the same command again"
 HINTS = {
     errno.ENOSPC: f"free some space, {AGAIN}",
@@ -36,9 +36,9 @@ def run(main: Callable[[], None]) -> None:
     """Run a command. What it cannot help (no space, no memory, a file that is gone or damaged) ends it in one line."""
     try:
         main()
-    except Interrupted as signal:
-        print(f"Interrupted by {signal}", file=sys.stderr)
-        sys.exit(signal.code)
+    except Interrupted as interruption:
+        print(f"Interrupted by {interruption}", file=sys.stderr)
+        sys.exit(interruption.code)
     except Exception as error:
         text = explained(error)
         if text is None:
@@ -54,7 +54,7 @@ def explained(error: Exception) -> str | None:
         where = f"{error.filename}: " if error.filename is not None else ""
         hint = HINTS.get(error.errno)
         return f"{where}{error.strerror or os.strerror(error.errno)}" + (f"; {hint}" if hint else "")
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _MEMORY.search(str(error))):
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and MEMORY.search(str(error))):
         said = str(error).splitlines()[0].rpartition("] ")[2] if str(error) else "no more was to be had"
         return f"out of memory ({said}); run fewer jobs at a time (--cores), or take a smaller network or batch_size"
     return None

@@ -63,10 +63,8 @@ def _deref(schema: Any, root: Any) -> Any:
 def _fill(value: Any, schema: Any, root: Any) -> None:
     """Fill in defaults, and give every number its type: 1e-3, text in YAML 1.1, is one, and 3.0 a whole one."""
     schema = _deref(schema, root)
-    if isinstance(value, dict) and "x-registered" in schema:
-        schema = next(
-            (own["then"] for own in schema.get("allOf", ()) if own["then"]["x-kind"] == value.get("kind")), schema
-        )
+    if isinstance(value, dict) and "allOf" in schema:  # a block of a registered kind
+        schema = next((own["then"] for own in schema["allOf"] if own["then"]["x-kind"] == value.get("kind")), schema)
     if isinstance(value, list):  # a schema of alternatives: that for lists
         schema = next((option for option in schema.get("anyOf", ()) if "items" in option), schema)
     if isinstance(value, dict):

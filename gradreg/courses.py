@@ -5,7 +5,7 @@ A course can be written down after any epoch and taken up again, on a CPU to the
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from gradreg import schedules
 from gradreg.data.arrays import Split
@@ -13,32 +13,6 @@ from gradreg.resume import State
 from gradreg.stack import Replica, Row, Stack
 
 Make = Callable[[Sequence[int], Split, Split | None, Mapping[str, Any]], Stack]
-
-
-class Course(Protocol):
-    """Replicas on their way; ``done`` epochs lie behind."""
-
-    seeds: Sequence[int]
-
-    @property
-    def done(self) -> int:
-        """The number of epochs so far."""
-
-    @property
-    def finished(self) -> bool:
-        """Whether none is left."""
-
-    def run_epoch(self) -> list[Row]:
-        """The next epoch; a row per replica."""
-
-    def replicas(self) -> list[Replica]:
-        """The replicas, once finished."""
-
-    def state(self) -> State:
-        """A copy of all that epochs change."""
-
-    def restore(self, state: State) -> None:
-        """Go on from such a copy."""
 
 
 def course(
@@ -179,10 +153,9 @@ class Patient:
         return second
 
     def _run_second(self, second: Stack) -> list[Row]:
-        before = len(self.first.history[0])
-        (row,) = second.run_epoch(self.done - before + 1)
+        epochs = len(second.history[0]) + 1
+        (row,) = second.run_epoch(epochs)
         row |= {"phase": 2, "epoch": self.done}
-        epochs = self.done - before
         if self.settings["retrain"] == "fresh":
             self.finished = epochs == self.best_epoch
             return [row]

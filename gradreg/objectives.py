@@ -369,6 +369,5 @@ def _start(draw: Tensor | None, start: float, eps: Strength) -> Tensor | float:
 
 
 def _scaled(draw: Tensor, p: float, eps: Strength) -> Tensor:
-    # Entries are of order 1: at p = 2 nothing under- or overflows, and norm's care costs a hundredth of a step.
-    length = torch.linalg.vector_norm(draw.flatten(1), dim=1) if p == 2 else norm(draw, p)
+    length = norm(draw, p)
     return eps * draw / torch.where(length > 0, length, 1).view(-1, *[1] * (draw.ndim - 1))

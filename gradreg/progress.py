@@ -8,6 +8,12 @@ from contextlib import suppress
 from tqdm import tqdm
 
 
+def say(text: str) -> None:
+    """Print a line; a log that cannot be written is no reason to stop."""
+    with suppress(OSError):
+        print(text, flush=True)
+
+
 class EpochProgress:
     """Call it after each epoch with its number and a row per replica; shows the means over replicas."""
 
@@ -29,8 +35,7 @@ class EpochProgress:
         if self.bar.disable:
             seconds = time.monotonic() - self.start
             numbers = "  ".join(f"{name} {value}" for name, value in shown.items())
-            with suppress(OSError):  # a log that cannot be written is no reason to stop
-                print(f"{self.title}  epoch {epoch}/{self.epochs}  {numbers}  {seconds:.1f} s", flush=True)
+            say(f"{self.title}  epoch {epoch}/{self.epochs}  {numbers}  {seconds:.1f} s")
         else:
             self.bar.set_postfix(shown, refresh=False)
             self.bar.update(epoch - self.bar.n)  # training may have been taken up in the middle

@@ -21,10 +21,9 @@ from gradreg.courses import Make, course
 from gradreg.data.arrays import Split
 from gradreg.device import CPU, wait_for
 from gradreg.inputs import Whitening
-from gradreg.resume import Resume
+from gradreg.resume import Resume, Say
 from gradreg.stack import Replica, Row, Stack
 
-Say = Callable[[str], None]
 TRIED = 20  # steps of each way, on a GPU
 
 

@@ -223,7 +223,6 @@ def learning_curves(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
     names, looks = common.trainings(parts)
     columns = (("loss", "training loss", 1), ("held_out_error", f"validation {ERROR}", 100))
     figure, axes = common.grid(len(parts), 2, sharex=True, width=2.9)
-    any_lost = False
     for row, (name, part) in enumerate(parts):
         for column, (quantity, label, scale) in enumerate(columns):
             ax = axes[row, column]
@@ -235,7 +234,6 @@ def learning_curves(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
                 lost = own[own.loss.isna()].groupby(["eps", "seed"]).epoch.min()
                 at_bottom = {"transform": ax.get_xaxis_transform(), "clip_on": False}
                 ax.plot(lost, [0.0] * len(lost), color=looks[training]["color"], **DIVERGED, **at_bottom)
-                any_lost |= len(lost) > 0
                 low = np.maximum(summary["mean"] - half, summary["mean"] / 3)  # the axis is logarithmic
                 ax.fill_between(
                     summary.epoch, low, summary["mean"] + half, color=looks[training]["color"], alpha=0.15, lw=0
@@ -250,7 +248,7 @@ def learning_curves(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
     handles = [
         Line2D([], [], color=looks[name]["color"], label=style.p_name(name), **common.dash(name)) for name in names
     ]
-    if any_lost:
+    if any(part.loss.isna().any() for _, part in parts):
         handles.append(Line2D([], [], color="black", label="a replica diverged", **DIVERGED))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure

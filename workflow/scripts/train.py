@@ -1,7 +1,6 @@
 """Train one block of seeds of a run; writes a folder per cell."""
 
 import argparse
-import contextlib
 import hashlib
 import json
 import platform
@@ -16,7 +15,7 @@ from gradreg import commands, device, labels, metrics, models, registry, trainin
 from gradreg.data import arrays
 from gradreg.files import write_json
 from gradreg.inputs import Whitening
-from gradreg.progress import EpochProgress
+from gradreg.progress import EpochProgress, say
 from gradreg.resume import Resume
 
 
@@ -51,9 +50,9 @@ def main() -> None:
             )
     except training.TooLargeError as error:
         sys.exit(f"Error: {error}")
-    except commands.Interrupted as signal:
-        print(f"Interrupted by {signal}; {left(resume)}", file=sys.stderr)
-        sys.exit(signal.code)
+    except commands.Interrupted as interruption:
+        print(f"Interrupted by {interruption}; {save(resume)}", file=sys.stderr)
+        sys.exit(interruption.code)
 
     versions = {"gradreg": commit(), "torch": torch.__version__, "python": platform.python_version()}
     for cell, replica in zip(args.cells, replicas, strict=True):
@@ -82,14 +81,8 @@ def main() -> None:
         resume.clear(seeds)
 
 
-def say(text: str) -> None:
-    """Print a line; a log that cannot be written is no reason to stop."""
-    with contextlib.suppress(OSError):
-        print(text, flush=True)
-
-
-def left(resume: Resume | None) -> str:
-    """What an interruption leaves, in words; writes what there is."""
+def save(resume: Resume | None) -> str:
+    """Write what is not written yet, and say in words what is saved."""
     if resume is None:
         return "nothing is saved without --resume"
     resume.write()
