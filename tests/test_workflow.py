@@ -25,6 +25,7 @@ def test_it_ends_in_a_report_that_the_last_line_names(template):
         assert caption in report
     assert "over 2 seeds" in report
     assert "hard: targeted, apgd_ce, each on what stood those before, on the first 5 images of 1 seed." in report
+    assert "ERROR" not in (template.folder / "results/tiny/logs/report.log").read_text(), "a caption is no text"
     assert re.search(r"Evaluation took \d+% of \d+ job seconds", template.output.stderr)
     assert re.search(r"\d+ of \d+ steps \(100%\) done", template.output.stderr)
 
