@@ -104,6 +104,12 @@ def test_training_that_diverged_at_once_has_a_figure_too():
     assert len(panels(plots.probe(lost, made_up()))) == 1
 
 
+def assert_panels_fill(figure):
+    """Two panels beside each other as wide as they can be: what lies outside of them has not pushed them together."""
+    figure.canvas.draw()
+    assert min(ax.get_position().width for ax in panels(figure)) > 0.35
+
+
 def test_the_epoch_of_a_divergence_is_marked():
     whole = history(made_up())
     assert not any(
@@ -112,6 +118,7 @@ def test_the_epoch_of_a_divergence_is_marked():
         for line in ax.lines
         if len(line.get_xdata())
     )
+    assert_panels_fill(plots.learning_curves(whole, made_up()))
     lost = whole.copy()
     own = (lost.p == "2") & (lost.seed == lost.seed.iloc[0]) & (lost.epoch >= 2)
     assert own.any()
@@ -120,6 +127,7 @@ def test_the_epoch_of_a_divergence_is_marked():
     marks = [line for line in panels(figure)[0].lines if line.get_marker() == "x" and len(line.get_xdata())]
     assert [set(line.get_xdata()) for line in marks] == [{2}]
     assert figure.legends[0].get_texts()[-1].get_text() == "a replica diverged"
+    assert_panels_fill(figure)
 
 
 def test_every_network_of_the_sweep_is_a_mark_against_its_gradient():

@@ -231,9 +231,8 @@ def learning_curves(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
                 summary = over_seeds(own.assign(value=scale * own[quantity]), ["epoch"])
                 half = summary.half.where(summary.seeds >= FEWEST, 0)
                 ax.plot(summary.epoch, summary["mean"], color=looks[training]["color"], **common.dash(training))
-                lost = own[own.loss.isna()].groupby(["eps", "seed"]).epoch.min()
-                at_bottom = {"transform": ax.get_xaxis_transform(), "clip_on": False}
-                ax.plot(lost, [0.0] * len(lost), color=looks[training]["color"], **DIVERGED, **at_bottom)
+                for epoch in own[own.loss.isna()].groupby(["eps", "seed"]).epoch.min():
+                    _mark_divergence(ax, epoch, looks[training]["color"])
                 low = np.maximum(summary["mean"] - half, summary["mean"] / 3)  # the axis is logarithmic
                 ax.fill_between(
                     summary.epoch, low, summary["mean"] + half, color=looks[training]["color"], alpha=0.15, lw=0
@@ -252,6 +251,12 @@ def learning_curves(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
         handles.append(Line2D([], [], color="black", label="a replica diverged", **DIVERGED))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
+
+
+def _mark_divergence(ax: Axes, epoch: float, color: str) -> None:
+    """A cross on the epoch axis; it has no part in the layout, whose panels it would push together."""
+    (mark,) = ax.plot(epoch, 0, color=color, transform=ax.get_xaxis_transform(), clip_on=False, **DIVERGED)
+    mark.set_in_layout(False)
 
 
 def objectives(test: pd.DataFrame) -> Figure:
