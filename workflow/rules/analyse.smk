@@ -81,7 +81,8 @@ rule transfer:
         settings=lambda wildcards: as_json(EXPERIMENT.transfers[wildcards.dataset, int(wildcards.n_train)]),
         cells=transfer_cells,
     shell:
-        "logged {log:q} python workflow/scripts/transfer.py --data {input.data:q} --settings {params.settings:q}"
+        "logged {log:q} on_gpu {resources.gpu} python workflow/scripts/transfer.py"
+        " --data {input.data:q} --settings {params.settings:q}"
         " --cells {params.cells:q} --n-train {wildcards.n_train} --out {output:q} --device {resources.device}"
 
 
@@ -104,5 +105,6 @@ rule gallery:
         gallery=gallery_settings,
         whitening=whitening_argument,
     shell:
-        "logged {log:q} python workflow/scripts/make_gallery.py --data {input.data:q} --gallery {params.gallery:q}"
+        "logged {log:q} on_gpu {resources.gpu} python workflow/scripts/make_gallery.py"
+        " --data {input.data:q} --gallery {params.gallery:q}"
         " --record {input.cell[0]:q} --out {output:q} --device {resources.device} {params.whitening:q}"

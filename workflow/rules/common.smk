@@ -47,10 +47,10 @@ DEVICE = EXPERIMENT.config["device"] if has_gpu() or EXPERIMENT.config["device"]
 GPUS = 0 if DEVICE == "cpu" else 1
 
 # Before each command: the Python that runs Snakemake also runs the jobs, whether or not its environment is activated,
-# on the package of this folder, wherever another copy is installed; and ``logged`` is known.
+# on the package of this folder, wherever another copy is installed; and the functions of job.sh are known.
 _BASE = str(workflow.basedir)
 _PREFIX = (
-    f"set -euo pipefail; . {shlex.quote(os.path.join(_BASE, 'workflow/logged.sh'))};"
+    f"set -euo pipefail; . {shlex.quote(os.path.join(_BASE, 'workflow/job.sh'))};"
     f" export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH"
     f" PYTHONPATH={shlex.quote(_BASE)}${{PYTHONPATH:+:$PYTHONPATH}}; "
 )

@@ -31,7 +31,8 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
             cells=folders,
             whitening=whitening_argument,
         shell:
-            "logged {log:q} python workflow/scripts/evaluate.py --data {input.data:q} --attack {params.attack:q}"
+            "logged {log:q} on_gpu {resources.gpu} python workflow/scripts/evaluate.py"
+            " --data {input.data:q} --attack {params.attack:q}"
             " --cells {params.cells:q} --device {resources.device} {params.whitening:q}"
 
 
@@ -68,7 +69,8 @@ for _name, _dataset, _block, _sizes in EXPERIMENT.strong_blocks():
             name=_name,
             whitening=whitening_argument,
         shell:
-            "logged {log:q} python workflow/scripts/evaluate.py --data {input.data:q} --attack {params.attack:q}"
+            "logged {log:q} on_gpu {resources.gpu} python workflow/scripts/evaluate.py"
+            " --data {input.data:q} --attack {params.attack:q}"
             " --strong {params.name} --cells {params.cells:q} --device {resources.device} {params.whitening:q}"
 
 

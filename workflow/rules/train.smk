@@ -33,6 +33,7 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
             cells=folders,
             whitening=whitening_argument,
         shell:
-            "logged {log:q} python workflow/scripts/train.py --data {input.data:q} --hp {params.hp:q} --run {params.run:q}"
+            "logged {log:q} on_gpu {resources.gpu} python workflow/scripts/train.py"
+            " --data {input.data:q} --hp {params.hp:q} --run {params.run:q}"
             " --cells {params.cells:q} --resume {params.resume:q} --device {resources.device}"
             " {params.whitening:q}"
