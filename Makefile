@@ -1,6 +1,7 @@
 # make               set up and run the default experiment to results/quickstart/report.html
 # make test          set up and run the tests
 # make test-faults   kill runs, fill disks and the like (docs/reliability.md)
+# make test-cluster  send jobs through a Slurm on this machine, which is installed where there is none (Debian, root)
 # make smoke         run the experiments that are sized for a GPU on a few images, as a test that they work
 # make bench         measure speed: training steps, blocks, other people's trainers, the workflow, attacks (docs/performance.md)
 # make results       run every published experiment (under four hours on two cores)
@@ -10,7 +11,7 @@ CORES ?= all
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SNAKEMAKE = .venv/bin/python -m snakemake --cores $(CORES)
 
-.PHONY: quickstart test test-faults lint smoke bench results publish clean
+.PHONY: quickstart test test-faults test-cluster lint smoke bench results publish clean
 
 quickstart: .venv/ready
 	@$(SNAKEMAKE)
@@ -20,6 +21,10 @@ test: lint
 
 test-faults: .venv/ready-dev
 	.venv/bin/python -m pytest -m faults -n 2
+
+test-cluster: .venv/ready-dev
+	tests/slurm-on-one-host.sh install
+	.venv/bin/python -m pytest -m cluster -n 2
 
 lint: .venv/ready-dev
 	.venv/bin/python -m ruff check

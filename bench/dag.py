@@ -35,14 +35,19 @@ def config(cells: int) -> dict[str, Any]:
     return {"experiment": "dag", "device": "cpu", "seeds_per_job": SEEDS, "sweep": [entry]}
 
 
+def copy(folder: Path) -> None:
+    """Copy what a run needs into a folder."""
+    for part in PARTS:
+        whole = shutil.copytree if (ROOT / part).is_dir() else shutil.copyfile
+        whole(ROOT / part, folder / part)
+
+
 def measure(rounds: int) -> dict[str, Any]:
     """Seconds of dry runs by number of networks; and of a run for real, what is no training."""
     found: dict[str, Any] = {"dry runs": {}}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for part in PARTS:
-            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copyfile
-            copy(ROOT / part, folder / part)
+        copy(folder)
         for cells in (100, 1000, 3000):
             (folder / "dag.yaml").write_text(yaml.safe_dump(config(cells)), encoding="utf-8")
             seconds = [timed(lambda: _snakemake(folder, "--dry-run", "--quiet", "all")) for _ in range(rounds + 1)]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -55,6 +56,17 @@ def saved(project):
         facts = json.loads(tensors.read(file)[1]["facts"])
         before = facts.get("course", {}).get("before") or []  # of a first phase
         found[str(file.relative_to(root))] = len(before) + len(facts["history"][0])
+    return found
+
+
+def first_epochs(project, since=0.0):
+    """The first epoch in each log of training that was begun after a time: path of the run -> epoch."""
+    root = project.folder / "results/tiny/logs/train"
+    found = {}
+    for log in root.rglob("*.log"):
+        epoch = re.search(r" epoch (\d+)/", log.read_text())
+        if epoch and log.stat().st_mtime > since:
+            found[str(log.parent.relative_to(root))] = int(epoch[1])
     return found
 
 

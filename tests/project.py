@@ -119,6 +119,20 @@ def configured(change=lambda digits, twin: None, **top):
     return result
 
 
+def only(epochs, **train):
+    """The tiny experiment with one data set, one norm and more epochs."""
+
+    def change(digits, twin):
+        digits["eps"] = {2: [0.1]}
+        digits["baseline"] = {"plain": {}}
+        digits["train"] |= {"epochs": epochs} | train
+        digits["attack"]["strong"] = {}
+        del digits["transfer"]
+
+    config = configured(change)
+    return config | {"sweep": config["sweep"][:1]}
+
+
 def create(folder, config=TINY):
     """A copy of the project that knows a second data set, ``twin``: digits under another name."""
     folder.mkdir(parents=True)

@@ -12,7 +12,7 @@ import time
 import faults
 import pytest
 import yaml
-from project import TINY, configured, create
+from project import TINY, create, only
 
 pytestmark = pytest.mark.faults
 
@@ -55,31 +55,6 @@ CELLS = [f"{CELL}/seed-{seed}/train.json" for seed in (0, 1)]
 TABLES = ["results/tiny/metrics/test.csv", "results/tiny/metrics/validation.csv"]
 
 
-def only(epochs, **train):
-    """The tiny experiment with one data set, one norm and more epochs."""
-
-    def change(digits, twin):
-        digits["eps"] = {2: [0.1]}
-        digits["baseline"] = {"plain": {}}
-        digits["train"] |= {"epochs": epochs} | train
-        digits["attack"]["strong"] = {}
-        del digits["transfer"]
-
-    config = configured(change)
-    return config | {"sweep": config["sweep"][:1]}
-
-
-def first_epochs(project, since):
-    """The first epoch in each log of training that was begun after a time: path of the run -> epoch."""
-    root = project.folder / "results/tiny/logs/train"
-    found = {}
-    for log in root.rglob("*.log"):
-        epoch = re.search(r" epoch (\d+)/", log.read_text())
-        if epoch and log.stat().st_mtime > since:
-            found[str(log.parent.relative_to(root))] = int(epoch[1])
-    return found
-
-
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory):
     """What nothing befell: a function of a config and of targets, run once for each."""
@@ -108,7 +83,7 @@ def test_killed_at_random_moments_it_ends_as_if_it_had_not_been(tmp_path):
         fault = {} if number != KILLS // 2 else faults.environment(cut, "kill train.py /resume/ 2")
         process = cut.start("--cores", 2, *TABLES, "--no-hooks", **fault)
         try:
-            while process.poll() is None and not first_epochs(cut, since):
+            while process.poll() is None and not faults.first_epochs(cut, since):
                 time.sleep(0.1)
             process.wait(random_moment())
         except subprocess.TimeoutExpired:
@@ -119,7 +94,7 @@ def test_killed_at_random_moments_it_ends_as_if_it_had_not_been(tmp_path):
             else:
                 faults.kill(process)
         assert process.returncode != 0, f"the run was over after {number} kills"
-        for run, epoch in first_epochs(cut, since).items():
+        for run, epoch in faults.first_epochs(cut, since).items():
             states = [epochs for file, epochs in before.items() if os.path.dirname(file) == run]
             assert not all_saved(run, before) or epoch > min(states), f"{run}: epoch {epoch} again, {states} were saved"
         cut.snakemake("--unlock")
@@ -168,7 +143,7 @@ def test_a_signal_saves_and_says_where(tmp_path, untouched, number):
     assert min(states.values()) >= 50
     since = time.time()
     project.snakemake("--cores", 1, *CELLS)
-    assert list(first_epochs(project, since).values()) == [min(states.values()) + 1]
+    assert list(faults.first_epochs(project, since).values()) == [min(states.values()) + 1]
     whole = untouched(only(600), CELLS)
     assert faults.results(project, *COMPARED) == faults.results(whole, *COMPARED)
 
@@ -191,7 +166,7 @@ def test_forced_training_starts_afresh(tmp_path, flags):
     assert list(faults.saved(project).values()) == [3, 3]
     since = time.time()
     project.snakemake("--cores", 1, *CELLS, *flags)
-    assert list(first_epochs(project, since).values()) == [1]
+    assert list(faults.first_epochs(project, since).values()) == [1]
 
 
 def test_a_state_of_other_settings_or_code_is_not_gone_on_from(tmp_path):
@@ -205,7 +180,7 @@ def test_a_state_of_other_settings_or_code_is_not_gone_on_from(tmp_path):
         change()
         since = time.time()
         project.snakemake("--cores", 1, *CELLS, check=False, **fault)
-        assert list(first_epochs(project, since).values()) == [1]
+        assert list(faults.first_epochs(project, since).values()) == [1]
 
 
 # Disks, files, memory

@@ -1,0 +1,99 @@
+"""A Slurm of three nodes on this machine, and runs of a project through it."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+SCRIPT = Path(__file__).parent / "slurm-on-one-host.sh"
+OUTWARDS = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
+
+
+@dataclass
+class Slurm:
+    """A running cluster; its files are in a folder."""
+
+    folder: Path
+
+    @property
+    def environment(self):
+        """What a command needs to find it."""
+        return {"SLURM_CONF": f"{self.folder}/slurm.conf", "PATH": f"{self.folder}/bin{os.pathsep}{OUTWARDS}"}
+
+    def command(self, *words):
+        """What one of its commands prints."""
+        done = subprocess.run(words, env=os.environ | self.environment, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    def jobs(self, since=0):
+        """The jobs whose number is higher than ``since``: the fields that Slurm tells of each."""
+        lines = self.command("scontrol", "--oneliner", "show", "job").splitlines()
+        found = [dict(re.findall(r"(\S+?)=(\S*)", line)) for line in lines if line.startswith("JobId=")]
+        return sorted((job for job in found if int(job["JobId"]) > since), key=lambda job: int(job["JobId"]))
+
+    def last(self):
+        """The number of the latest job."""
+        return max((int(job["JobId"]) for job in self.jobs()), default=0)
+
+    def lose(self, job):
+        """Take down the node on which a job runs: its daemon and all processes of the job at once."""
+        node = job["NodeList"]
+        daemon = (self.folder / "run" / f"slurmd.{node}.pid").read_text().strip()
+        table = [line.split(maxsplit=2) for line in _output("ps", "-eo", "pid=,ppid=,args=").splitlines()]
+        killed = {daemon} | {pid for pid, _, args in table if args.startswith(f"slurmstepd: [{job['JobId']}.")}
+        while more := {pid for pid, parent, _ in table if parent in killed - {daemon}} - killed:
+            killed |= more
+        for pid in killed:
+            with suppress(ProcessLookupError):  # over by itself
+                os.kill(int(pid), signal.SIGKILL)
+        return node
+
+    def bring_back(self, node):
+        """Start a node's daemon again."""
+        self.command("slurmd", "-N", node)
+
+
+def start(folder):
+    """Start a cluster whose files are in a folder: one for each process that runs tests."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    environment = os.environ | {"PATH": OUTWARDS, "PORT": str(16817 + 10 * worker)}
+    subprocess.run([SCRIPT, "start", folder], check=True, env=environment)
+    return Slurm(folder)
+
+
+def stop(slurm):
+    """End its jobs and daemons."""
+    subprocess.run([SCRIPT, "stop", slurm.folder], check=True, env=os.environ | {"PATH": OUTWARDS})
+
+
+def finish(process, seconds):
+    """The end of a run, which is interrupted where it takes longer: (code, output)."""
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+        try:
+            out, err = process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            out, err = process.communicate()
+        raise AssertionError(f"{shlex.join(process.args)} took more than {seconds} s:\n{out}{err}") from None
+    return process.returncode, out + err
+
+
+def wait(condition, seconds=60, what="it"):
+    """What ``condition`` returns as soon as it is true."""
+    until = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < until, f"{what} did not come within {seconds} s"
+        time.sleep(0.3)
+    return found
+
+
+def _output(*words):
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
