@@ -99,6 +99,8 @@ def measure(jobs: int, seconds: float, slots: int, arguments: list[str]) -> dict
         counts = {event: Counter(run for of, run, *_ in lines if of == event) for event in ("start", "end")}
         wanted = {f"results/dag/cells/{run.path}" for run in Experiment(own).selection}
         starts = {run: float(when) for event, run, _, when in lines if event == "start"}
+        apart = max(starts.values()) - min(starts.values())
+        at_once = most_at_once(lines)
         return {
             "jobs": len(wanted),
             "networks": len(wanted) * SEEDS,
@@ -108,11 +110,22 @@ def measure(jobs: int, seconds: float, slots: int, arguments: list[str]) -> dict
             "unknown": len(counts["start"].keys() - wanted),
             "dry run, s": planning,
             "whole run, s": wall,
-            "from the first job's start to the last's, s": max(starts.values()) - min(starts.values()),
+            "from the first job's start to the last's, s": apart,
+            "jobs at once": at_once,
+            "from a job's end to the next in its place, s": apart * at_once / max(1, jobs - at_once) - seconds,
             "processor seconds per job": worked / len(wanted),
             "memory of snakemake, MB": memory / 1024,
             "jobs of each node": dict(Counter(where for event, _, where, _ in lines if event == "end")),
         }
+
+
+def most_at_once(lines: list[list[str]]) -> int:
+    """The most jobs that ran at the same time."""
+    running = most = 0
+    for _, step in sorted((float(when), 1 if event == "start" else -1) for event, _, _, when in lines):
+        running += step
+        most = max(most, running)
+    return most
 
 
 def main() -> None:

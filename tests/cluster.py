@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 SCRIPT = Path(__file__).parent / "slurm-on-one-host.sh"
@@ -19,6 +19,8 @@ class Slurm:
     """A running cluster; its files are in a folder."""
 
     folder: Path
+    runs: list = field(default_factory=list)
+    lost: list = field(default_factory=list)
 
     @property
     def environment(self):
@@ -51,11 +53,23 @@ class Slurm:
         for pid in killed:
             with suppress(ProcessLookupError):  # over by itself
                 os.kill(int(pid), signal.SIGKILL)
-        return node
+        self.lost.append(node)
 
-    def bring_back(self, node):
-        """Start a node's daemon again."""
-        self.command("slurmd", "-N", node)
+    def clear(self):
+        """End the runs that are still there and all jobs, and start the daemons that were lost."""
+        for process in self.runs:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+        self.runs.clear()
+        self.command("scancel", "--user", str(os.getuid()))
+        for node in self.lost:
+            self.command("slurmd", "-N", node)
+        self.lost.clear()
+        wait(lambda: not self.command("squeue", "--noheader"), 60, "an empty queue")
+        wait(
+            lambda: self.command("sinfo", "--noheader", "--format", "%T %D").split() == ["idle", "3"], 60, "three nodes"
+        )
 
 
 def start(folder):

@@ -15,7 +15,7 @@ alive() { [ -d "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/nu
 
 case $command in
 install)
-  type -P slurmctld slurmd srun > /dev/null && exit
+  type -P slurmctld slurmd srun munged mungekey > /dev/null && exit
   [ "$(id -u)" = 0 ] && type -P apt-get > /dev/null || {
     echo "Error: Slurm (slurmctld, slurmd, srun) is not installed; as root, on Debian or Ubuntu, this would do it" >&2
     exit 1
@@ -26,9 +26,9 @@ install)
     chmod +x /usr/sbin/policy-rc.d
   fi
   apt-get update -qq
-  apt-get install -y -qq --no-install-recommends slurmctld slurmd slurm-client slurm-wlm-basic-plugins;;
+  apt-get install -y -qq --no-install-recommends slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge;;
 start)
-  mkdir -p "$dir"/{bin,state,log,run,spool/n1,spool/n2,spool/n3}
+  mkdir -p "$dir"/{bin,munge,state,log,run,spool/n1,spool/n2,spool/n3}
   # The executor's job steps are started without SLURM_CONF in their environment.
   printf '#!/bin/sh\nexport SLURM_CONF="%s"\nexec %s "$@"\n' "$SLURM_CONF" "$(type -P srun)" > "$dir/bin/srun"
   chmod +x "$dir/bin/srun"
@@ -40,9 +40,9 @@ SlurmctldPort=$port
 SlurmdPort=$((port + 1))
 SlurmUser=$me
 SlurmdUser=$me
-AuthType=auth/none
-CredType=cred/none
-AuthInfo=cred_expire=20
+AuthType=auth/munge
+CredType=cred/munge
+AuthInfo=socket=$dir/run/munge.socket,cred_expire=20
 StateSaveLocation=$dir/state
 SlurmdSpoolDir=$dir/spool/%n
 SlurmctldPidFile=$dir/run/slurmctld.pid
@@ -65,11 +65,17 @@ ReturnToService=2
 MinJobAge=3600
 KillWait=5
 SlurmdTimeout=20
-NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 2)) CPUs=4 RealMemory=8000 State=UNKNOWN
-NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 3)) CPUs=4 RealMemory=8000 Gres=gpu:1 State=UNKNOWN
-NodeName=n3 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 4)) CPUs=4 RealMemory=8000 Gres=gpu:1 State=UNKNOWN
+NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 2)) CPUs=4 RealMemory=16000 State=UNKNOWN
+NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 3)) CPUs=4 RealMemory=16000 Gres=gpu:1 State=UNKNOWN
+NodeName=n3 NodeHostname=$host NodeAddr=127.0.0.1 Port=$((port + 4)) CPUs=4 RealMemory=16000 Gres=gpu:1 State=UNKNOWN
 PartitionName=main Nodes=n[1-3] Default=YES LLN=YES MaxTime=600 DefaultTime=10 State=UP
 CONF
+  # Whoever reaches the ports must not be able to run jobs: a key of this cluster's own.
+  chmod 700 "$dir/munge"
+  [ -s "$dir/munge/key" ] || mungekey --create --keyfile="$dir/munge/key"
+  # By force: others need not reach the socket, whose folder may be private.
+  munged --force --key-file="$dir/munge/key" --socket="$dir/run/munge.socket" --pid-file="$dir/run/munged.pid" \
+    --log-file="$dir/log/munged.log" --seed-file="$dir/munge/seed"
   slurmctld -c
   for node in n1 n2 n3; do slurmd -N $node; done
   for _ in {1..150}; do idle && exit; sleep 0.2; done
@@ -78,7 +84,7 @@ CONF
 stop)
   scancel --user "$me" 2>/dev/null || true
   for _ in {1..50}; do [ -n "$(squeue --noheader 2>/dev/null)" ] || break; sleep 0.2; done
-  for file in "$dir"/run/slurmd.*.pid "$dir"/run/slurmctld.pid; do
+  for file in "$dir"/run/slurmd.*.pid "$dir"/run/slurmctld.pid "$dir"/run/munged.pid; do
     [ -s "$file" ] || continue
     pid=$(cat "$file")
     kill "$pid" 2>/dev/null || true

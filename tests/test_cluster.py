@@ -46,6 +46,13 @@ def slurm(tmp_path_factory):
     cluster.stop(running)
 
 
+@pytest.fixture(autouse=True)
+def whole(slurm):
+    """Whatever a test left, the next one finds all nodes and no job."""
+    yield
+    slurm.clear()
+
+
 def three(*epochs):
     """Three networks of one seed, with the same rule, and the epochs of each."""
     config = only(3)
@@ -57,7 +64,9 @@ def three(*epochs):
 
 def begin(slurm, project, *arguments, **environment):
     """Start a run through a cluster."""
-    return project.start(*HERE, *arguments, **slurm.environment, **environment)
+    process = project.start(*HERE, *arguments, **slurm.environment, **environment)
+    slurm.runs.append(process)
+    return process
 
 
 def through(slurm, project, *arguments, **environment):
@@ -112,7 +121,7 @@ def local(tmp_path_factory):
 
 def test_what_befalls_jobs_is_seen_and_they_go_on_where_they_were(tmp_path, slurm, local):
     """One is cancelled, one meets its time limit, one loses its node: three jobs side by side on a node each."""
-    project = create(tmp_path / "p", three(20, 20, 110))
+    project = create(tmp_path / "p", three(40, 40, 110))
     project.append("gradreg/progress.py", SLOW)
     before = slurm.last()
     process = begin(slurm, project, *SLURM, *CELLS)
@@ -122,9 +131,8 @@ def test_what_befalls_jobs_is_seen_and_they_go_on_where_they_were(tmp_path, slur
     cancelled, lost, late = (next(job for job in running if name in job["Comment"]) for name in NAMES)
     slurm.command("scontrol", "update", f"JobId={late['JobId']}", "TimeLimit=1")
     slurm.command("scancel", cancelled["JobId"])
-    node = slurm.lose(lost)
+    slurm.lose(lost)
     code, text = finish(process, 500)
-    slurm.bring_back(node)
     assert code == 0, text
     jobs = slurm.jobs(before)
     ends = {job["JobId"]: (job["JobState"], int(job["Restarts"])) for job in jobs}
@@ -135,10 +143,11 @@ def test_what_befalls_jobs_is_seen_and_they_go_on_where_they_were(tmp_path, slur
     assert "'TIMEOUT'" in text
     assert len(jobs) == 5
     assert [job["JobState"] for job in jobs[3:]] == ["COMPLETED"] * 2
+    assert {job["MinMemoryNode"] for job in jobs[3:]} == {"8000M"}, "a second try gets more memory"
     first = faults.first_epochs(project)
     assert len(first) == 3
     assert min(first.values()) > 1, "each went on where it was"
-    assert trained(project) == local(20, 20, 110)
+    assert trained(project) == local(40, 40, 110)
 
 
 def test_a_node_that_is_lost_is_told_where_slurm_does_not_requeue(tmp_path, slurm, local):
@@ -147,9 +156,8 @@ def test_a_node_that_is_lost_is_told_where_slurm_does_not_requeue(tmp_path, slur
     before = slurm.last()
     process = begin(slurm, project, *SLURM, "--slurm-no-requeue", CELLS[0])
     wait(lambda: faults.saved(project), 60, "a state of training")
-    node = slurm.lose(slurm.jobs(before)[0])
+    slurm.lose(slurm.jobs(before)[0])
     code, text = finish(process, 400)
-    slurm.bring_back(node)
     assert code == 0, text
     assert [job["JobState"] for job in slurm.jobs(before)] == ["NODE_FAIL", "COMPLETED"]
     assert min(faults.first_epochs(project).values()) > 1
@@ -157,7 +165,7 @@ def test_a_node_that_is_lost_is_told_where_slurm_does_not_requeue(tmp_path, slur
 
 
 def test_an_interrupted_run_takes_its_jobs_with_it_and_goes_on(tmp_path, slurm, local):
-    project = create(tmp_path / "p", three(20, 20, 20))
+    project = create(tmp_path / "p", three(40, 40, 40))
     project.append("gradreg/progress.py", SLOW)
     process = begin(slurm, project, *SLURM, *CELLS)
     wait(lambda: len(faults.saved(project)) == 3, 60, "three states of training")
@@ -168,28 +176,37 @@ def test_an_interrupted_run_takes_its_jobs_with_it_and_goes_on(tmp_path, slurm, 
     saved = min(faults.saved(project).values())
     through(slurm, project, *SLURM, *CELLS, SLOW="0")
     assert min(faults.first_epochs(project).values()) > saved
-    assert trained(project) == local(20, 20, 20)
+    assert trained(project) == local(40, 40, 40)
 
 
 def test_arrays(tmp_path, slurm, local):
-    """By the three lines of the profile that are comments there."""
-    project = create(tmp_path / "p", three(3, 3, 3))
+    """By the three lines that are comments in the profile, over two rules; a task that is cancelled is run again."""
+    project = create(tmp_path / "p", three(40, 40, 40))
+    project.append("gradreg/progress.py", SLOW)
     profile = project.folder / "profiles/slurm/profile.yaml"
     text = profile.read_text()
-    text = text.replace("jobs: 200 ", "# ", 1)
     for line in ("slurm-array-jobs: all", "jobs: 100000", "max-jobs-per-timespan: 100000/1s"):
         assert f"\n# {line}\n" in text
         text = text.replace(f"\n# {line}\n", f"\n{line}\n")
     profile.write_text(text)
-    _, jobs = through(slurm, project, *SLURM, *CELLS)
-    assert len({job["ArrayJobId"] for job in jobs}) == 1
-    assert sorted(job["ArrayTaskId"] for job in jobs) == ["1", "2", "3"]
-    assert trained(project) == local(3, 3, 3)
+    before = slurm.last()
+    measured = [cell.replace("train.json", "metrics.csv") for cell in CELLS]
+    process = begin(slurm, project, *SLURM, *measured, SLOW="0.3")
+    wait(lambda: len(faults.saved(project)) == 3, 60, "three states of training")
+    slurm.command("scancel", f"{slurm.jobs(before)[0]['ArrayJobId']}_2")
+    code, text = finish(process, 300)
+    assert code == 0, text
+    jobs = slurm.jobs(before)
+    tasks = {job["ArrayTaskId"]: job["JobState"] for job in jobs if rule(job) == "train" and "ArrayTaskId" in job}
+    assert tasks == {"1": "COMPLETED", "2": "CANCELLED", "3": "COMPLETED"}
+    assert sum("ArrayTaskId" in job for job in jobs if rule(job) == "evaluate") >= 2, "one may come later"
+    assert trained(project) == local(40, 40, 40)
+    assert all((project.folder / file).exists() for file in measured)
 
 
 def test_any_scheduler_by_its_commands(tmp_path, slurm, local):
     """profiles/cluster-generic: GPUs as asked for, a job that is cancelled is run again."""
-    project = create(tmp_path / "p", three(20, 20, 20))
+    project = create(tmp_path / "p", three(40, 40, 40))
     project.append("gradreg/progress.py", SLOW)
     before = slurm.last()
     gpu = ("--set-resources", "train_digits_seeds_0_to_0:gpu=1")
@@ -204,4 +221,4 @@ def test_any_scheduler_by_its_commands(tmp_path, slurm, local):
     assert {job["NodeList"] for job in jobs} == {"n2", "n3"}
     assert {job["TimeLimit"] for job in jobs} == {"04:00:00"}
     assert max(faults.first_epochs(project).values()) > 1
-    assert trained(project) == local(20, 20, 20)
+    assert trained(project) == local(40, 40, 40)

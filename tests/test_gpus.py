@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 import yaml
+from cluster import wait
 from project import ROOT, configured, create
 
 SEEN = 'echo "sees ${CUDA_VISIBLE_DEVICES-all}"; exec sleep 60'
@@ -23,7 +24,12 @@ if any(argument.endswith("train.py") for argument in sys.orig_argv):
     own.write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
     time.sleep(3)
     with (folder / "log").open("a") as log:
-        now = [file.read_text() for file in folder.glob("[0-9]*")]
+        now = []
+        for file in folder.glob("[0-9]*"):
+            try:
+                now.append(file.read_text())
+            except FileNotFoundError:
+                pass
         log.write(" ".join(sorted(now)) + "\\n")
     time.sleep(1)
     own.unlink()
@@ -32,12 +38,12 @@ if any(argument.endswith("train.py") for argument in sys.orig_argv):
 
 @pytest.fixture
 def start(tmp_path):
-    """A function that starts a command through ``on_gpu`` and tells what GPU it sees."""
+    """A function that starts a command after ``on_gpu`` and tells what GPU it sees."""
     jobs = []
 
     def one(number=1, **environment):
         clean = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
-        script = f". {ROOT}/workflow/job.sh; on_gpu {number} sh -c '{SEEN}'"
+        script = f". {ROOT}/workflow/job.sh; on_gpu {number} && sh -c '{SEEN}'"
         process = subprocess.Popen(
             ["bash", "-euo", "pipefail", "-c", script],
             env=clean | {"TMPDIR": str(tmp_path)} | environment,
@@ -75,6 +81,35 @@ def test_the_place_of_a_job_that_ended_is_free_however_it_ended(start, how):
     assert (gpu, other) == ("0", "1")
     end(first, how)
     assert start(CUDA_VISIBLE_DEVICES="0,1")[1] == "0"
+
+
+def test_the_next_job_goes_where_the_fewest_are(start):
+    jobs = [start(CUDA_VISIBLE_DEVICES="0,1") for _ in range(3)]
+    assert [gpu for _, gpu in jobs] == ["0", "1", "0"]
+    end(jobs[0][0])
+    end(jobs[1][0])
+    assert [start(CUDA_VISIBLE_DEVICES="0,1")[1] for _ in range(2)] == ["1", "0"]
+
+
+def test_where_no_place_can_be_held_the_job_runs_all_the_same(start):
+    assert start(CUDA_VISIBLE_DEVICES="0,1", TMPDIR="/proc")[1] == "0,1"
+
+
+def test_a_signal_while_the_driver_is_asked_ends_the_job(tmp_path):
+    tools, log = tmp_path / "bin", tmp_path / "log"
+    tools.mkdir()
+    (tools / "nvidia-smi").write_text(f"#!/bin/sh\ntouch '{tmp_path}/asked'\nsleep 30\n")
+    (tools / "nvidia-smi").chmod(0o755)
+    environment = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
+    process = subprocess.Popen(
+        ["bash", "-euo", "pipefail", "-c", f". {ROOT}/workflow/job.sh; on_gpu 1 && logged '{log}' echo run"],
+        env=environment | {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"},
+        start_new_session=True,
+    )
+    wait(lambda: (tmp_path / "asked").exists(), 10)
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait(10) == -signal.SIGTERM
+    assert not log.exists()
 
 
 def test_what_is_given_by_a_scheduler_stays(start):

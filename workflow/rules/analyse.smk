@@ -75,13 +75,13 @@ rule transfer:
     resources:
         gpu=GPUS,
         device=DEVICE,
-        mem_mb=4000,
+        mem_mb=memory,
         runtime="2h",
     params:
         settings=lambda wildcards: as_json(EXPERIMENT.transfers[wildcards.dataset, int(wildcards.n_train)]),
         cells=transfer_cells,
     shell:
-        "logged {log:q} on_gpu {resources.gpu} python workflow/scripts/transfer.py"
+        "on_gpu {resources.gpu} && logged {log:q} python workflow/scripts/transfer.py"
         " --data {input.data:q} --settings {params.settings:q}"
         " --cells {params.cells:q} --n-train {wildcards.n_train} --out {output:q} --device {resources.device}"
 
@@ -99,12 +99,12 @@ rule gallery:
     resources:
         gpu=GPUS,
         device=DEVICE,
-        mem_mb=4000,
+        mem_mb=memory,
         runtime="30m",
     params:
         gallery=gallery_settings,
         whitening=whitening_argument,
     shell:
-        "logged {log:q} on_gpu {resources.gpu} python workflow/scripts/make_gallery.py"
+        "on_gpu {resources.gpu} && logged {log:q} python workflow/scripts/make_gallery.py"
         " --data {input.data:q} --gallery {params.gallery:q}"
         " --record {input.cell[0]:q} --out {output:q} --device {resources.device} {params.whitening:q}"

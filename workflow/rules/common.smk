@@ -67,6 +67,11 @@ wildcard_constraints:
     table="validation|history|test",
 
 
+def memory(wildcards, attempt):
+    """The MB that a job with networks may take; what ended for want of it gets more when it is tried again."""
+    return 4000 * attempt
+
+
 def cell_of_block(block, names):
     """Files of the cells of a block of seeds of one run."""
     return [f"{CELLS}/seed-{seed}/{name}" for seed in block for name in names]

@@ -23,7 +23,7 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
         resources:
             gpu=GPUS,
             device=DEVICE,
-            mem_mb=4000,
+            mem_mb=memory,
             runtime="2h",
         params:
             attack=attack_settings,
@@ -31,7 +31,7 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
             cells=folders,
             whitening=whitening_argument,
         shell:
-            "logged {log:q} on_gpu {resources.gpu} python workflow/scripts/evaluate.py"
+            "on_gpu {resources.gpu} && logged {log:q} python workflow/scripts/evaluate.py"
             " --data {input.data:q} --attack {params.attack:q}"
             " --cells {params.cells:q} --device {resources.device} {params.whitening:q}"
 
@@ -60,7 +60,7 @@ for _name, _dataset, _block, _sizes in EXPERIMENT.strong_blocks():
         resources:
             gpu=GPUS,
             device=DEVICE,
-            mem_mb=4000,
+            mem_mb=memory,
             runtime="8h",
         params:
             attack=partial(strong_settings, name=_name),
@@ -69,7 +69,7 @@ for _name, _dataset, _block, _sizes in EXPERIMENT.strong_blocks():
             name=_name,
             whitening=whitening_argument,
         shell:
-            "logged {log:q} on_gpu {resources.gpu} python workflow/scripts/evaluate.py"
+            "on_gpu {resources.gpu} && logged {log:q} python workflow/scripts/evaluate.py"
             " --data {input.data:q} --attack {params.attack:q}"
             " --strong {params.name} --cells {params.cells:q} --device {resources.device} {params.whitening:q}"
 

@@ -23,7 +23,7 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
         resources:
             gpu=GPUS,
             device=DEVICE,
-            mem_mb=4000,
+            mem_mb=memory,
             runtime="4h",
         params:
             hp=hyperparameters,
@@ -33,7 +33,7 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
             cells=folders,
             whitening=whitening_argument,
         shell:
-            "logged {log:q} on_gpu {resources.gpu} python workflow/scripts/train.py"
+            "on_gpu {resources.gpu} && logged {log:q} python workflow/scripts/train.py"
             " --data {input.data:q} --hp {params.hp:q} --run {params.run:q}"
             " --cells {params.cells:q} --resume {params.resume:q} --device {resources.device}"
             " {params.whitening:q}"
