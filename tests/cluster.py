@@ -74,15 +74,13 @@ class Slurm:
 
 def start(folder):
     """Start a cluster whose files are in a folder: one for each process that runs tests."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    environment = os.environ | {"PATH": OUTWARDS, "PORT": str(16817 + 10 * worker)}
-    subprocess.run([SCRIPT, "start", folder], check=True, env=environment)
+    _script("start", folder)
     return Slurm(folder)
 
 
 def stop(slurm):
     """End its jobs and daemons."""
-    subprocess.run([SCRIPT, "stop", slurm.folder], check=True, env=os.environ | {"PATH": OUTWARDS})
+    _script("stop", slurm.folder)
 
 
 def finish(process, seconds):
@@ -107,6 +105,12 @@ def wait(condition, seconds=60, what="it"):
         assert time.monotonic() < until, f"{what} did not come within {seconds} s"
         time.sleep(0.3)
     return found
+
+
+def _script(command, folder):
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    environment = os.environ | {"PATH": OUTWARDS, "PORT": str(16817 + 10 * worker)}
+    subprocess.run([SCRIPT, command, folder], check=True, env=environment)
 
 
 def _output(*words):

@@ -90,6 +90,12 @@ stop)
     kill "$pid" 2>/dev/null || true
     for _ in {1..50}; do alive "$pid" || break; sleep 0.1; done
     kill -9 "$pid" 2>/dev/null || true
+  done
+  # Without control groups Slurm knows the processes of a job by their parents, and a few outlive it.
+  for process in /proc/[0-9]*; do
+    if grep -qs "^SLURM_WORKING_CLUSTER=one-host:127.0.0.1:$port:" <(tr '\0' '\n' 2>/dev/null < "$process/environ"); then
+      kill -9 "${process#/proc/}" 2>/dev/null || true
+    fi
   done;;
 *)
   echo "slurm-on-one-host.sh: install, start or stop, not $command" >&2
