@@ -1,6 +1,7 @@
 """A finished experiment, packed on one machine, is unpacked on another and extended there: docs/clusters.md."""
 
 import re
+import shlex
 import subprocess
 
 import pytest
@@ -10,21 +11,21 @@ pytestmark = pytest.mark.xdist_group("workflow")
 
 
 def commands(experiment):
-    """The two commands of the page, for another experiment."""
+    """The two commands of the page, for another experiment, as lists of words."""
     page = (ROOT / "docs" / "clusters.md").read_text()
     found = re.findall(r"^(tar .*?)(?: +#.*)?$", page, re.MULTILINE)
     assert len(found) == 2
-    return [command.replace("mnist", experiment) for command in found]
+    return [shlex.split(command.replace("mnist", experiment)) for command in found]
 
 
 def test_it_is_extended_without_retraining_what_it_has(template, tmp_path):
     """The other machine has a clone of its own, in another folder, all of whose files are newer."""
     pack, unpack = commands("tiny")
     first = template.copy(tmp_path / "one machine")
-    subprocess.run(pack, shell=True, check=True, cwd=first.folder)
+    subprocess.run(pack, check=True, cwd=first.folder)
     second = create(tmp_path / "another" / "clone")
     (first.folder / "tiny.tar.gz").rename(second.folder / "tiny.tar.gz")
-    subprocess.run(unpack, shell=True, check=True, cwd=second.folder)
+    subprocess.run(unpack, check=True, cwd=second.folder)
     assert second.plan() == []
 
     second.configure(configured(lambda digits, twin: twin["eps"][2].append(0.3)))
