@@ -8,6 +8,8 @@ from pathlib import Path
 
 from gradreg import tensors
 
+# What must be equal, to the byte, where a run was cut off and where it was not.
+COMPARED = ("model.safetensors", "train.json", "history.csv", "metrics.csv", "test.csv", "validation.csv")
 SITE = """
 import os, pathlib, resource, signal, sys
 

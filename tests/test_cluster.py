@@ -18,7 +18,6 @@ GENERIC = ("--workflow-profile", "profiles/cluster-generic", "--seconds-between-
 HERE = ("--config", "device=cpu", "--latency-wait", 10)
 NAMES = ("plain", "alike", "third")
 CELLS = [f"results/tiny/cells/digits-200/softmax/{name}/p-none/eps-0/seed-0/train.json" for name in NAMES]
-COMPARED = ("model.safetensors", "train.json", "history.csv", "metrics.csv", "test.csv", "validation.csv")
 # An epoch of training takes a second then, or as long as the environment says; its results are what they were.
 SLOW = """
 
@@ -94,7 +93,7 @@ def test_an_experiment_through_slurm_equals_a_local_one(tmp_path, slurm):
     gpus = [f"train_digits_seeds_0_to_1:{setting}" for setting in ("gpu=1", "device=cpu")]
     text, jobs = through(slurm, there, "--set-resources", *gpus, *SLURM)
     assert text.strip().splitlines()[-1] == "Report: results/tiny/report.html"
-    assert faults.results(there, *COMPARED) == faults.results(here, *COMPARED)
+    assert faults.results(there, *faults.COMPARED) == faults.results(here, *faults.COMPARED)
     assert {rule(job) for job in jobs} == {"train", "evaluate", "gallery"}
     assert {job["JobState"] for job in jobs} == {"COMPLETED"}
     assert {job["NodeList"] for job in jobs} == {"n1", "n2", "n3"}

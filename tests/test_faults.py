@@ -47,7 +47,6 @@ gallery: {classes: []}
 selection: {n_train: 200, n_validation: 100, seeds: 1}
 """)
 NETWORKS = TINY | {"sweep": [{"dataset": "digits", "n_train": 300, "seeds": 2} | ENTRY]}
-COMPARED = ("model.safetensors", "train.json", "history.csv", "metrics.csv", "test.csv", "validation.csv")
 KILLS = 20
 CELL = "results/tiny/cells/digits-200/softmax/plain/p-none/eps-0"
 RESUME = "results/tiny/resume/digits-200/softmax/plain/p-none/eps-0"
@@ -99,7 +98,7 @@ def test_killed_at_random_moments_it_ends_as_if_it_had_not_been(tmp_path):
             assert not all_saved(run, before) or epoch > min(states), f"{run}: epoch {epoch} again, {states} were saved"
         cut.snakemake("--unlock")
     cut.snakemake("--cores", 2, *TABLES)
-    found, expected = (faults.results(project, *COMPARED) for project in (cut, whole))
+    found, expected = (faults.results(project, *faults.COMPARED) for project in (cut, whole))
     assert found.keys() == expected.keys()
     assert [name for name, content in found.items() if content != expected[name]] == []
     assert not (cut.folder / "results/tiny/resume").exists()
@@ -119,7 +118,7 @@ def test_a_write_that_is_cut_off_harms_nothing(tmp_path, untouched, kind, part, 
     assert (told in faults.errors(done)) == (kind == "kill")
     project.snakemake("--unlock")
     project.snakemake("--cores", 1, *CELLS)
-    assert faults.results(project, *COMPARED) == faults.results(whole, *COMPARED)
+    assert faults.results(project, *faults.COMPARED) == faults.results(whole, *faults.COMPARED)
     log = next((project.folder / "results/tiny/logs/train").rglob("*.log")).read_text()
     assert bool(re.search(r" epoch \d+/", log)) == (part == "/resume/"), "finished replicas are not trained again"
 
@@ -145,7 +144,7 @@ def test_a_signal_saves_and_says_where(tmp_path, untouched, number):
     project.snakemake("--cores", 1, *CELLS)
     assert list(faults.first_epochs(project, since).values()) == [min(states.values()) + 1]
     whole = untouched(only(600), CELLS)
-    assert faults.results(project, *COMPARED) == faults.results(whole, *COMPARED)
+    assert faults.results(project, *faults.COMPARED) == faults.results(whole, *faults.COMPARED)
 
 
 def wait_for_epoch(project, epoch):
@@ -204,9 +203,9 @@ def mount(tmp_path):
 
 def assert_completes(project, whole, before):
     """What was there stays as it was, and the same command ends as in a folder that nothing befell."""
-    assert before.items() <= faults.results(project, *COMPARED).items()
+    assert before.items() <= faults.results(project, *faults.COMPARED).items()
     project.snakemake("--cores", 2, *TABLES)
-    assert faults.results(project, *COMPARED) == faults.results(whole, *COMPARED)
+    assert faults.results(project, *faults.COMPARED) == faults.results(whole, *faults.COMPARED)
     assert faults.strays(project) == []
 
 
@@ -220,7 +219,7 @@ def test_a_full_disk(tmp_path, mount, untouched):
     assert re.fullmatch(
         r"Error: results/tiny/\S+: No space left on device; free some space, then give the same command again", line
     )
-    before = faults.results(project, *COMPARED)
+    before = faults.results(project, *faults.COMPARED)
     assert before
     subprocess.run(["mount", "-o", "remount,size=50m", project.folder / "results"], check=True)
     assert_completes(project, untouched(only(3), TABLES), before)
@@ -229,7 +228,7 @@ def test_a_full_disk(tmp_path, mount, untouched):
 def test_results_that_cannot_be_written(tmp_path, mount, untouched):
     project = create(tmp_path / "project", only(3))
     project.snakemake("--cores", 1, *CELLS)
-    before = faults.results(project, *COMPARED)
+    before = faults.results(project, *faults.COMPARED)
     results = project.folder / "results"
     mount(results, "--bind", str(results))
     subprocess.run(["mount", "-o", "remount,ro,bind", results], check=True)
@@ -258,7 +257,7 @@ def test_data_that_vanish_or_are_damaged(tmp_path, untouched):
     """Between planning and the job; the next run makes them again, and nothing else twice."""
     project = create(tmp_path / "project", only(3))
     project.snakemake("--cores", 1, *CELLS)
-    before, data = faults.results(project, *COMPARED), project.folder / "results/data/digits.npz"
+    before, data = faults.results(project, *faults.COMPARED), project.folder / "results/data/digits.npz"
     fault = faults.environment(project, "remove evaluate.py results/data/digits.npz")
     done = project.snakemake("--cores", 1, check=False, **fault)
     assert done.returncode != 0
@@ -266,7 +265,7 @@ def test_data_that_vanish_or_are_damaged(tmp_path, untouched):
         "Error: results/data/digits.npz: No such file or directory; what is missing is made anew when the same command "
         "is given again"
     )
-    assert before.items() <= faults.results(project, *COMPARED).items()
+    assert before.items() <= faults.results(project, *faults.COMPARED).items()
     project.snakemake("--cores", 1, "results/data/digits.npz")
     data.write_bytes(data.read_bytes()[:20000])  # now it counts as other data, and what was trained on it as old
     done = project.snakemake("--cores", 1, check=False)
@@ -336,7 +335,7 @@ def test_clean_clones_agree_to_the_byte(untouched, tmp_path):
     """Whatever the number of cores and of seeds in a job."""
     project = create(tmp_path / "another clone", only(3) | {"seeds_per_job": 1})
     project.snakemake("--cores", 1, *TABLES)
-    found, expected = (faults.results(own, *COMPARED) for own in (project, untouched(only(3), TABLES)))
+    found, expected = (faults.results(own, *faults.COMPARED) for own in (project, untouched(only(3), TABLES)))
     assert len(found) > 30
     assert [name for name, content in found.items() if content != expected[name]] == []
     assert found.keys() == expected.keys()
