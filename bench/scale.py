@@ -15,6 +15,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 from bench import dag
@@ -60,15 +61,8 @@ def config(jobs: int) -> dict[str, Any]:
 
 def busy() -> float:
     """The processor seconds that this machine has worked since it was started."""
-    fields = Path("/proc/stat").read_text(encoding="utf-8").split("\n", 1)[0].split()[1:]
-    working = [int(field) for field in fields[:3]] + [int(field) for field in fields[5:7]]  # not idle, nor waiting
-    return sum(working) / os.sysconf("SC_CLK_TCK")
-
-
-def peak(pid: int) -> int:
-    """The most memory, in KiB, that a process has had so far, its children not counted."""
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + times.irq + times.softirq)  # guests are in user and nice
 
 
 def measure(jobs: int, seconds: float, slots: int, arguments: list[str]) -> dict[str, Any]:
@@ -88,9 +82,9 @@ def measure(jobs: int, seconds: float, slots: int, arguments: list[str]) -> dict
         start, before = time.perf_counter(), busy()
         with (folder / "output").open("w") as output:
             process = subprocess.Popen(call, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
-            memory = 0
+            main, memory = psutil.Process(process.pid), 0
             while process.poll() is None:
-                memory = max(memory, peak(process.pid))
+                memory = max(memory, main.memory_info().rss)
                 time.sleep(0.2)
         wall, worked = time.perf_counter() - start, busy() - before
         if process.returncode:
@@ -114,7 +108,7 @@ def measure(jobs: int, seconds: float, slots: int, arguments: list[str]) -> dict
             "jobs at once": at_once,
             "from a job's end to the next in its place, s": apart * at_once / max(1, jobs - at_once) - seconds,
             "processor seconds per job": worked / len(wanted),
-            "memory of snakemake, MB": memory / 1024,
+            "memory of snakemake, MB": memory / 2**20,
             "jobs of each node": dict(Counter(where for event, _, where, _ in lines if event == "end")),
         }
 

@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 SCRIPT = Path(__file__).parent / "slurm-on-one-host.sh"
 OUTWARDS = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
 
@@ -45,14 +47,16 @@ class Slurm:
     def lose(self, job):
         """Take down the node on which a job runs: its daemon and all processes of the job at once."""
         node = job["NodeList"]
-        daemon = (self.folder / "run" / f"slurmd.{node}.pid").read_text().strip()
-        table = [line.split(maxsplit=2) for line in _output("ps", "-eo", "pid=,ppid=,args=").splitlines()]
-        killed = {daemon} | {pid for pid, _, args in table if args.startswith(f"slurmstepd: [{job['JobId']}.")}
-        while more := {pid for pid, parent, _ in table if parent in killed - {daemon}} - killed:
-            killed |= more
-        for pid in killed:
-            with suppress(ProcessLookupError):  # over by itself
-                os.kill(int(pid), signal.SIGKILL)
+        daemon = psutil.Process(int((self.folder / "run" / f"slurmd.{node}.pid").read_text()))
+        name = f"slurmstepd: [{job['JobId']}."
+        steps = [
+            own for own in psutil.process_iter(["cmdline"]) if " ".join(own.info["cmdline"] or ()).startswith(name)
+        ]
+        assert steps
+        # The children last: a step that saw them end would say so.
+        for process in (daemon, *steps, *(child for step in steps for child in step.children(recursive=True))):
+            with suppress(psutil.NoSuchProcess):  # over by itself
+                process.kill()
         self.lost.append(node)
 
     def clear(self):
@@ -111,7 +115,3 @@ def _script(command, folder):
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     environment = os.environ | {"PATH": OUTWARDS, "PORT": str(16817 + 10 * worker)}
     subprocess.run([SCRIPT, command, folder], check=True, env=environment)
-
-
-def _output(*words):
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
