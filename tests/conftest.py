@@ -40,6 +40,12 @@ def finished(template, tmp_path):
 
 
 @pytest.fixture
+def extras(monkeypatch):
+    """The packages of optional extras count as installed: what configs may say of them does not hang on it."""
+    monkeypatch.setattr("gradreg.registry.importlib.util.find_spec", lambda name: name)
+
+
+@pytest.fixture
 def network():
     """A linear network of three classes for images of 4 x 4 pixels."""
     net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3)).eval().requires_grad_(False)

@@ -191,7 +191,7 @@ def test_plain_is_trained_on_the_halves_where_that_is_asked_for():
     assert not experiment().transfers
 
 
-def test_strong_attacks_have_blocks_of_their_own():
+def test_strong_attacks_have_blocks_of_their_own(extras):
     strong = {"hard": {"attacks": ["apgd_ce"], "seeds": 3}, "near": {"attacks": ["fmn"]}}
     own = Experiment(
         copy.deepcopy(BASE)

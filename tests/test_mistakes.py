@@ -202,7 +202,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("changes", "line"), MISTAKES, ids=[line[-40:] for _, line in MISTAKES])
-def test_each_mistake_is_one_line(changes, line):
+def test_each_mistake_is_one_line(extras, changes, line):
     found = mistakes(edited(**changes))
     assert len(found) == 1, found
     assert line in found[0]

@@ -27,6 +27,13 @@ def test_what_is_registered_are_the_settings_of_the_function(section, kind):
             assert own.get("default", inspect.Parameter.empty) == default
 
 
+def test_a_package_that_is_not_installed_is_told_with_the_command_that_does_it(monkeypatch):
+    monkeypatch.setattr("gradreg.registry.importlib.util.find_spec", lambda name: None)
+    told = "fmn needs the package secmlt: pip install -e '.[minimum-norm]' -c constraints.txt"
+    assert registry.missing("attacks", "fmn") == told
+    assert registry.missing("attacks", "apgd_ce") is None
+
+
 def test_registrations_that_are_not_as_they_should_be(tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "FOLDER", tmp_path)
     for text, message in (
