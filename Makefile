@@ -17,7 +17,7 @@ quickstart: .venv/ready
 	@$(SNAKEMAKE)
 
 test: lint
-	.venv/bin/python -m pytest -n auto --dist loadgroup
+	.venv/bin/python -m pytest -n auto --dist worksteal
 
 test-faults: .venv/ready-dev
 	.venv/bin/python -m pytest -m faults -n 2

@@ -1,12 +1,15 @@
 """Shared settings of the tests: one thread, as every job has, and reproducible examples."""
 
+import fcntl
+import json
 import os
+import subprocess
 
 import matplotlib.pyplot as plt
 import pytest
 import torch
 from hypothesis import settings
-from project import create
+from project import Project, create
 from torch import nn
 
 from gradreg import style
@@ -27,9 +30,19 @@ def pytest_sessionfinish(session):
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory):
-    """The tiny experiment, run to its report, in a folder whose name has a space. Tests copy it, or only look."""
-    project = create(tmp_path_factory.mktemp("flow") / "a project")
-    project.output = project.snakemake("--cores", 2)
+    """The tiny experiment, run to its report, in a folder whose name has a space. Tests copy it, or only look.
+
+    It is run once for all processes of a test run; the others wait.
+    """
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    project, said = Project(base / "flow" / "a project"), base / "flow.json"
+    with (base / "flow.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not said.exists():
+            done = create(project.folder).snakemake("--cores", 2)
+            said.write_text(json.dumps([done.stdout, done.stderr]))
+    project.output = subprocess.CompletedProcess([], 0, *json.loads(said.read_text()))
     return project
 
 

@@ -4,10 +4,7 @@ import re
 import shlex
 import subprocess
 
-import pytest
 from project import ROOT, configured, create
-
-pytestmark = pytest.mark.xdist_group("workflow")
 
 
 def commands(experiment):

@@ -6,7 +6,6 @@ import shutil
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("workflow")
 CHROMIUM = shutil.which("chromium")
 FLAGS = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
 STUDY = "digits, 300 training images"

@@ -9,8 +9,6 @@ from project import TINY, configured
 from gradreg import metrics
 from gradreg.inputs import Whitening
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 
 def test_nothing_reruns_when_nothing_changed(template):
     assert template.plan() == []

@@ -7,7 +7,6 @@ import shutil
 import pytest
 from project import configured, create
 
-pytestmark = pytest.mark.xdist_group("workflow")
 CELL = "results/tiny/cells/digits-200/softmax/plain/p-none/eps-0"
 CELLS = [f"{CELL}/seed-{seed}/metrics.csv" for seed in (0, 1)]
 

@@ -12,9 +12,6 @@ from project import ROOT, configured, create
 from gradreg import metrics
 from gradreg.data import arrays
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
-
 # From data to report
 
 
