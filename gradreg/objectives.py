@@ -322,23 +322,20 @@ def _with_gradient(forward: Forward, params: Params, x: Tensor, y: Tensor) -> tu
 
 
 def _loss_and_gradient(forward: Forward, params: Params, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Each sample's input gradient, held constant, and the mean loss, from one pass forward and, with weights that are
-    used at many places, one back.
+    """Each sample's input gradient, held constant, and the mean loss, from one pass forward and one back.
 
-    There the pass back gives the gradients G of the parameters as well, and the loss is returned as a constant plus
-    <params, G> minus its own value: its value and gradient are right, and nothing is left to go back through. Dense
-    networks are gone back through twice, which costs less than products of all their weights.
+    The pass back gives the gradients G of the parameters as well, and the loss is returned as a constant plus
+    <params, G> minus its own value: its value and gradient are right, and nothing is left to go back through.
     """
-    if all(value.ndim <= 2 for value in params.values()):
-        g, losses, _ = _with_gradient(forward, params, x, y)
-        return g.detach(), losses.mean()
     frozen = {name: value.detach() for name, value in params.items()}
 
     def total(own: Params, inputs: Tensor) -> Tensor:
         return _losses(forward, own, inputs, y)[0].sum()
 
     (slopes, g), value = torch.func.grad_and_value(total, argnums=(0, 1))(frozen, x)
-    product = torch.stack([(params[name] * slope.detach()).sum() for name, slope in slopes.items()]).sum()
+    # dot: the product of all weights is not written to memory
+    products = [torch.dot(params[name].flatten(), slope.detach().flatten()) for name, slope in slopes.items()]
+    product = torch.stack(products).sum()
     return g.detach(), (value.detach() + (product - product.detach())) / len(x)
 
 
