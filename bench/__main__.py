@@ -28,7 +28,7 @@ def main() -> None:
     sections: dict[str, Callable[[], dict[str, Any]]] = {
         "steps": lambda: steps.measure(args.device, 1 if tiny else 7, {"sigmoid"} if tiny else None),
         "blocks": lambda: jobs.blocks(args.device, *((1, 1000, (1, 2)) if tiny else (3, 20000))),
-        "peers": lambda: jobs.peers(args.device, *((1, 1000, 1) if tiny else (3, 60000, 2))),
+        "peers": lambda: jobs.peers(args.device, *((1, 1000, 2) if tiny else (3, 60000, 3))),
         "precision": lambda: jobs.precision(args.device, *((2, 1000, 1) if tiny else (5, 60000, 2))),
         "dag": lambda: dag.measure(1 if tiny else 7),
         "attacks": lambda: attacks.measure(args.device, 1 if tiny else 3, 20 if tiny else 200),

@@ -1,6 +1,7 @@
 """Training as adversarial-robustness-toolbox has it: its AdversarialTrainer with its fast gradient method.
 
-python -m bench.toolbox FOLDER IMAGES EPOCHS DEVICE; prints seconds of training and test error as JSON.
+python -m bench.toolbox FOLDER IMAGES EPOCHS DEVICE; prints the seconds of all epochs but the first and the test
+error as JSON.
 """
 
 import json
@@ -28,11 +29,13 @@ def main() -> None:
     )
     attack = FastGradientMethod(classifier, norm=2, eps=jobs.EPS, batch_size=jobs.BATCH)
     images, labels = split.pixels().numpy(), np.eye(10, dtype=np.float32)[split.labels.numpy()]
+    trainer = AdversarialTrainer(classifier, attack, ratio=1.0)
+    trainer.fit(images, labels, jobs.BATCH, 1)
     start = time.perf_counter()
-    AdversarialTrainer(classifier, attack, ratio=1.0).fit(images, labels, jobs.BATCH, int(epochs))
+    trainer.fit(images, labels, jobs.BATCH, int(epochs) - 1)
     seconds = time.perf_counter() - start
     error = jobs.share_wrong(net.cpu(), test.pixels(), test.labels)
-    print(json.dumps({"seconds": seconds, "error": error}))
+    print(json.dumps({"later": seconds, "error": error}))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Training as most people write it: torchvision's MNIST, ToTensor, a DataLoader with two workers, two passes a batch.
 
-python -m bench.usual_loop FOLDER IMAGES EPOCHS DEVICE; prints seconds of training and test error as JSON.
+python -m bench.usual_loop FOLDER IMAGES EPOCHS DEVICE; prints the seconds of all epochs but the first and the test
+error as JSON.
 """
 
 import json
@@ -23,7 +24,7 @@ def main() -> None:
     loader = DataLoader(data, jobs.BATCH, shuffle=True, num_workers=2, drop_last=True)
     net, criterion = jobs.network().to(device), torch.nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(net.parameters(), jobs.RATE, jobs.MOMENTUM, nesterov=True)
-    start = time.perf_counter()
+    ends = []
     for _ in range(int(epochs)):
         for x, y in loader:
             x, y = x.to(device), y.to(device)
@@ -33,9 +34,9 @@ def main() -> None:
             optimizer.zero_grad()
             criterion(net((x + jobs.EPS * g / length).detach()), y).backward()
             optimizer.step()
-    seconds = time.perf_counter() - start
+        ends.append(time.perf_counter())
     test = arrays.load(jobs.MNIST, "test")
-    print(json.dumps({"seconds": seconds, "error": jobs.share_wrong(net.cpu(), test.pixels(), test.labels)}))
+    print(json.dumps({"later": ends[-1] - ends[0], "error": jobs.share_wrong(net.cpu(), test.pixels(), test.labels)}))
 
 
 if __name__ == "__main__":
