@@ -34,7 +34,19 @@ def input_gradient(forward: Forward, params: Params, x: Tensor, y: Tensor) -> Te
     The parameters are held constant: nothing of this pass is recorded for their gradients.
     """
     frozen = {name: value.detach() for name, value in params.items()}
-    return _with_gradient(forward, frozen, x, y)[0].detach()
+    g: Tensor = gradients(lambda inputs: _summed(forward, frozen, inputs, y), x)[0][0]
+    return g.detach()
+
+
+def gradients(function: Callable[..., tuple[Tensor, Any]], *primals: Any) -> tuple[Any, Tensor, Any]:
+    """For ``function(*primals) -> (scalar, more)``: its gradients, a tuple like primals, the scalar, and ``more``.
+
+    They are those of ``torch.func.grad``, but cannot be differentiated in turn. So nothing is kept for that, and layers
+    use formulas of their own (group normalisation, smooth activations) instead of ones that can be differentiated.
+    """
+    vjp: Any = torch.func.vjp  # typed without has_aux
+    value, back, more = vjp(function, *primals, has_aux=True)
+    return back(torch.ones_like(value), retain_graph=False, create_graph=False), value, more
 
 
 def plain(forward: Forward, params: Params, x: Tensor, y: Tensor) -> Result:
@@ -310,14 +322,15 @@ def _losses(forward: Forward, params: Params, x: Tensor, y: Tensor) -> Result:
     return F.cross_entropy(logits, y, reduction="none"), logits
 
 
+def _summed(forward: Forward, params: Params, x: Tensor, y: Tensor) -> tuple[Tensor, Result]:
+    """The sum of the samples' cross-entropies, a scalar, and what ``_losses`` returns."""
+    losses, logits = _losses(forward, params, x, y)
+    return losses.sum(), (losses, logits)
+
+
 def _with_gradient(forward: Forward, params: Params, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Each sample's input gradient, followed back to the parameters, its cross-entropy (N,), and the logits."""
-
-    def total(inputs: Tensor) -> "tuple[Tensor, Result]":  # text: Dynamo cannot trace the subscript
-        losses, logits = _losses(forward, params, inputs, y)
-        return losses.sum(), (losses, logits)
-
-    g, (losses, logits) = torch.func.grad(total, has_aux=True)(x)
+    g, (losses, logits) = torch.func.grad(lambda inputs: _summed(forward, params, inputs, y), has_aux=True)(x)
     return g, losses, logits
 
 
@@ -328,11 +341,7 @@ def _loss_and_gradient(forward: Forward, params: Params, x: Tensor, y: Tensor) -
     <params, G> minus its own value: its value and gradient are right, and nothing is left to go back through.
     """
     frozen = {name: value.detach() for name, value in params.items()}
-
-    def total(own: Params, inputs: Tensor) -> Tensor:
-        return _losses(forward, own, inputs, y)[0].sum()
-
-    (slopes, g), value = torch.func.grad_and_value(total, argnums=(0, 1))(frozen, x)
+    (slopes, g), value, _ = gradients(lambda own, inputs: _summed(forward, own, inputs, y), frozen, x)
     # dot: the product of all weights is not written to memory
     products = [torch.dot(params[name].flatten(), slope.detach().flatten()) for name, slope in slopes.items()]
     product = torch.stack(products).sum()

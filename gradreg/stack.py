@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, stack_module_state, vmap
+from torch.func import functional_call, stack_module_state, vmap
 
 from gradreg import draws, inputs, objectives, schedules
 from gradreg.compiled import Compiled
@@ -94,9 +94,12 @@ class Stack:
                 lambda own, x: network({**own, **masks}, x), values, self.to_space(x), y, eps, random.get("draw")
             )
 
+        def gradients(values: objectives.Params, *given: Any) -> Any:
+            (found,), mean, logits = objectives.gradients(lambda own: loss(own, *given), values)
+            return found, (mean, logits)
+
         self.network, self.loss = network, loss
-        step: Callable[..., Any] = grad_and_value(loss, has_aux=True)
-        step = vmap(step, in_dims=(0, 0, 0, 0, None)) if len(seeds) > 1 else _unstacked(step)
+        step = vmap(gradients, in_dims=(0, 0, 0, 0, None)) if len(seeds) > 1 else _unstacked(gradients)
         if settings["compile"]:  # once for all stacks of a block that are alike
             step = ({} if shared is None else shared).setdefault(len(seeds), Compiled(step, say))
         self.step_gradients = step

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gradreg import draws, models, objectives
 from gradreg.norms import dual_exponent, norm, steepest_step
@@ -287,6 +288,29 @@ def test_gradients_match_finite_differences(name, p, monkeypatch):
                 moved[tuple(index)] += sign * h
                 ends.append(value(name, p, PARAMS | {key: moved}).item())
             assert found[key][tuple(index)].item() == pytest.approx((ends[0] - ends[1]) / (2 * h), rel=1e-4, abs=1e-7)
+
+
+def test_last_gradients_are_those_that_can_be_differentiated_but_for_their_formulas():
+    weight = torch.linspace(0.5, 2, 4, dtype=torch.float64)
+
+    def value(weight, x):
+        hidden = F.silu(F.group_norm(x.view(5, 4, 1, 1).expand(5, 4, 3, 3) ** 2, 2, weight))
+        return hidden.square().mean(), hidden
+
+    seen = set()
+
+    class Names(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            seen.add(function.__name__.split(".")[0])
+            return function(*args, **(kwargs or {}))
+
+    with Names():
+        found, mean, hidden = objectives.gradients(value, weight, X)
+    assert {"native_group_norm_backward", "silu_backward"} <= seen
+    expected, (mean_, hidden_) = torch.func.grad_and_value(value, argnums=(0, 1), has_aux=True)(weight, X)
+    for own, other in zip((*found, mean, hidden), (*expected, mean_, hidden_), strict=True):
+        torch.testing.assert_close(own, other)
+        assert not own.requires_grad
 
 
 @pytest.mark.parametrize("name", EVERY)
