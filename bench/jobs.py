@@ -116,7 +116,7 @@ def peers(device: torch.device, rounds: int, n_train: int, epochs: int) -> dict[
     loop. What a first epoch has beside its images (compiling) is in the whole job.
     """
     prepare()
-    later = n_train * (epochs - 1)
+    images = n_train * (epochs - 1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_idx(folder / "MNIST" / "raw")
@@ -129,7 +129,7 @@ def peers(device: torch.device, rounds: int, n_train: int, epochs: int) -> dict[
 
         def ours(precision: str) -> float:
             own = train(folder, settings(n_train, epochs, precision), [0], device)
-            own = {"whole": own["whole"], "rate": later / own["later"], "error": error(folder / "seed-0")}
+            own = {"whole": own["whole"], "rate": images / own["later"], "error": error(folder / "seed-0")}
             return keep(f"gradreg, {precision}", own)
 
         def other(module: str, name: str) -> float:
@@ -142,7 +142,7 @@ def peers(device: torch.device, rounds: int, n_train: int, epochs: int) -> dict[
 
             whole = timed(job)
             own = json.loads(output.splitlines()[-1])
-            return keep(name, {"whole": whole, "rate": later / own["later"], "error": own["error"]})
+            return keep(name, {"whole": whole, "rate": images / own["later"], "error": own["error"]})
 
         ways: dict[Any, Any] = {p: (lambda p=p: ours(p)) for p in _precisions(device)}
         ways["toolbox"] = lambda: other("toolbox", "adversarial-robustness-toolbox")

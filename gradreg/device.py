@@ -7,7 +7,7 @@ import torch
 
 CPU = torch.device("cpu")
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
-LARGEST = 2**25  # that the C library lets be the threshold, bytes
+LARGEST = 2**25  # bytes; the C library takes no higher threshold
 
 
 def wait_for(device: torch.device) -> None:

@@ -34,19 +34,21 @@ def input_gradient(forward: Forward, params: Params, x: Tensor, y: Tensor) -> Te
     The parameters are held constant: nothing of this pass is recorded for their gradients.
     """
     frozen = {name: value.detach() for name, value in params.items()}
-    g: Tensor = gradients(lambda inputs: _summed(forward, frozen, inputs, y), x)[0][0]
+    g: Tensor = gradients(lambda inputs: _summed(forward, frozen, inputs, y), x)[0]
     return g.detach()
 
 
-def gradients(function: Callable[..., tuple[Tensor, Any]], *primals: Any) -> tuple[Any, Tensor, Any]:
-    """For ``function(*primals) -> (scalar, more)``: its gradients, a tuple like primals, the scalar, and ``more``.
+def gradients(function: Callable[[Any], tuple[Tensor, Any]], at: Any) -> tuple[Any, tuple[Tensor, Any]]:
+    """``torch.func.grad_and_value(function, has_aux=True)(at)``, but the gradients cannot be differentiated in turn.
 
-    They are those of ``torch.func.grad``, but cannot be differentiated in turn. So nothing is kept for that, and layers
-    use formulas of their own (group normalisation, smooth activations) instead of ones that can be differentiated.
+    So nothing is kept for that, and layers use formulas of their own (group normalisation, smooth activations) instead
+    of ones that can be differentiated. ``function(at)`` returns a scalar and something more; ``at`` is a tensor, or
+    mappings and tuples of them. Returns gradients like ``at``, and what the function returned.
     """
     vjp: Any = torch.func.vjp  # typed without has_aux
-    value, back, more = vjp(function, *primals, has_aux=True)
-    return back(torch.ones_like(value), retain_graph=False, create_graph=False), value, more
+    value, back, more = vjp(function, at, has_aux=True)
+    (found,) = back(torch.ones_like(value), retain_graph=False, create_graph=False)
+    return found, (value, more)
 
 
 def plain(forward: Forward, params: Params, x: Tensor, y: Tensor) -> Result:
@@ -341,7 +343,7 @@ def _loss_and_gradient(forward: Forward, params: Params, x: Tensor, y: Tensor) -
     <params, G> minus its own value: its value and gradient are right, and nothing is left to go back through.
     """
     frozen = {name: value.detach() for name, value in params.items()}
-    (slopes, g), value, _ = gradients(lambda own, inputs: _summed(forward, own, inputs, y), frozen, x)
+    (slopes, g), (value, _) = gradients(lambda at: _summed(forward, at[0], at[1], y), (frozen, x))
     # dot: the product of all weights is not written to memory
     products = [torch.dot(params[name].flatten(), slope.detach().flatten()) for name, slope in slopes.items()]
     product = torch.stack(products).sum()

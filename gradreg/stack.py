@@ -95,8 +95,7 @@ class Stack:
             )
 
         def gradients(values: objectives.Params, *given: Any) -> Any:
-            (found,), mean, logits = objectives.gradients(lambda own: loss(own, *given), values)
-            return found, (mean, logits)
+            return objectives.gradients(lambda own: loss(own, *given), values)
 
         self.network, self.loss = network, loss
         step = vmap(gradients, in_dims=(0, 0, 0, 0, None)) if len(seeds) > 1 else _unstacked(gradients)

@@ -293,7 +293,8 @@ def test_gradients_match_finite_differences(name, p, monkeypatch):
 def test_last_gradients_are_those_that_can_be_differentiated_but_for_their_formulas():
     weight = torch.linspace(0.5, 2, 4, dtype=torch.float64)
 
-    def value(weight, x):
+    def value(at):
+        weight, x = at
         hidden = F.silu(F.group_norm(x.view(5, 4, 1, 1).expand(5, 4, 3, 3) ** 2, 2, weight))
         return hidden.square().mean(), hidden
 
@@ -305,9 +306,9 @@ def test_last_gradients_are_those_that_can_be_differentiated_but_for_their_formu
             return function(*args, **(kwargs or {}))
 
     with Names():
-        found, mean, hidden = objectives.gradients(value, weight, X)
+        found, (mean, hidden) = objectives.gradients(value, (weight, X))
     assert {"native_group_norm_backward", "silu_backward"} <= seen
-    expected, (mean_, hidden_) = torch.func.grad_and_value(value, argnums=(0, 1), has_aux=True)(weight, X)
+    expected, (mean_, hidden_) = torch.func.grad_and_value(value, has_aux=True)((weight, X))
     for own, other in zip((*found, mean, hidden), (*expected, mean_, hidden_), strict=True):
         torch.testing.assert_close(own, other)
         assert not own.requires_grad
