@@ -1,65 +1,14 @@
-"""Objectives against closed forms, finite differences and each other."""
+"""Objectives against closed forms and each other."""
 
 import math
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
+from family import DRAW, NORMS, PARAMS, V, W, X, Y, losses, smooth, value
 
-from gradreg import draws, models, objectives
+from gradreg import objectives
 from gradreg.norms import dual_exponent, norm, steepest_step
-
-GENERATOR = torch.Generator().manual_seed(0)
-W = torch.randn(3, 6, generator=GENERATOR, dtype=torch.float64)
-V = torch.randn(6, 4, generator=GENERATOR, dtype=torch.float64)
-PARAMS = {"w": W, "v": V}
-X = torch.rand(5, 4, generator=GENERATOR, dtype=torch.float64)
-Y = torch.tensor([0, 1, 2, 1, 0])
-DRAW = draws.draw("ball", X.shape, GENERATOR, 2.0).double()
-NORMS = [1.0, 1.5, 2.0, 3.0, math.inf]
-EVERY = {
-    "plain": {},
-    "noise": {"distribution": "gaussian"},
-    "noise-half": {"kind": "noise", "distribution": "sign", "alpha": 0.5},
-    "perturb": {},
-    "perturb-half": {"kind": "perturb", "alpha": 0.5},
-    "perturb-through": {"kind": "perturb", "differentiate": True},
-    "perturb-through-half": {"kind": "perturb", "differentiate": True, "alpha": 0.5},
-    "perturb-start": {"kind": "perturb", "start": 2.0},
-    "penalty": {},
-    "penalty-squared": {"kind": "penalty", "power": 2},
-    "finite-difference": {"kind": "finite_difference", "h": 0.1},
-    "finite-difference-squared": {"kind": "finite_difference", "h": 0.1, "power": 2},
-    "finite-difference-central": {"kind": "finite_difference", "h": 0.1, "order": 2},
-    "finite-difference-central-squared": {"kind": "finite_difference", "h": 0.1, "order": 2, "power": 2},
-    "adversarial": {"steps": 3},
-    "adversarial-half": {"kind": "adversarial", "steps": 2, "alpha": 0.5},
-    "adversarial-start": {"kind": "adversarial", "steps": 2, "start": 0.5},
-    "alignment": {"weight": 0.3},
-    "curvature": {"h": 0.1},
-    "curvature-sign": {"kind": "curvature", "h": 0.1, "direction": "sign"},
-}
-
-
-def smooth(params, x):
-    """A net with one smooth hidden layer."""
-    return torch.tanh(x @ params["v"].T) @ params["w"].T
-
-
-def bound(name, p):
-    settings = {"kind": name} | EVERY[name]
-    if name == "adversarial-start" and p not in objectives.EXACT_PROJECTIONS:
-        del settings["start"]
-    return objectives.bind(**settings, p=None if name == "plain" else p)
-
-
-def value(name, p, params=PARAMS, eps=0.2):
-    return bound(name, p)(smooth, params, X, Y, eps, DRAW)[0]
-
-
-def losses(params=PARAMS, x=X):
-    return F.cross_entropy(smooth(params, x), Y, reduction="none")
 
 
 @pytest.fixture(params=NORMS, ids=lambda p: f"p={p:g}")
@@ -258,136 +207,6 @@ def test_curvature_of_a_quadratic_is_exact():
     torch.testing.assert_close(found, expected.mean(), rtol=1e-4, atol=0)
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_gradients_match_finite_differences(name, p, monkeypatch):
-    """Steps that the formula holds constant are recorded once and replayed; all else is differentiated."""
-    objective = bound(name, p)
-    if not objective.settings.get("differentiate"):
-        steps, real = [], steepest_step
-
-        def recorded(g, exponent, eps):
-            steps.append(real(g, exponent, eps).detach())
-            return steps[-1]
-
-        monkeypatch.setattr(objectives, "steepest_step", recorded)
-        value(name, p)
-        kept = list(steps)
-
-        def replayed(g, exponent, eps):
-            kept.append(kept.pop(0))
-            return kept[-1]
-
-        monkeypatch.setattr(objectives, "steepest_step", replayed)
-    found = torch.func.grad(lambda params: value(name, p, params))(PARAMS)
-    h = 1e-6
-    for key, tensor in PARAMS.items():
-        for index in torch.cartesian_prod(*(torch.arange(n) for n in tensor.shape)).tolist():
-            ends = []
-            for sign in (1, -1):
-                moved = tensor.clone()
-                moved[tuple(index)] += sign * h
-                ends.append(value(name, p, PARAMS | {key: moved}).item())
-            assert found[key][tuple(index)].item() == pytest.approx((ends[0] - ends[1]) / (2 * h), rel=1e-4, abs=1e-7)
-
-
-def test_last_gradients_are_those_that_can_be_differentiated_but_for_their_formulas():
-    weight = torch.linspace(0.5, 2, 4, dtype=torch.float64)
-
-    def value(at):
-        weight, x = at
-        hidden = F.silu(F.group_norm(x.view(5, 4, 1, 1).expand(5, 4, 3, 3) ** 2, 2, weight))
-        return hidden.square().mean(), hidden
-
-    seen = set()
-
-    class Names(TorchDispatchMode):
-        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-            seen.add(function.__name__.split(".")[0])
-            return function(*args, **(kwargs or {}))
-
-    with Names():
-        found, (mean, hidden) = objectives.gradients(value, (weight, X))
-    assert {"native_group_norm_backward", "silu_backward"} <= seen
-    expected, (mean_, hidden_) = torch.func.grad_and_value(value, has_aux=True)((weight, X))
-    for own, other in zip((*found, mean, hidden), (*expected, mean_, hidden_), strict=True):
-        torch.testing.assert_close(own, other)
-        assert not own.requires_grad
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_vmap_over_replicas_equals_each_alone(name, p):
-    objective = bound(name, p)
-    stacked = {key: torch.stack([tensor, 2 * tensor]) for key, tensor in PARAMS.items()}
-    draws = torch.stack([DRAW, -DRAW])
-
-    def step(params, draw):
-        return torch.func.grad_and_value(lambda own: objective(smooth, own, X, Y, 0.2, draw)[0])(params)
-
-    grads, losses_ = torch.func.vmap(step)(stacked, draws)
-    for i in range(2):
-        alone, loss = step({key: tensor[i] for key, tensor in stacked.items()}, draws[i])
-        torch.testing.assert_close(losses_[i], loss)
-        for key in PARAMS:
-            torch.testing.assert_close(grads[key][i], alone[key])
-
-
-@pytest.mark.parametrize("p", [1.0, 1.5, 2.0, math.inf])
-@pytest.mark.parametrize("name", EVERY)
-def test_compile_accepts_the_whole_step(name, p):
-    torch._dynamo.reset()
-    objective = bound(name, p)
-
-    def step(params, draw, eps):
-        return torch.func.grad_and_value(lambda own: objective(smooth, own, X, Y, eps, draw)[0])(params)
-
-    arguments = (PARAMS, DRAW, torch.tensor(0.2, dtype=torch.float64))
-    grads, loss = torch.compile(step, fullgraph=True, backend="aot_eager")(*arguments)
-    expected, value_ = step(*arguments)
-    torch.testing.assert_close(loss, value_)
-    for key in PARAMS:
-        torch.testing.assert_close(grads[key], expected[key])
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_nothing_is_left_changed(name):
-    """In an ordinary training loop: grads come from backward alone; modes, generators and inputs stay."""
-    model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3)).double().train()
-    model[1].eval()
-    params = dict(model.named_parameters())
-    x, params_before = X.clone(), {key: tensor.detach().clone() for key, tensor in params.items()}
-    random, enabled = torch.get_rng_state(), torch.is_grad_enabled()
-
-    def forward(own, inputs):
-        return torch.func.functional_call(model, dict(own), (inputs,))
-
-    loss, _ = bound(name, 2.0)(forward, params, x, Y, 0.2, DRAW)
-    assert all(tensor.grad is None for tensor in params.values())
-    assert (model.training, model[1].training) == (True, False)
-    assert torch.equal(torch.get_rng_state(), random)
-    assert torch.is_grad_enabled() == enabled
-    assert not x.requires_grad
-    assert torch.equal(x, X)
-    loss.backward()
-    alone = torch.func.grad(lambda own: bound(name, 2.0)(forward, own, X, Y, 0.2, DRAW)[0])(params_before)
-    for key, tensor in params.items():
-        torch.testing.assert_close(tensor.grad, alone[key])
-        assert torch.equal(tensor, params_before[key])
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_all_passes_share_one_dropout_mask(name):
-    """With a mask in the forward pass the objective is that of the network without the dropped units."""
-    mask = torch.tensor([1.0, 0, 1, 1, 0, 2], dtype=torch.float64)
-    layer = models.Dropout([6], keep=0.5, rescale=True)
-
-    def masked(params, x):
-        hidden = torch.func.functional_call(layer, {"mask": params["mask"]}, (torch.tanh(x @ params["v"].T),))
-        return hidden @ params["w"].T
-
-    found = bound(name, 2.0)(masked, PARAMS | {"mask": mask}, X, Y, 0.2, DRAW)[0]
-    torch.testing.assert_close(found, value(name, 2.0, PARAMS | {"w": W * mask}))
-
-
 def test_unknown_objectives_and_settings_are_refused():
     for settings, message in (
         ({"kind": "perturbed", "p": 2.0}, "no objective 'perturbed'; there are plain, noise, perturb"),
@@ -409,8 +228,3 @@ def test_unknown_objectives_and_settings_are_refused():
         objectives.finite_difference(smooth, PARAMS, X, Y, p=2.0, eps=0.1, h=0.1, order=3)
     with pytest.raises(ValueError, match="power must be 1 or 2"):
         objectives.penalty(smooth, PARAMS, X, Y, p=2.0, eps=0.1, power=3)
-
-
-@pytest.mark.parametrize("p", [1.0, math.inf])
-def test_a_piecewise_constant_step_is_not_differentiated(p):
-    assert torch.equal(value("perturb-through", p), value("perturb", p))

@@ -1,0 +1,59 @@
+"""Every objective of the family with settings of its own, on a small smooth network."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+from gradreg import draws, objectives
+
+GENERATOR = torch.Generator().manual_seed(0)
+W = torch.randn(3, 6, generator=GENERATOR, dtype=torch.float64)
+V = torch.randn(6, 4, generator=GENERATOR, dtype=torch.float64)
+PARAMS = {"w": W, "v": V}
+X = torch.rand(5, 4, generator=GENERATOR, dtype=torch.float64)
+Y = torch.tensor([0, 1, 2, 1, 0])
+DRAW = draws.draw("ball", X.shape, GENERATOR, 2.0).double()
+NORMS = [1.0, 1.5, 2.0, 3.0, math.inf]
+EVERY = {
+    "plain": {},
+    "noise": {"distribution": "gaussian"},
+    "noise-half": {"kind": "noise", "distribution": "sign", "alpha": 0.5},
+    "perturb": {},
+    "perturb-half": {"kind": "perturb", "alpha": 0.5},
+    "perturb-through": {"kind": "perturb", "differentiate": True},
+    "perturb-through-half": {"kind": "perturb", "differentiate": True, "alpha": 0.5},
+    "perturb-start": {"kind": "perturb", "start": 2.0},
+    "penalty": {},
+    "penalty-squared": {"kind": "penalty", "power": 2},
+    "finite-difference": {"kind": "finite_difference", "h": 0.1},
+    "finite-difference-squared": {"kind": "finite_difference", "h": 0.1, "power": 2},
+    "finite-difference-central": {"kind": "finite_difference", "h": 0.1, "order": 2},
+    "finite-difference-central-squared": {"kind": "finite_difference", "h": 0.1, "order": 2, "power": 2},
+    "adversarial": {"steps": 3},
+    "adversarial-half": {"kind": "adversarial", "steps": 2, "alpha": 0.5},
+    "adversarial-start": {"kind": "adversarial", "steps": 2, "start": 0.5},
+    "alignment": {"weight": 0.3},
+    "curvature": {"h": 0.1},
+    "curvature-sign": {"kind": "curvature", "h": 0.1, "direction": "sign"},
+}
+
+
+def smooth(params, x):
+    """A net with one smooth hidden layer."""
+    return torch.tanh(x @ params["v"].T) @ params["w"].T
+
+
+def bound(name, p):
+    settings = {"kind": name} | EVERY[name]
+    if name == "adversarial-start" and p not in objectives.EXACT_PROJECTIONS:
+        del settings["start"]
+    return objectives.bind(**settings, p=None if name == "plain" else p)
+
+
+def value(name, p, params=PARAMS, eps=0.2):
+    return bound(name, p)(smooth, params, X, Y, eps, DRAW)[0]
+
+
+def losses(params=PARAMS, x=X):
+    return F.cross_entropy(smooth(params, x), Y, reduction="none")
