@@ -14,7 +14,7 @@ from typing import Any
 
 from bench import attacks, common, dag, jobs, steps
 from gradreg import device
-from gradreg.files import write_json
+from gradreg.storage.files import write_json
 
 
 def main() -> None:

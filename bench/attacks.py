@@ -10,9 +10,9 @@ import torch
 from bench import jobs
 from bench.common import in_turn, shown, summary, table, timed
 from gradreg import models, registry
-from gradreg.data import arrays
+from gradreg.data import splits as arrays
 from gradreg.device import wait_for
-from gradreg.evaluation import batched, wrong
+from gradreg.evaluation.measure import batched, wrong
 
 EPS = {1.0: 12.0, 2.0: 1.5, float("inf"): 0.15}
 BATCH = 500

@@ -11,8 +11,9 @@ from collections import defaultdict
 
 import yaml
 
-from gradreg import budget, device
-from gradreg.experiment import Experiment
+from gradreg import device
+from gradreg import runtime_estimate as budget
+from gradreg.planning.experiment import Experiment
 
 
 def main() -> None:

@@ -16,11 +16,12 @@ import torch
 
 from bench import jobs
 from bench.common import machine, summary
-from gradreg import device, training
-from gradreg.data import arrays
-from gradreg.evaluation import wrong
-from gradreg.files import write_json
-from gradreg.sweep import training as recipe
+from gradreg import device
+from gradreg.data import splits as arrays
+from gradreg.evaluation.measure import wrong
+from gradreg.planning.checks import training as recipe
+from gradreg.storage.files import write_json
+from gradreg.training import block as training
 
 GRID = {1.0: [1, 2, 4, 8], 2.0: [0.5, 1, 1.5, 2], 4.0: [0.2, 0.4, 0.6, 0.8], float("inf"): [0.03, 0.05, 0.1, 0.15]}
 TRAIN = {"batch_size": 128, "lr": 0.2, "max_norm": 1.9365, "eps_warmup": 0.5}

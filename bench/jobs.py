@@ -17,10 +17,10 @@ import torch
 
 from bench.common import DENSE, ROOT, SCRIPTS, command, in_turn, ratios, shown, summary, table, timed
 from gradreg import models
-from gradreg.analysis import half_width
-from gradreg.data import arrays
-from gradreg.evaluation import wrong
-from gradreg.sweep import training as recipe
+from gradreg.data import splits as arrays
+from gradreg.evaluation.measure import wrong
+from gradreg.planning.checks import training as recipe
+from gradreg.reporting.summaries import half_width
 
 MNIST = ROOT / "results" / "data" / "mnist.npz"
 EPS, BATCH, RATE, MOMENTUM = 1.0, 128, 0.05, 0.9

@@ -8,10 +8,10 @@ import math
 
 import torch
 
-from gradreg import training
-from gradreg.data import arrays
+from gradreg.data import splits as arrays
 from gradreg.models import build
-from gradreg.sweep import training as recipe
+from gradreg.planning.checks import training as recipe
+from gradreg.training import block as training
 
 DATA = "results/data/mnist.npz"
 EPOCHS = 12

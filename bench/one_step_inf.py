@@ -10,11 +10,13 @@ from typing import Any
 
 import torch
 
-from gradreg import analysis, attacks, training
-from gradreg.data import arrays
+from gradreg.attacks import steepest as attacks
+from gradreg.data import splits as arrays
 from gradreg.models import build
-from gradreg.sweep import training as recipe
-from gradreg.tables import interval
+from gradreg.planning.checks import training as recipe
+from gradreg.reporting import summaries as analysis
+from gradreg.reporting.tables import interval
+from gradreg.training import block as training
 
 DATA = "results/data/mnist.npz"
 SEEDS, EPS = range(3), 0.1

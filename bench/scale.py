@@ -20,7 +20,7 @@ import yaml
 
 from bench import dag
 from bench.common import command
-from gradreg.experiment import Experiment
+from gradreg.planning.experiment import Experiment
 
 SEEDS = 10
 RULE = f"train_digits_seeds_0_to_{SEEDS - 1}"

@@ -12,11 +12,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.common import DENSE, in_turn, ratios, shown, summary, table, timed
-from gradreg.data.arrays import Split
+from gradreg.data.splits import Split
 from gradreg.device import wait_for
 from gradreg.models import build
-from gradreg.stack import Stack
-from gradreg.sweep import training as recipe
+from gradreg.planning.checks import training as recipe
+from gradreg.training.replicas import Stack
 
 BATCH = 128
 CIFAR = ("residual",)  # the others see MNIST

@@ -15,7 +15,7 @@ from art.defences.trainer import AdversarialTrainer
 from art.estimators.classification import PyTorchClassifier
 
 from bench import jobs
-from gradreg.data import arrays
+from gradreg.data import splits as arrays
 
 
 def main() -> None:

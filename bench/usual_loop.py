@@ -14,7 +14,7 @@ from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
 from bench import jobs
-from gradreg.data import arrays
+from gradreg.data import splits as arrays
 
 
 def main() -> None:

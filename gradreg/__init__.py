@@ -10,7 +10,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gradreg.draws import draw
     from gradreg.norms import dual_exponent, norm, project, steepest_step
     from gradreg.objectives import (
         adversarial,
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
         perturb,
         plain,
     )
+    from gradreg.sampling import draw
 
 __version__ = "0.1.0"
 __all__ = [
@@ -43,7 +43,7 @@ __all__ = [
     "project",
     "steepest_step",
 ]
-_MODULES = ("norms", "draws", "objectives")
+_MODULES = ("norms", "sampling", "objectives")
 
 
 def __getattr__(name: str) -> Any:

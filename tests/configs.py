@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gradreg.config import ConfigError, resolve
+from gradreg.planning.config import ConfigError, resolve
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted(ROOT.glob("config/*.yaml"))

@@ -12,7 +12,7 @@ from hypothesis import settings
 from project import Project, create
 from torch import nn
 
-from gradreg import style
+from gradreg.reporting.plots import style
 
 torch.set_num_threads(1)
 settings.register_profile("default", deadline=None, derandomize=True, print_blob=False)

@@ -5,7 +5,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from gradreg import draws, objectives
+from gradreg import objectives
+from gradreg import sampling as draws
 
 GENERATOR = torch.Generator().manual_seed(0)
 W = torch.randn(3, 6, generator=GENERATOR, dtype=torch.float64)

@@ -6,7 +6,7 @@ import re
 import signal
 from pathlib import Path
 
-from gradreg import tensors
+from gradreg.storage import tensors
 
 # What must be equal, to the byte, where a run was cut off and where it was not.
 COMPARED = ("model.safetensors", "train.json", "history.csv", "metrics.csv", "test.csv", "validation.csv")

@@ -10,7 +10,7 @@ from configs import BASE, SHIPPED, merged
 from hypothesis import strategies as st
 from project import TINY
 
-from gradreg.sweep import schema
+from gradreg.planning.checks import schema
 
 ROOT = Path(__file__).parents[1]
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))

@@ -6,7 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gradreg import analysis, metrics, plots, style, tables
+from gradreg.reporting import plots, tables
+from gradreg.reporting import summaries as analysis
+from gradreg.reporting.plots import style
+from gradreg.storage import metrics
 
 pytestmark = pytest.mark.usefixtures("close_figures")
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from gradreg import attacks
+from gradreg.attacks import steepest as attacks
 from gradreg.norms import dual_exponent, norm, steepest_step
 
 NORMS = [1.0, 1.001, 1.01, 1.5, 2.0, 3.0, math.inf]

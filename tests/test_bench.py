@@ -6,7 +6,7 @@ import torch
 from torchvision.datasets import MNIST
 
 from bench import common, jobs, steps
-from gradreg.data.arrays import Split
+from gradreg.data.splits import Split
 
 
 def test_the_bounds_of_the_dense_network():

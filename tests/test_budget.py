@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from gradreg import budget, training
-from gradreg.data.arrays import Split
-from gradreg.labels import numbers
-from gradreg.sweep import training as recipe
+from gradreg import runtime_estimate as budget
+from gradreg.data.splits import Split
+from gradreg.planning.checks import training as recipe
+from gradreg.planning.numerals import numbers
+from gradreg.training import block as training
 
 HP = {
     "model": {"kind": "sigmoid_mlp", "units": [8], "input": "pixels"},

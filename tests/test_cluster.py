@@ -121,7 +121,7 @@ def local(tmp_path_factory):
 def test_what_befalls_jobs_is_seen_and_they_go_on_where_they_were(tmp_path, slurm, local):
     """One is cancelled, one meets its time limit, one loses its node: three jobs side by side on a node each."""
     project = create(tmp_path / "p", three(40, 40, 110))
-    project.append("gradreg/progress.py", SLOW)
+    project.append("gradreg/training/progress.py", SLOW)
     before = slurm.last()
     process = begin(slurm, project, *SLURM, *CELLS)
     running = wait(lambda: len(faults.saved(project)) == 3 and slurm.jobs(before), 120, "three states of training")
@@ -151,7 +151,7 @@ def test_what_befalls_jobs_is_seen_and_they_go_on_where_they_were(tmp_path, slur
 
 def test_a_node_that_is_lost_is_told_where_slurm_does_not_requeue(tmp_path, slurm, local):
     project = create(tmp_path / "p", three(20, 20, 20))
-    project.append("gradreg/progress.py", SLOW)
+    project.append("gradreg/training/progress.py", SLOW)
     before = slurm.last()
     process = begin(slurm, project, *SLURM, "--slurm-no-requeue", CELLS[0])
     wait(lambda: faults.saved(project), 60, "a state of training")
@@ -165,7 +165,7 @@ def test_a_node_that_is_lost_is_told_where_slurm_does_not_requeue(tmp_path, slur
 
 def test_an_interrupted_run_takes_its_jobs_with_it_and_goes_on(tmp_path, slurm, local):
     project = create(tmp_path / "p", three(40, 40, 40))
-    project.append("gradreg/progress.py", SLOW)
+    project.append("gradreg/training/progress.py", SLOW)
     process = begin(slurm, project, *SLURM, *CELLS)
     wait(lambda: len(faults.saved(project)) == 3, 60, "three states of training")
     process.send_signal(signal.SIGINT)
@@ -181,7 +181,7 @@ def test_an_interrupted_run_takes_its_jobs_with_it_and_goes_on(tmp_path, slurm, 
 def test_arrays(tmp_path, slurm, local):
     """By the three lines that are comments in the profile, over two rules; a task that is cancelled is run again."""
     project = create(tmp_path / "p", three(40, 40, 40))
-    project.append("gradreg/progress.py", SLOW)
+    project.append("gradreg/training/progress.py", SLOW)
     profile = project.folder / "profiles/slurm/profile.yaml"
     text = profile.read_text()
     for line in ("slurm-array-jobs: all", "jobs: 100000", "max-jobs-per-timespan: 100000/1s"):
@@ -207,7 +207,7 @@ def test_arrays(tmp_path, slurm, local):
 def test_any_scheduler_by_its_commands(tmp_path, slurm, local):
     """profiles/cluster-generic: GPUs as asked for, a job that is cancelled is run again."""
     project = create(tmp_path / "p", three(40, 40, 40))
-    project.append("gradreg/progress.py", SLOW)
+    project.append("gradreg/training/progress.py", SLOW)
     before = slurm.last()
     gpu = ("--set-resources", "train_digits_seeds_0_to_0:gpu=1")
     process = begin(slurm, project, *gpu, *GENERIC, *CELLS)

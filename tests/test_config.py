@@ -4,9 +4,9 @@ import pytest
 import yaml
 from configs import BASE, PENALTY, ROOT, SHIPPED, edited, merged
 
-from gradreg.config import resolve
-from gradreg.experiment import Experiment
-from gradreg.sweep import final_sizes, selection_size
+from gradreg.planning.checks import final_sizes, selection_size
+from gradreg.planning.config import resolve
+from gradreg.planning.experiment import Experiment
 
 
 def test_defaults_are_filled_in_and_idempotent():

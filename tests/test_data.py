@@ -14,9 +14,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gradreg.data import arrays, cifar10, digits, mnist, prepare, sources
-from gradreg.data.registry import DATASETS
+from gradreg.data import cifar10, digits, mnist, prepare, sources
+from gradreg.data import splits as arrays
 from gradreg.data.sources import SourceError
+from gradreg.registry.datasets import DATASETS
 
 RANDOM = np.random.default_rng(0)
 TINY = {

@@ -8,7 +8,8 @@ import sys
 import pytest
 import torch
 
-from gradreg import device, progress
+from gradreg import device
+from gradreg.training import progress
 
 
 def test_without_a_gpu(monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from gradreg import draws
+from gradreg import sampling as draws
 from gradreg.norms import norm
 
 

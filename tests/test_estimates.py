@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from gradreg import estimates
+from gradreg.evaluation import local_estimates as estimates
 
 
 def batched(f, x, y):

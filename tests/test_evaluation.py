@@ -5,8 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from gradreg import attacks, evaluation, metrics, registry
-from gradreg.data.arrays import Split
+from gradreg import registry
+from gradreg.attacks import steepest as attacks
+from gradreg.data.splits import Split
+from gradreg.evaluation import measure as evaluation
+from gradreg.storage import metrics
 
 IMAGES = torch.randint(0, 256, (40, 1, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 ATTACK = {

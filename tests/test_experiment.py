@@ -9,9 +9,9 @@ import pytest
 from configs import BASE
 
 from gradreg import objectives, registry
-from gradreg.experiment import Experiment, Group, Run, as_json
-from gradreg.labels import numbers
-from gradreg.sweep import offered
+from gradreg.planning.checks import offered
+from gradreg.planning.experiment import Experiment, Group, Run, as_json
+from gradreg.planning.numerals import numbers
 
 
 def experiment(**top):
@@ -170,7 +170,7 @@ def test_the_same_sizes_with_other_settings_are_a_mistake():
 
 
 def test_planning_imports_no_torch():
-    code = "import sys, gradreg.experiment, gradreg.flow; sys.exit('torch' in sys.modules)"
+    code = "import sys, gradreg.planning.experiment, gradreg.planning.code_inputs; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

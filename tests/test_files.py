@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from gradreg import commands, files, metrics, models, npz, tensors
-from gradreg.files import DamagedFileError
+from gradreg import cli as commands
+from gradreg import models
+from gradreg.storage import files, metrics, npz, tensors
+from gradreg.storage.files import DamagedFileError
 
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path):

@@ -3,7 +3,7 @@
 import torch
 from test_evaluation import split
 
-from gradreg import gallery
+from gradreg.evaluation import examples as gallery
 
 
 def test_a_gallery_shows_typical_images_and_the_answers(network):

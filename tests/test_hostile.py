@@ -31,10 +31,11 @@ from test_data import (
     unreachable,
 )
 
-from gradreg import npz
-from gradreg.data import arrays, cifar10, mnist, prepare, sources
+from gradreg.data import cifar10, mnist, prepare, sources
+from gradreg.data import splits as arrays
 from gradreg.data.sources import SourceError
-from gradreg.files import DamagedFileError
+from gradreg.storage import npz
+from gradreg.storage.files import DamagedFileError
 
 __all__ = ["offline", "tiny", "tiny_cifar", "unreachable"]  # fixtures
 
@@ -262,7 +263,7 @@ PREPARE = """
 import sys, threading
 from gradreg import registry
 from gradreg.data import prepare
-from gradreg.data.registry import DATASETS
+from gradreg.registry.datasets import DATASETS
 print("ready", flush=True)
 sys.stdin.readline()
 prepare.prepare("digits", "results/data/digits.npz")

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from gradreg import inputs, models
-from gradreg.inputs import Whitening
+from gradreg import models
+from gradreg.models import preprocessing as inputs
+from gradreg.models.preprocessing import Whitening
 
 IMAGES = torch.randint(0, 256, (200, 3, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 SPEC = {"kind": "sigmoid_mlp", "units": [6], "input": "whitened"}

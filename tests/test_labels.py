@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradreg import labels
+from gradreg.planning import numerals as labels
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from configs import BASE, PENALTY, edited, merged, mistakes
 
-from gradreg.config import resolve
+from gradreg.planning.config import resolve
 
 CONV = {
     "kind": "conv_maxout",

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from mutations import VALID, mutated
 from project import create
 
-from gradreg.config import ConfigError
-from gradreg.experiment import Experiment, as_json
+from gradreg.planning.config import ConfigError
+from gradreg.planning.experiment import Experiment, as_json
 
 EXAMPLES, THROUGH_SNAKEMAKE = 1000, 20
 

@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from gradreg import attacks, autoattack, minimum_norm, registry
+from gradreg import registry
+from gradreg.attacks import autoattack, minimum_norm
+from gradreg.attacks import steepest as attacks
 from gradreg.norms import norm
 
 RATIO = 1.01

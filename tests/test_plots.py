@@ -8,7 +8,12 @@ import pandas as pd
 import pytest
 from test_analysis import history, made_up, panels
 
-from gradreg import metrics, pictures, plots, published, statistics, style, tables
+from gradreg.reporting import literature as published
+from gradreg.reporting import plots, tables
+from gradreg.reporting import significance as statistics
+from gradreg.reporting.plots import images as pictures
+from gradreg.reporting.plots import style
+from gradreg.storage import metrics
 
 pytestmark = pytest.mark.usefixtures("close_figures")
 

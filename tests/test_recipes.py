@@ -6,10 +6,14 @@ import pytest
 import torch
 from test_training import CPU, TRAIN, hp
 
-from gradreg import courses, inputs, models, schedules, training
-from gradreg.descent import per_layer
-from gradreg.stack import Stack, augmented
-from gradreg.sweep import training as recipe
+from gradreg import models
+from gradreg.models import preprocessing as inputs
+from gradreg.planning.checks import training as recipe
+from gradreg.training import block as training
+from gradreg.training import early_stopping as courses
+from gradreg.training import schedules
+from gradreg.training.optimizer import per_layer
+from gradreg.training.replicas import Stack, augmented
 
 PLAIN = {"kind": "plain"}
 STEADY = {"lr_schedule": "constant", "nesterov": False, "momentum": 0.5, "eps_warmup": 0.0}

@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from gradreg import registry
-from gradreg.sweep import schema, training
+from gradreg.planning.checks import schema, training
 
 GIVEN = {
     "models": {"image_shape", "classes"},

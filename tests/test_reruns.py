@@ -6,8 +6,8 @@ import re
 import pytest
 from project import TINY, configured
 
-from gradreg import metrics
-from gradreg.inputs import Whitening
+from gradreg.models.preprocessing import Whitening
+from gradreg.storage import metrics
 
 
 def test_nothing_reruns_when_nothing_changed(template):
@@ -159,12 +159,12 @@ def test_another_attack_evaluates_and_trains_nothing(finished):
 @pytest.mark.parametrize(
     ("file", "expected"),
     [
-        ("gradreg/attacks.py", {"train": False, "evaluate": True, "figures": True}),
+        ("gradreg/attacks/steepest.py", {"train": False, "evaluate": True, "figures": True}),
         ("gradreg/plots/errors.py", {"train": False, "evaluate": False, "figures": True}),
-        ("gradreg/autoattack.py", {"train": False, "evaluate": False, "figures": True}),
-        ("gradreg/transfer.py", {"train": False, "evaluate": False, "figures": True}),
+        ("gradreg/attacks/autoattack.py", {"train": False, "evaluate": False, "figures": True}),
+        ("gradreg/evaluation/transfer.py", {"train": False, "evaluate": False, "figures": True}),
         ("gradreg/data/prepare.py", {"train": False, "evaluate": False, "figures": False}),
-        ("gradreg/training.py", {"train": True, "evaluate": True, "figures": True}),
+        ("gradreg/training/block.py", {"train": True, "evaluate": True, "figures": True}),
         ("workflow/scripts/train.py", {"train": True, "evaluate": True, "figures": True}),
         ("gradreg/norms.py", {"train": True, "evaluate": True, "figures": True}),
     ],
@@ -177,7 +177,7 @@ def test_edited_code_reruns_what_depends_on_it(finished, file, expected):
         assert counts["train"] >= 8  # every selection run
     if file == "gradreg/plots/errors.py":
         assert counts == {"figures": 2, "report": 1, "all": 1}
-    if file == "gradreg/autoattack.py":
+    if file == "gradreg/attacks/autoattack.py":
         assert counts["strong"] == 3
 
 

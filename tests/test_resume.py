@@ -9,9 +9,12 @@ import pytest
 import torch
 from test_training import CONVOLUTIONAL, CPU, TRAIN, hp
 
-from gradreg import commands, models, resume, training
-from gradreg.resume import Resume
-from gradreg.stack import Stack
+from gradreg import cli as commands
+from gradreg import models
+from gradreg.training import block as training
+from gradreg.training import checkpoints as resume
+from gradreg.training.checkpoints import Resume
+from gradreg.training.replicas import Stack
 
 MAXOUT = {"kind": "maxout", "units": [15, 9], "pieces": 3, "init": 0.1, "keep_input": 0.8, "keep_hidden": 0.5}
 SIGMOID = {"kind": "sigmoid_mlp", "units": [20]}

@@ -6,8 +6,8 @@ import pytest
 import yaml
 from configs import BASE, ROOT, SHIPPED, edited
 
-from gradreg import scale
-from gradreg.experiment import Experiment
+from gradreg.planning import smoke as scale
+from gradreg.planning.experiment import Experiment
 
 
 @pytest.mark.parametrize("file", [ROOT / "config.yaml", *SHIPPED], ids=lambda f: Path(f).name)

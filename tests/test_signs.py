@@ -8,8 +8,10 @@ from test_evaluation import ATTACK, table
 from test_training import CPU, TRAIN, hp
 from torch import nn
 
-from gradreg import evaluation, signs, training
+from gradreg.evaluation import masking as signs
+from gradreg.evaluation import measure as evaluation
 from gradreg.models import build
+from gradreg.training import block as training
 
 
 def row(attack="multi_step", p="2", eps="0.1", metric="error", value=0.5):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gradreg import statistics
+from gradreg.reporting import significance as statistics
 
 
 def outcomes(generator, seeds, images, spread, shift=0.0):

@@ -8,9 +8,11 @@ import torch
 from test_training import CONVOLUTIONAL, CPU, TRAIN, hp
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gradreg import recorded, registry, training
-from gradreg.recorded import Recorded
-from gradreg.stack import Stack
+from gradreg import registry
+from gradreg.training import block as training
+from gradreg.training import cuda_graph as recorded
+from gradreg.training.cuda_graph import Recorded
+from gradreg.training.replicas import Stack
 
 MAXOUT = {"kind": "maxout", "units": [15, 9], "pieces": 3, "init": 0.1, "keep_hidden": 0.5}
 MODELS = [MAXOUT, {"kind": "sigmoid_mlp", "units": [20]}, CONVOLUTIONAL]

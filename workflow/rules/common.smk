@@ -24,11 +24,11 @@ sys.path.insert(0, str(workflow.basedir))
 
 try:
     from gradreg import registry
-    from gradreg.config import ConfigError
-    from gradreg.data.registry import DATASETS
-    from gradreg.experiment import Experiment, Group, GROUP_PATTERN, Run, RUN_PATTERN, as_json
-    from gradreg.flow import closure, has_gpu
-    from gradreg.labels import from_path, to_path
+    from gradreg.planning.config import ConfigError
+    from gradreg.registry.datasets import DATASETS
+    from gradreg.planning.experiment import Experiment, Group, GROUP_PATTERN, Run, RUN_PATTERN, as_json
+    from gradreg.planning.code_inputs import closure, has_gpu
+    from gradreg.planning.numerals import from_path, to_path
 except ValueError as error:  # a registration that is not as it should be
     sys.exit(str(error))
 

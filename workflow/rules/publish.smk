@@ -29,7 +29,7 @@ for _dataset, _n_train in EXPERIMENT.studies:
             validation=TABLES["validation"],
             outcomes=of_study(_names, "outcomes.npz"),
             code=closure("workflow/scripts/make_table.py"),
-            published="gradreg/registry/published.yaml",
+            published="gradreg/registry/literature.yaml",
         output:
             [f"{_tables}/{name}.{kind}" for name in ("errors", "comparison", "signs") for kind in ("csv", "md", "tex")],
             reported(f"{_tables}/errors.html", "errors", _study, _kinds),
@@ -56,7 +56,7 @@ for _dataset, _n_train in EXPERIMENT.studies:
             transfer=[TRANSFER.format(**_names)] if "transfer" in _figures else [],
             galleries=of_study(_names, "gallery.npz", _models),
             code=closure("workflow/scripts/plot_figures.py"),
-            published="gradreg/registry/published.yaml",
+            published="gradreg/registry/literature.yaml",
         output:
             [reported(f"{_folder}/{file}.svg", name, _study, _kinds, **own) for file, (name, own) in _shown.items()],
             [f"{_folder}/{file}.png" for file in _shown],
@@ -92,7 +92,7 @@ for _dataset in sorted({dataset for dataset, _ in EXPERIMENT.studies}):
         input:
             test=TABLES["test"],
             code=closure("workflow/scripts/plot_figures.py"),
-            published="gradreg/registry/published.yaml",
+            published="gradreg/registry/literature.yaml",
         output:
             reported(
                 f"{ROOT}/figures/{_dataset}/sample_size.svg", "sample_size", f"{_dataset}, every size", {"sample_size"}

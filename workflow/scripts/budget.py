@@ -7,7 +7,9 @@ import time
 
 START = time.monotonic()
 
-from gradreg import budget, commands, device  # noqa: E402 - imports are part of what a job costs
+from gradreg import cli as commands  # noqa: E402
+from gradreg import device  # noqa: E402 - imports are part of what a job costs
+from gradreg import runtime_estimate as budget  # noqa: E402
 
 
 def main() -> None:

@@ -3,9 +3,10 @@
 import argparse
 import json
 
-from gradreg import commands, metrics
-from gradreg.analysis import choose
-from gradreg.files import write_json
+from gradreg import cli as commands
+from gradreg.reporting.summaries import choose
+from gradreg.storage import metrics
+from gradreg.storage.files import write_json
 
 
 def main() -> None:

@@ -8,11 +8,14 @@ import json
 import time
 from pathlib import Path
 
-from gradreg import commands, device, metrics, models, npz, signs
-from gradreg.data import arrays
-from gradreg.evaluation import evaluate, strong
-from gradreg.files import read_json
-from gradreg.inputs import Whitening
+from gradreg import cli as commands
+from gradreg import device, models
+from gradreg.data import splits as arrays
+from gradreg.evaluation import masking as signs
+from gradreg.evaluation.measure import evaluate, strong
+from gradreg.models.preprocessing import Whitening
+from gradreg.storage import metrics, npz
+from gradreg.storage.files import read_json
 
 
 def main() -> None:

@@ -2,9 +2,10 @@
 
 import argparse
 
-from gradreg import commands, device
-from gradreg.data import arrays
-from gradreg.inputs import Whitening
+from gradreg import cli as commands
+from gradreg import device
+from gradreg.data import splits as arrays
+from gradreg.models.preprocessing import Whitening
 
 
 def main() -> None:

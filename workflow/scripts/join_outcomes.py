@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gradreg import commands, npz
+from gradreg import cli as commands
+from gradreg.storage import npz
 
 
 def main() -> None:

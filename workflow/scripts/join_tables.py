@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from gradreg import commands
-from gradreg.files import write_text
+from gradreg import cli as commands
+from gradreg.storage.files import write_text
 
 
 def main() -> None:

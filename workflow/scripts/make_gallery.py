@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from gradreg import commands, device, gallery, models, npz
-from gradreg.data import arrays
-from gradreg.files import read_json
-from gradreg.inputs import Whitening
+from gradreg import cli as commands
+from gradreg import device, models
+from gradreg.data import splits as arrays
+from gradreg.evaluation import examples as gallery
+from gradreg.models.preprocessing import Whitening
+from gradreg.storage import npz
+from gradreg.storage.files import read_json
 
 
 def main() -> None:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from gradreg import commands, metrics, npz, tables
-from gradreg.analysis import with_training
-from gradreg.files import write_text
+from gradreg import cli as commands
+from gradreg.reporting import tables
+from gradreg.reporting.summaries import with_training
+from gradreg.storage import metrics, npz
+from gradreg.storage.files import write_text
 
 ERRORS = "Errors in %, mean ± half-width of the 95 % interval over seeds"
 MARKS = "* and bold: less than plain, p < 0.05 after Holm's correction over the study. †: see the signs of masking."

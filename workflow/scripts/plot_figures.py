@@ -8,7 +8,11 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from gradreg import commands, metrics, pictures, plots, style
+from gradreg import cli as commands
+from gradreg.reporting import plots
+from gradreg.reporting.plots import images as pictures
+from gradreg.reporting.plots import style
+from gradreg.storage import metrics
 
 DRAWN_FROM = {
     "validation_error": ("validation", "test"),

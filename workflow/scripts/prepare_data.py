@@ -3,10 +3,10 @@
 import argparse
 import sys
 
-from gradreg import commands
+from gradreg import cli as commands
 from gradreg.data.prepare import prepare
-from gradreg.data.registry import DATASETS
 from gradreg.data.sources import SourceError
+from gradreg.registry.datasets import DATASETS
 
 
 def main() -> None:

@@ -10,8 +10,8 @@ import json
 import shutil
 from pathlib import Path
 
-from gradreg import commands
-from gradreg.experiment import Experiment
+from gradreg import cli as commands
+from gradreg.planning.experiment import Experiment
 
 RESULTS = Path("results")
 

@@ -11,12 +11,16 @@ from pathlib import Path
 
 import torch
 
-from gradreg import commands, device, labels, metrics, models, registry, training
-from gradreg.data import arrays
-from gradreg.files import write_json
-from gradreg.inputs import Whitening
-from gradreg.progress import EpochProgress, say
-from gradreg.resume import Resume
+from gradreg import cli as commands
+from gradreg import device, models, registry
+from gradreg.data import splits as arrays
+from gradreg.models.preprocessing import Whitening
+from gradreg.planning import numerals as labels
+from gradreg.storage import metrics
+from gradreg.storage.files import write_json
+from gradreg.training import block as training
+from gradreg.training.checkpoints import Resume
+from gradreg.training.progress import EpochProgress, say
 
 
 def main() -> None:

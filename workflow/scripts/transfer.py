@@ -4,11 +4,13 @@ import argparse
 import json
 from pathlib import Path
 
-from gradreg import commands, device, metrics, models
-from gradreg.data import arrays
-from gradreg.files import read_json
-from gradreg.inputs import Whitening
-from gradreg.transfer import Member, transfer
+from gradreg import cli as commands
+from gradreg import device, models
+from gradreg.data import splits as arrays
+from gradreg.evaluation.transfer import Member, transfer
+from gradreg.models.preprocessing import Whitening
+from gradreg.storage import metrics
+from gradreg.storage.files import read_json
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""Evaluation: what a trained network does with images, as tidy rows."""

@@ -1,0 +1,116 @@
+"""Signs that a measured robustness cannot be trusted, as flags on rows.
+
+Where an attack fails for reasons of its own, a network looks robust (Athalye et al. 2018; Carlini et al. 2019). Each
+flag names one thing that should not happen to an attack that works:
+
+- ``one-step-stronger``: a single step leads to more errors than the last of many;
+- ``box-not-enough``: with no bound but the box [0, 1], the many-step attack leaves images right;
+- ``zero-gradients``: there is no gradient to follow at a share of the images;
+- ``not-monotone``: more budget, fewer errors;
+- ``square-stronger``: random search finds errors that the attacks before it, with their gradients, missed;
+
+and one thing that happens to training:
+
+- ``collapsed``: the network withstands the single step that it was trained on, but not several of the same length.
+
+A network that diverged carries ``diverged:`` and the epoch in which it did.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gradreg import registry
+from gradreg.planning.numerals import parse
+
+SLACK = 0.01  # of all images: differences up to here are not told from chance
+LEAST_IN_BOX = 0.98
+ZERO_SHARE = 0.05
+GAP, RISE, WIDE_GAP = 0.25, 0.1, 0.5  # in the error of the probe
+CHECKS = ("error_of_one_step", "error_of_last_step", "error_in_box")
+UNATTACKED = ("none", "gaussian", "uniform", "steepest")
+
+Row = Mapping[str, Any]
+
+
+def marked(rows: Sequence[Row], history: Sequence[Row] = (), diverged: int | None = None) -> list[dict[str, Any]]:
+    """The rows of one network with a column ``flags``: names joined by "+", or nothing.
+
+    history: the rows of its training, with ``probe_error_1`` and ``probe_error_5``; diverged: the epoch in which it
+    did. What concerns the network stands on all its rows; what concerns an attack in a norm, on the rows of that attack
+    there; what concerns gradients, on the rows of all attacks, of one norm or of all.
+    """
+    everywhere = [] if diverged is None else [f"diverged:{diverged}"]
+    everywhere += ["collapsed"] if collapse(history) is not None else []
+    zero = [row["value"] for row in rows if row["metric"] == "zero_gradient"]
+    gradient = ["zero-gradients"] if any(share > ZERO_SHARE for share in zero) else []
+    checks = _checks(rows)
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row["attack"], row["attack_p"]), []).append(row)
+    flags = {
+        (attack, p): everywhere + ([] if attack in UNATTACKED else gradient + checks.get(p, []) + _of_attack(own))
+        for (attack, p), own in groups.items()
+    }
+    return [{**row, "flags": "+".join(flags[row["attack"], row["attack_p"]])} for row in rows]
+
+
+def collapse(history: Sequence[Row]) -> int | None:
+    """The epoch in which training collapsed, None where it did not, or where it was not probed.
+
+    At the end, the probe's error under several steps is far above that under one, and either has risen from where it
+    was or is further away still; the epoch is the first from which on that holds.
+    """
+    errors = [(row["probe_error_1"], row["probe_error_5"]) for row in history]
+    if any(not isinstance(value, int | float) or math.isnan(value) for pair in errors for value in pair):
+        return None
+    found, least = None, math.inf
+    for epoch, (one, many) in enumerate(errors, start=1):
+        least = min(least, many)
+        if many - one >= WIDE_GAP or (many - one >= GAP and many - least >= RISE):
+            found = epoch if found is None else found
+        else:
+            found = None
+    return found
+
+
+def _checks(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """What the many-step attack's own checks show, by norm."""
+    values: dict[tuple[str, str], float] = {
+        (row["attack_p"], row["metric"]): row["value"] for row in rows if row["attack_p"] and row["metric"] in CHECKS
+    }
+    found: dict[str, list[str]] = {}
+    for p in {p for p, _ in values}:
+        flags = []
+        one, last = values.get((p, "error_of_one_step")), values.get((p, "error_of_last_step"))
+        if one is not None and last is not None and one > last + SLACK:
+            flags.append("one-step-stronger")
+        box = values.get((p, "error_in_box"))
+        if box is not None and box < LEAST_IN_BOX:
+            flags.append("box-not-enough")
+        found[p] = flags
+    return found
+
+
+def _of_attack(rows: Sequence[Row]) -> list[str]:
+    """What the rows of one attack in one norm show."""
+    flags = []
+    errors = sorted((parse(row["attack_eps"]), row["value"]) for row in rows if row["metric"] == "error")
+    highest = -math.inf
+    for _, error in errors:
+        if error < highest - SLACK:
+            flags.append("not-monotone")
+            break
+        highest = max(highest, error)
+    after = [
+        (row["attack_eps"], row["metric"], row["value"]) for row in rows if row["metric"].startswith("error_after_")
+    ]
+    blind = {f"error_after_{kind}" for kind, own in registry.section("attacks").items() if own.get("blind")}
+    followed = False  # whether an attack with gradients came before
+    for (eps, first, before), (same, kind, value) in itertools.pairwise(after):
+        followed = (followed and eps == same) or first not in blind
+        if eps == same and followed and kind == "error_after_square" and value > before + SLACK:
+            flags.append("square-stronger")
+            break
+    return flags

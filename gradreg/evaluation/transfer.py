@@ -1,0 +1,67 @@
+"""Whether what fools one network fools another, and how alike the perturbations are."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gradreg.attacks.steepest import frank_wolfe
+from gradreg.data.splits import Split
+from gradreg.evaluation.measure import batched, wrong
+from gradreg.planning.numerals import parse
+
+
+@dataclass(frozen=True)
+class Member:
+    """A network among others: its names, and where it was trained: model, objective, p, eps, images, seed."""
+
+    names: Mapping[str, Any]
+    network: nn.Module
+
+
+def transfer(
+    members: Sequence[Member],
+    sources: Sequence[int],
+    split: Split,
+    eps: Mapping[str, str],
+    steps: int,
+    batch_size: int,
+) -> list[dict[str, Any]]:
+    """Errors of all members on what was made for the sources, indices into members.
+
+    The perturbations are those of ``steps`` steps of ``frank_wolfe`` without a stop, of full length: one that stops at
+    its own network's first error hardly reaches another's. Rows have, with the names of both networks (source_...,
+    target_...), attack_p, attack_eps, metric, value, n: ``error``, the target's error on the source's perturbed images;
+    ``clean_error``, on the images as they are; ``cosine``, the mean cosine between the source's perturbation of an
+    image and the target's own.
+    """
+    x, y = split.pixels(), split.labels
+    rows = []
+    for p, label in eps.items():
+        way = functools.partial(frank_wolfe, p=parse(p), eps=parse(label), steps=steps, stop=False)
+        moved = [batched(functools.partial(way, m.network), x, y, batch_size) for m in members]
+        for target, own in zip(members, moved, strict=True):
+            clean = _error(target.network, x, y)
+            for source in sources:
+                names = {f"source_{key}": value for key, value in members[source].names.items()}
+                names |= {f"target_{key}": value for key, value in target.names.items()}
+                values = {
+                    "error": _error(target.network, moved[source], y),
+                    "clean_error": clean,
+                    "cosine": _cosine(moved[source] - x, own - x),
+                }
+                at = {"attack_p": p, "attack_eps": label}
+                rows += [names | at | {"metric": key, "value": value, "n": len(x)} for key, value in values.items()]
+    return rows
+
+
+def _error(network: nn.Module, x: Tensor, y: Tensor) -> float:
+    return wrong(network, x, y).double().mean().item()
+
+
+def _cosine(a: Tensor, b: Tensor) -> float:
+    """The mean over samples; one that does not move counts as 0."""
+    return torch.nn.functional.cosine_similarity(a.flatten(1).double(), b.flatten(1).double(), eps=1e-30).mean().item()

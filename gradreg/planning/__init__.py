@@ -1,0 +1,1 @@
+"""Planning: what a config asks for. Nothing here imports torch, since the workflow reads it at every start."""

@@ -1,0 +1,81 @@
+"""One look for all figures: text width, colour-blind safe colours, a marker and a line style per series."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from gradreg.storage.files import atomic_path
+
+TEXT_WIDTH = 7.0  # inches, two columns
+
+# Okabe and Ito's colours, told apart with every common form of colour blindness; grey is the baseline's.
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<"]  # one more than colours: pairs repeat late
+BASELINE = {"color": "#666666", "marker": "x"}
+# Diverging, centred on zero: perturbations.
+SIGNED = "RdBu_r"
+
+
+def use() -> None:
+    """Set matplotlib's defaults; draws without a display."""
+    mpl.use("agg")
+    sns.set_theme(context="paper", style="ticks", font="DejaVu Sans")
+    mpl.rcParams.update(
+        {
+            "font.size": 8,
+            "axes.titlesize": 8,
+            "axes.labelsize": 8,
+            "xtick.labelsize": 7,
+            "ytick.labelsize": 7,
+            "legend.fontsize": 7,
+            "legend.frameon": False,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.linewidth": 0.6,
+            "lines.linewidth": 1.2,
+            "lines.markersize": 4,
+            "figure.constrained_layout.use": True,
+            "savefig.dpi": 200,
+            "svg.hashsalt": "gradreg",  # the same figure gives the same file
+            "svg.fonttype": "path",  # the same wherever it is opened
+        }
+    )
+
+
+def series(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Colour and marker of each series; "plain" always has the baseline's, and p = 1, 2, inf the first three."""
+    known = [name for name in ("p = 1", "p = 2", "p = inf") if name in names]
+    looks = {name: look(("p = 1", "p = 2", "p = inf").index(name)) for name in known}
+    others = [name for name in names if name != "plain" and name not in looks]
+    first = 3 if known else 0
+    return {"plain": BASELINE} | {
+        name: looks.get(name) or look(first + others.index(name)) for name in names if name != "plain"
+    }
+
+
+def look(i: int) -> dict[str, Any]:
+    """Colour and marker of the i-th series; pairs repeat after all of either."""
+    return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
+
+
+def norm_name(p: str) -> str:
+    """A norm as mathematics: L with its p below."""
+    return rf"$L_{{{'∞' if p == 'inf' else p}}}$"
+
+
+def p_name(training: str) -> str:
+    """A training's name for legends: "p = inf" with the sign of infinity."""
+    return training.replace("p = inf", "p = ∞")
+
+
+def save(figure: Figure, *paths: str | Path) -> None:
+    """Write a figure to each path, by its suffix, atomically and without the date."""
+    for path in paths:
+        suffix = Path(path).suffix.removeprefix(".")
+        metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix, {})
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, format=suffix, metadata=metadata, bbox_inches="tight", pad_inches=0.03)

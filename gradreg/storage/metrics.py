@@ -1,0 +1,35 @@
+"""The tidy tables between evaluation and figures: CSV files whose labels stay text."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gradreg.storage.files import atomic_path, reading
+
+CELL = ["dataset", "n_train", "model", "objective", "p", "eps", "seed"]
+MEASUREMENT = ["part", "attack", "attack_p", "attack_eps", "metric", "value", "n", "flags"]
+NUMBERS = ["value", "loss", "error", "held_out_loss", "held_out_error", "probe_error_1", "probe_error_5"]
+LABELS = ["dataset", "model", "objective", "p", "eps", "part", "attack", "attack_p", "attack_eps", "metric", "flags"]
+LABELS += [f"{side}_{name}" for side in ("source", "target") for name in ("model", "objective", "p", "eps", "images")]
+
+
+def write(path: str | Path, rows: pd.DataFrame | Iterable[Mapping[str, Any]]) -> None:
+    """Write rows as CSV, atomically."""
+    table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def read(path: str | Path) -> pd.DataFrame:
+    """Read what ``write`` wrote; the columns of LABELS as text, "inf" and "none" included."""
+    text = dict.fromkeys(LABELS, str)
+    empty = {name: [""] for name in NUMBERS}
+    with reading(path):
+        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=empty)
+
+
+def read_all(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """The rows of many files, one below the other."""
+    return pd.concat([read(path) for path in paths], ignore_index=True)

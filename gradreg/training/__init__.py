@@ -1,0 +1,1 @@
+"""Training: replicas of one network, trained together, from a recipe."""
