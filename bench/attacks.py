@@ -9,10 +9,11 @@ import torch
 
 from bench import jobs
 from bench.common import in_turn, shown, summary, table, timed
-from gradreg import models, registry
+from gradreg import registry
 from gradreg.data import splits as arrays
 from gradreg.device import wait_for
 from gradreg.evaluation.measure import batched, wrong
+from gradreg.models import checkpoint
 
 EPS = {1.0: 12.0, 2.0: 1.5, float("inf"): 0.15}
 BATCH = 500
@@ -24,7 +25,7 @@ def measure(device: torch.device, rounds: int, images: int) -> dict[str, Any]:
     jobs.prepare()
     with tempfile.TemporaryDirectory() as folder:
         jobs.train(Path(folder), jobs.settings(20000, 2), [0], torch.device("cpu"))
-        network = models.load(Path(folder) / "seed-0" / "model.safetensors", device)
+        network = checkpoint.load(Path(folder) / "seed-0" / "model.safetensors", device)
     split = arrays.load(jobs.MNIST, "test").first(4 * images).to(device)
     x, y = split.pixels(), split.labels
     right = ~wrong(network, x, y)

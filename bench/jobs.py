@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from bench.common import DENSE, ROOT, SCRIPTS, command, in_turn, ratios, shown, summary, table, timed
-from gradreg import models
 from gradreg.data import splits as arrays
 from gradreg.evaluation.measure import wrong
+from gradreg.models import checkpoint
 from gradreg.planning.checks import training as recipe
 from gradreg.reporting.summaries import half_width
 
@@ -69,7 +69,7 @@ def train(folder: Path, hp: dict[str, Any], seeds: list[int], device: torch.devi
 def error(cell: Path) -> float:
     """Test error of what train.py wrote, in percent."""
     split = arrays.load(MNIST, "test")
-    network = models.load(cell / "model.safetensors", torch.device("cpu"))
+    network = checkpoint.load(cell / "model.safetensors", torch.device("cpu"))
     return 100 * wrong(network, split.pixels(), split.labels).double().mean().item()
 
 
@@ -205,7 +205,7 @@ def write_idx(folder: Path) -> None:
 
 def network() -> torch.nn.Module:
     """The network of all jobs, with the weights of seed 0."""
-    return models.build(MODEL, (1, 28, 28), 10, torch.Generator().manual_seed(0))
+    return checkpoint.build(MODEL, (1, 28, 28), 10, torch.Generator().manual_seed(0))
 
 
 def share_wrong(net: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:

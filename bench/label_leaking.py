@@ -9,7 +9,7 @@ import math
 import torch
 
 from gradreg.data import splits as arrays
-from gradreg.models import build
+from gradreg.models import checkpoint
 from gradreg.planning.checks import training as recipe
 from gradreg.training import block as training
 
@@ -32,7 +32,7 @@ def main() -> None:
             "train": recipe({"epochs": EPOCHS, "max_norm": 1.9365, "eps_warmup": warmup}),
         }
         (replica,) = training.train_block([0], train, held_out, hp, torch.device("cpu"))
-        net = build(model, (1, 28, 28), 10)
+        net = checkpoint.build(model, (1, 28, 28), 10)
         net.load_state_dict(replica.parameters)
         part = train.first(10000)
         clean = torch.nn.functional.cross_entropy(net(part.pixels()), part.labels).item()

@@ -12,7 +12,7 @@ import torch
 
 from gradreg.attacks import steepest as attacks
 from gradreg.data import splits as arrays
-from gradreg.models import build
+from gradreg.models import checkpoint
 from gradreg.planning.checks import training as recipe
 from gradreg.reporting import summaries as analysis
 from gradreg.reporting.tables import interval
@@ -47,7 +47,7 @@ def main() -> None:
         replicas = training.train_block(SEEDS, train, held_out, hp, torch.device("cpu"))
         errors: list[list[float]] = [[], [], []]
         for replica in replicas:
-            net = build(MODEL, (1, 28, 28), 10).eval().requires_grad_(False)
+            net = checkpoint.build(MODEL, (1, 28, 28), 10).eval().requires_grad_(False)
             net.load_state_dict(replica.parameters)
             errors[0].append(100 * replica.history[-1]["held_out_error"])
             for i, steps in ((1, 1), (2, 20)):

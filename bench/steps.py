@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.common import DENSE, in_turn, ratios, shown, summary, table, timed
 from gradreg.data.splits import Split
 from gradreg.device import wait_for
-from gradreg.models import build
+from gradreg.models import checkpoint
 from gradreg.planning.checks import training as recipe
 from gradreg.training.replicas import Stack
 
@@ -114,7 +114,7 @@ def _shape(name: str) -> tuple[int, int, int]:
 
 def _products(model: dict[str, Any], shape: tuple[int, ...]) -> tuple[float, float]:
     """Arithmetic of the first layer with weights, and of all, for one image."""
-    network = build(model, shape, 10).eval()
+    network = checkpoint.build(model, shape, 10).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.zeros(1, *shape))
     counts = [

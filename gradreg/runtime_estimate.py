@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 
-from gradreg import models, registry
+from gradreg import registry
 from gradreg.attacks import steepest as attacks
 from gradreg.data.splits import Split
 from gradreg.device import CPU
 from gradreg.evaluation.measure import answers, evaluate
+from gradreg.models import checkpoint
 from gradreg.models import preprocessing as inputs
 from gradreg.planning.numerals import numbers
 from gradreg.registry.datasets import DATASETS
@@ -118,7 +119,7 @@ def _reading(item: Work, device: torch.device) -> tuple[float, float, float]:
     """Seconds to read one image, to put one under all the usual attacks, and for one gradient with respect to it."""
     spec, model = DATASETS[item.dataset], item.hp["model"]
     generator = torch.Generator().manual_seed(0)
-    network = models.build(model, spec.image_shape, spec.classes, generator)
+    network = checkpoint.build(model, spec.image_shape, spec.classes, generator)
     network = torch.nn.Sequential(inputs.layer(model["input"], _whitening(item)), network).eval()
     network.to(device)
     split = _random(item.dataset, READ).to(device)

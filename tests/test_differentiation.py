@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from family import DRAW, EVERY, NORMS, PARAMS, W, X, Y, bound, smooth, value
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gradreg import models, objectives
+from gradreg import objectives
+from gradreg.models import layers
 from gradreg.norms import steepest_step
 
 
@@ -137,7 +138,7 @@ def test_nothing_is_left_changed(name):
 def test_all_passes_share_one_dropout_mask(name):
     """With a mask in the forward pass the objective is that of the network without the dropped units."""
     mask = torch.tensor([1.0, 0, 1, 1, 0, 2], dtype=torch.float64)
-    layer = models.Dropout([6], keep=0.5, rescale=True)
+    layer = layers.Dropout([6], keep=0.5, rescale=True)
 
     def masked(params, x):
         hidden = torch.func.functional_call(layer, {"mask": params["mask"]}, (torch.tanh(x @ params["v"].T),))

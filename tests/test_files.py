@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gradreg import cli as commands
-from gradreg import models
+from gradreg.models import checkpoint
 from gradreg.storage import files, metrics, npz, tensors
 from gradreg.storage.files import DamagedFileError
 
@@ -55,7 +55,7 @@ def test_what_a_killed_process_left_is_removed_an_hour_later(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"x", b"\x80\x04", b'{"a": ', b"\xff\xfe\xff", bytes(1000)])
 @pytest.mark.parametrize(
-    "read", [files.read_json, metrics.read, npz.read, tensors.read, models.load], ids=lambda read: read.__module__
+    "read", [files.read_json, metrics.read, npz.read, tensors.read, checkpoint.load], ids=lambda read: read.__module__
 )
 def test_a_damaged_file_is_told_in_one_line(tmp_path, read, content):
     path = tmp_path / "a"

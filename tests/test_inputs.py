@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gradreg import models
+from gradreg.models import checkpoint
 from gradreg.models import preprocessing as inputs
 from gradreg.models.preprocessing import Whitening
 
@@ -58,24 +58,24 @@ def test_it_is_one_file_that_networks_name_by_its_hash(whitening, tmp_path):
     whitening.save(tmp_path / "w.safetensors")
     again = Whitening.load(tmp_path / "w.safetensors")
     assert again.digest == whitening.digest
-    net = models.build(SPEC, (3, 4, 4), 10, torch.Generator().manual_seed(0))
-    models.save(tmp_path / "net.safetensors", dict(net.named_parameters()), SPEC, (3, 4, 4), 10, whitening)
+    net = checkpoint.build(SPEC, (3, 4, 4), 10, torch.Generator().manual_seed(0))
+    checkpoint.save(tmp_path / "net.safetensors", dict(net.named_parameters()), SPEC, (3, 4, 4), 10, whitening)
     assert (tmp_path / "net.safetensors").stat().st_size < (tmp_path / "w.safetensors").stat().st_size
     x = IMAGES[:5].float() / 255
-    loaded = models.load(tmp_path / "net.safetensors", whitening=again)
+    loaded = checkpoint.load(tmp_path / "net.safetensors", whitening=again)
     assert torch.equal(loaded(x), net(whitening(x)))
     other = Whitening(whitening.mean + 1, whitening.matrix)
     for wrong, message in ((None, "which was not given"), (other, f"not {other.digest[:12]}")):
         with pytest.raises(ValueError, match=message):
-            models.load(tmp_path / "net.safetensors", whitening=wrong)
+            checkpoint.load(tmp_path / "net.safetensors", whitening=wrong)
 
 
 def test_standardized_pixels(tmp_path):
     spec = SPEC | {"input": "standardized"}
-    net = models.build(spec, (1, 2, 2), 10, torch.Generator().manual_seed(0))
-    models.save(tmp_path / "net.safetensors", dict(net.named_parameters()), spec, (1, 2, 2), 10)
+    net = checkpoint.build(spec, (1, 2, 2), 10, torch.Generator().manual_seed(0))
+    checkpoint.save(tmp_path / "net.safetensors", dict(net.named_parameters()), spec, (1, 2, 2), 10)
     x = torch.rand(3, 1, 2, 2)
-    assert torch.equal(models.load(tmp_path / "net.safetensors")(x), net((x - 0.5) / 0.25))
+    assert torch.equal(checkpoint.load(tmp_path / "net.safetensors")(x), net((x - 0.5) / 0.25))
 
 
 def test_a_whitening_too_many_or_too_few_is_refused(whitening):

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from gradreg import models, registry
+from gradreg import registry
+from gradreg.models import checkpoint, layers
 
 
 def build(kind, settings, seed=0, shape=(1, 28, 28)):
-    return models.build({"kind": kind, **settings}, shape, 10, torch.Generator().manual_seed(seed))
+    return checkpoint.build({"kind": kind, **settings}, shape, 10, torch.Generator().manual_seed(seed))
 
 
 def test_the_maxout_papers_dense_net_has_its_size():
@@ -19,17 +20,17 @@ def test_the_maxout_papers_dense_net_has_its_size():
 def test_maxout_takes_the_largest_of_its_pieces():
     z = torch.randn(7, 15, 2, 3)
     pieces = [z[:, k * 3 : (k + 1) * 3] for k in range(5)]
-    assert torch.equal(models.Maxout(5)(z), torch.stack(pieces).amax(0))
+    assert torch.equal(layers.Maxout(5)(z), torch.stack(pieces).amax(0))
 
 
 def test_the_largest_piece_gets_the_gradient_and_equals_share_it():
     z = torch.randn(7, 15, dtype=torch.double, generator=torch.Generator().manual_seed(1)).requires_grad_()
-    ours, theirs = (torch.autograd.grad(f(z).sin().sum(), z)[0] for f in (models.Maxout(5), by_index))
+    ours, theirs = (torch.autograd.grad(f(z).sin().sum(), z)[0] for f in (layers.Maxout(5), by_index))
     assert torch.equal(ours, theirs)
-    assert torch.autograd.gradcheck(models.Maxout(5), z)
-    assert torch.autograd.gradgradcheck(models.Maxout(5), z)
+    assert torch.autograd.gradcheck(layers.Maxout(5), z)
+    assert torch.autograd.gradgradcheck(layers.Maxout(5), z)
     tied = torch.tensor([[1.0, 3.0, 3.0]], requires_grad=True)
-    assert torch.autograd.grad(models.Maxout(3)(tied).sum(), tied)[0].tolist() == [[0.0, 0.5, 0.5]]
+    assert torch.autograd.grad(layers.Maxout(3)(tied).sum(), tied)[0].tolist() == [[0.0, 0.5, 0.5]]
 
 
 def by_index(z):
@@ -57,7 +58,7 @@ def test_unknown_kinds_and_settings_are_refused():
 def test_caps_shorten_long_filters_only_and_leave_biases():
     weight = torch.tensor([[[3.0, 4.0], [0.3, 0.4]]])
     parameters = {"1.weight": weight.clone(), "1.bias": torch.full((1, 2), 9.0)}
-    models.cap_norms(parameters, 2.0)
+    layers.cap_norms(parameters, 2.0)
     torch.testing.assert_close(parameters["1.weight"], torch.tensor([[[1.2, 1.6], [0.3, 0.4]]]))
     assert (parameters["1.bias"] == 9).all()
 
@@ -69,18 +70,18 @@ def test_caps_shorten_long_filters_only_and_leave_biases():
 def test_files_bring_a_network_back_to_the_bit(tmp_path, kind, settings):
     net = build(kind, settings, shape=(1, 4, 4))
     state = dict(net.named_parameters())
-    models.save(tmp_path / "a" / "model.safetensors", state, {"kind": kind, **settings}, (1, 4, 4), 10)
-    loaded = models.load(tmp_path / "a" / "model.safetensors")
+    checkpoint.save(tmp_path / "a" / "model.safetensors", state, {"kind": kind, **settings}, (1, 4, 4), 10)
+    loaded = checkpoint.load(tmp_path / "a" / "model.safetensors")
     x = torch.rand(5, 1, 4, 4)
     assert torch.equal(loaded(x), net(x))
     assert not loaded.training
     assert not any(p.requires_grad for p in loaded.parameters())
-    assert models.digest(dict(loaded.named_parameters())) == models.digest(state)
+    assert checkpoint.digest(dict(loaded.named_parameters())) == checkpoint.digest(state)
     assert [p.name for p in (tmp_path / "a").iterdir()] == ["model.safetensors"]
 
 
 def test_dropout_masks_what_a_layer_is_given():
-    layer = models.Dropout([3, 50], keep=0.8, rescale=True)
+    layer = layers.Dropout([3, 50], keep=0.8, rescale=True)
     x = torch.rand(40, 3, 50)
     assert torch.equal(layer(x), x)
     mask = layer.draw(40, torch.Generator().manual_seed(0))
@@ -89,13 +90,13 @@ def test_dropout_masks_what_a_layer_is_given():
     assert (mask > 0).float().mean().item() == pytest.approx(0.8, abs=0.02)
     assert torch.equal(torch.func.functional_call(layer, {"mask": mask}, (x,)), x * mask)
     assert layer.mask is None
-    assert set(models.Dropout([2], 0.5, rescale=False).draw(9, torch.Generator()).unique().tolist()) == {0, 1}
+    assert set(layers.Dropout([2], 0.5, rescale=False).draw(9, torch.Generator()).unique().tolist()) == {0, 1}
 
 
 def test_dropout_of_maxout_is_that_of_the_paper():
     """Inputs are kept as they are, hidden units are rescaled; weights have no place for masks."""
     net = build("maxout", {"units": [6, 5], "pieces": 2, "keep_input": 0.8, "keep_hidden": 0.5})
-    found = [(m.shape, m.keep, m.rescale) for m in net if isinstance(m, models.Dropout)]
+    found = [(m.shape, m.keep, m.rescale) for m in net if isinstance(m, layers.Dropout)]
     inputs = net[1].shape[0]
     assert found == [((inputs,), 0.8, False), ((6,), 0.5, True), ((5,), 0.5, True)]
     assert not any("mask" in name for name in net.state_dict())
@@ -133,7 +134,7 @@ def test_the_maxout_papers_convolutional_nets_have_their_sizes(settings, shape, 
     found, x = [], torch.rand(2, *shape)
     for layer in net:
         x = layer(x)
-        if isinstance(layer, models.Conv | torch.nn.MaxPool2d):
+        if isinstance(layer, layers.Conv | torch.nn.MaxPool2d):
             found.append(tuple(x.shape[-2:]))
     assert found == [(side, side) for pair in sides for side in pair]
     assert x.shape == (2, 10)
@@ -146,8 +147,8 @@ def test_a_convolutional_maxout_net_written_down_again():
         for name, value in net.named_parameters():
             if name.endswith("bias"):
                 value.uniform_(-1, 1)
-    convolutions = [layer for layer in net if isinstance(layer, models.Conv)]
-    dense = [layer for layer in net if isinstance(layer, models.Linear)]
+    convolutions = [layer for layer in net if isinstance(layer, layers.Conv)]
+    dense = [layer for layer in net if isinstance(layer, layers.Linear)]
     assert [layer.bias.shape for layer in convolutions] == [(6, 8, 8), (6, 3, 3)]
     h = image = torch.rand(2, 8, 8, dtype=torch.float64)
     for layer, pieces, pad, window, step in zip(convolutions, (2, 3), (1, 0), (3, 2), (2, 2), strict=True):
@@ -181,7 +182,7 @@ def test_a_convolutional_maxout_net_written_down_again():
 
 def test_dropout_of_convolutions_is_element_by_element():
     net = build("conv_maxout", CIFAR | {"keep_input": 0.8, "keep_hidden": 0.5}, shape=(3, 32, 32))
-    found = [(m.shape, m.keep, m.rescale) for m in net if isinstance(m, models.Dropout)]
+    found = [(m.shape, m.keep, m.rescale) for m in net if isinstance(m, layers.Dropout)]
     assert found == [
         ((3, 32, 32), 0.8, False),
         ((96, 16, 16), 0.5, True),
@@ -195,7 +196,7 @@ def test_caps_are_per_filter_and_per_layer():
     net = build("conv_maxout", SMALL | {"init": 1.0}, shape=(1, 8, 8))
     state = {name: value.detach().clone().unsqueeze(0) for name, value in net.named_parameters()}
     names = [name for name in state if name.endswith("weight")]
-    models.cap_norms(state, {name: bound for bound, name in enumerate(names, start=1)} | {"0.bias": 9.0})
+    layers.cap_norms(state, {name: bound for bound, name in enumerate(names, start=1)} | {"0.bias": 9.0})
     for bound, name in enumerate(names, start=1):
         lengths = state[name].flatten(2).norm(dim=2)
         assert lengths.max() <= bound * (1 + 1e-6)

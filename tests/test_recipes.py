@@ -6,7 +6,7 @@ import pytest
 import torch
 from test_training import CPU, TRAIN, hp
 
-from gradreg import models
+from gradreg.models import checkpoint
 from gradreg.models import preprocessing as inputs
 from gradreg.planning.checks import training as recipe
 from gradreg.training import block as training
@@ -60,12 +60,14 @@ def test_momentum_and_rates_make_the_published_step():
     stack = Stack([0], TRAIN.first(200), None, settings)
     own = {name: value[0].clone().requires_grad_() for name, value in stack.parameters.items()}
     generator = torch.Generator().manual_seed(0)
-    models.build(settings["model"], (1, 8, 8), 10, generator)
+    checkpoint.build(settings["model"], (1, 8, 8), 10, generator)
     order = torch.randperm(200, generator=generator)
     stack.run_epoch(1)
     velocity = {name: torch.zeros_like(value) for name, value in own.items()}
     for index in order.split(50):
-        logits = torch.func.functional_call(models.build(settings["model"], (1, 8, 8), 10), own, (TRAIN.pixels(index),))
+        logits = torch.func.functional_call(
+            checkpoint.build(settings["model"], (1, 8, 8), 10), own, (TRAIN.pixels(index),)
+        )
         loss = torch.nn.functional.cross_entropy(logits, TRAIN.labels[index])
         for (name, value), g in zip(own.items(), torch.autograd.grad(loss, list(own.values())), strict=True):
             velocity[name] = 0.5 * velocity[name] - 0.3 * (0.1 if name.startswith("1.") else 1) * g
@@ -75,7 +77,7 @@ def test_momentum_and_rates_make_the_published_step():
 
 
 def test_values_per_layer():
-    net = models.build({"kind": "maxout", "units": [6, 5], "pieces": 2}, (1, 4, 4), 10)
+    net = checkpoint.build({"kind": "maxout", "units": [6, 5], "pieces": 2}, (1, 4, 4), 10)
     stacked = {name: value.detach().unsqueeze(0) for name, value in net.named_parameters()}
     assert per_layer("max_norm", 2.0, stacked) == 2.0
     found = per_layer("max_norm", [1, 2, 3], stacked)
@@ -181,7 +183,7 @@ def test_training_stops_when_validation_gets_no_better():
     assert replica.retrained is None
     settings["train"] |= {"patience": None, "epochs": best}
     (until,) = training.train_block([0], TRAIN.first(300), None, settings, CPU)
-    assert models.digest(until.parameters) == models.digest(replica.parameters)
+    assert checkpoint.digest(until.parameters) == checkpoint.digest(replica.parameters)
 
 
 def test_with_held_out_images_nothing_is_set_apart_and_nothing_follows():
@@ -199,7 +201,7 @@ def test_a_fresh_start_takes_as_many_epochs_as_were_best():
     assert [row["epoch"] for row in replica.history] == list(range(1, len(replica.history) + 1))
     settings["train"] |= {"patience": None, "epochs": replica.best_epoch}
     (whole,) = training.train_block([0], TRAIN.first(400), None, settings, CPU)
-    assert models.digest(whole.parameters) == models.digest(replica.parameters)
+    assert checkpoint.digest(whole.parameters) == checkpoint.digest(replica.parameters)
 
 
 def test_continuing_ends_when_the_held_out_images_are_as_well_known():
@@ -256,7 +258,7 @@ def test_an_objective_may_act_on_whitened_images():
         space: Stack([0], TRAIN.first(100), None, hp(model, objective | {"space": space}), whitening)
         for space in ("pixels", "whitened")
     }
-    net = models.build(model, (1, 8, 8), 10, torch.Generator().manual_seed(0))
+    net = checkpoint.build(model, (1, 8, 8), 10, torch.Generator().manual_seed(0))
     x, y = TRAIN.pixels(slice(0, 50)), TRAIN.labels[:50]
     seen = whitening(x).requires_grad_()
     loss = torch.nn.functional.cross_entropy(net(seen), y, reduction="sum")

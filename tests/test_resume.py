@@ -10,7 +10,7 @@ import torch
 from test_training import CONVOLUTIONAL, CPU, TRAIN, hp
 
 from gradreg import cli as commands
-from gradreg import models
+from gradreg.models import checkpoint
 from gradreg.training import block as training
 from gradreg.training import checkpoints as resume
 from gradreg.training.checkpoints import Resume
@@ -59,7 +59,7 @@ def run(settings, folder, left=10**6, seeds=(0, 3), held_out=HELD_OUT, key="k", 
 
 def assert_equal(first, second):
     for one, other in zip(first, second, strict=True):
-        assert models.digest(one.parameters) == models.digest(other.parameters)
+        assert checkpoint.digest(one.parameters) == checkpoint.digest(other.parameters)
         assert json.dumps(one.history) == json.dumps(other.history)
         assert vars(one) | {"parameters": 0, "history": 0} == vars(other) | {"parameters": 0, "history": 0}
 

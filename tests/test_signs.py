@@ -10,7 +10,7 @@ from torch import nn
 
 from gradreg.evaluation import masking as signs
 from gradreg.evaluation import measure as evaluation
-from gradreg.models import build
+from gradreg.models import checkpoint
 from gradreg.training import block as training
 
 
@@ -110,7 +110,9 @@ class Masked(nn.Module):
 
 def test_a_network_built_to_mask_is_flagged():
     generator = torch.Generator().manual_seed(0)
-    net = Masked(build({"kind": "maxout", "units": [32], "pieces": 2, "init": 0.3}, (1, 8, 8), 10, generator)).eval()
+    net = Masked(
+        checkpoint.build({"kind": "maxout", "units": [32], "pieces": 2, "init": 0.3}, (1, 8, 8), 10, generator)
+    ).eval()
     own = TRAIN.first(60)
     answers = net(own.pixels()).argmax(1)
     split = type(own)(own.images, answers, own.top, own.classes)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from gradreg import models
 from gradreg.data.digits import split
 from gradreg.data.splits import Split
+from gradreg.models import checkpoint
 from gradreg.planning.checks import training as recipe
 from gradreg.training import block as training
 from gradreg.training import schedules
@@ -74,8 +74,8 @@ def test_a_replica_in_a_block_equals_the_same_replica_alone(model, objective):
     block = training.train_block([0, 3, 5], train, held_out, settings, CPU)
     (alone,) = training.train_block([3], train, held_out, settings, CPU)
     assert [replica.seed for replica in block] == [0, 3, 5]
-    assert models.digest(alone.parameters) == models.digest(block[1].parameters)
-    assert models.digest(alone.parameters) != models.digest(block[0].parameters)
+    assert checkpoint.digest(alone.parameters) == checkpoint.digest(block[1].parameters)
+    assert checkpoint.digest(alone.parameters) != checkpoint.digest(block[0].parameters)
     assert alone.history == block[1].history
 
 
@@ -137,7 +137,7 @@ def test_a_diverged_replica_freezes_and_says_when():
     assert replica.diverged == 1
     assert len(replica.history) == 3
     assert all(math.isnan(row["loss"]) for row in replica.history)
-    fresh = models.build({"kind": "sigmoid_mlp", "units": [5]}, (1, 8, 8), 10, torch.Generator().manual_seed(0))
+    fresh = checkpoint.build({"kind": "sigmoid_mlp", "units": [5]}, (1, 8, 8), 10, torch.Generator().manual_seed(0))
     for name, value in fresh.named_parameters():
         assert torch.equal(replica.parameters[name], value)
 
@@ -192,7 +192,7 @@ def test_divergence_leaves_the_others_of_a_stack_alone():
 def test_a_batch_is_at_most_the_training_set():
     (replica,) = training.train_block([0], TRAIN.first(20), None, hp(epochs=1), CPU)
     (whole,) = training.train_block([0], TRAIN.first(20), None, hp(epochs=1, batch_size=20), CPU)
-    assert models.digest(replica.parameters) == models.digest(whole.parameters)
+    assert checkpoint.digest(replica.parameters) == checkpoint.digest(whole.parameters)
 
 
 def test_small_training_sets_are_passed_over_until_there_are_enough_steps():

@@ -6,8 +6,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim.sgd import sgd
 
-from gradreg.models import cap_norms
-from gradreg.models.layers import is_weight
+from gradreg.models.layers import cap_norms, is_weight
 
 Number = float | Tensor
 

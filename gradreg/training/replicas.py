@@ -13,8 +13,9 @@ from torch.func import functional_call, stack_module_state, vmap
 from gradreg import objectives
 from gradreg import sampling as draws
 from gradreg.data.splits import Split
-from gradreg.models import Dropout, build
+from gradreg.models import checkpoint
 from gradreg.models import preprocessing as inputs
+from gradreg.models.layers import Dropout
 from gradreg.training import schedules
 from gradreg.training.checkpoints import State
 from gradreg.training.compilation import Compiled
@@ -345,7 +346,7 @@ def _initial(
 ) -> tuple[nn.Module, dict[str, Tensor]]:
     """A network without storage, and the stacked initial parameters (R, ...) of all replicas, on train's device."""
     shape = tuple(train.images.shape[1:])
-    models = [build(spec, shape, train.classes, generator) for generator in generators]
+    models = [checkpoint.build(spec, shape, train.classes, generator) for generator in generators]
     if list(models[0].buffers()):
         raise ValueError(
             f"model of kind {spec['kind']} has buffers; batch normalisation and the like, by which an image's loss "

@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 from gradreg import cli as commands
-from gradreg import device, models
+from gradreg import device
 from gradreg.data import splits as arrays
 from gradreg.evaluation import masking as signs
 from gradreg.evaluation.measure import evaluate, strong
+from gradreg.models import checkpoint
 from gradreg.models.preprocessing import Whitening
 from gradreg.storage import metrics, npz
 from gradreg.storage.files import read_json
@@ -37,7 +38,7 @@ def main() -> None:
             split = arrays.load(args.data, "test")
             split = split.first(args.attack.get("n_test", len(split)))
         split = split.to(args.device)
-        network = models.load(cell / "model.safetensors", args.device, args.whitening)
+        network = checkpoint.load(cell / "model.safetensors", args.device, args.whitening)
         if args.strong:
             found, name = strong(network, split, args.attack, args.strong), f"strong-{args.strong}"
         else:

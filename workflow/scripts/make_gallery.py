@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from gradreg import cli as commands
-from gradreg import device, models
+from gradreg import device
 from gradreg.data import splits as arrays
 from gradreg.evaluation import examples as gallery
+from gradreg.models import checkpoint
 from gradreg.models.preprocessing import Whitening
 from gradreg.storage import npz
 from gradreg.storage.files import read_json
@@ -27,7 +28,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto", type=device.argument, help="auto, cpu or cuda")
     args = parser.parse_args()
     split = arrays.load(args.data, "test").to(args.device)
-    network = models.load(args.record.with_name("model.safetensors"), args.device, args.whitening)
+    network = checkpoint.load(args.record.with_name("model.safetensors"), args.device, args.whitening)
     settings = args.gallery
     shown = gallery.gallery(network, split, settings["classes"], settings["eps"], settings["steps"])
     shown |= gallery.dreams(network, split.images.shape[1:], range(split.classes))

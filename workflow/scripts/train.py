@@ -12,8 +12,9 @@ from pathlib import Path
 import torch
 
 from gradreg import cli as commands
-from gradreg import device, models, registry
+from gradreg import device, registry
 from gradreg.data import splits as arrays
+from gradreg.models import checkpoint
 from gradreg.models.preprocessing import Whitening
 from gradreg.planning import numerals as labels
 from gradreg.storage import metrics
@@ -61,7 +62,9 @@ def main() -> None:
     versions = {"gradreg": commit(), "torch": torch.__version__, "python": platform.python_version()}
     for cell, replica in zip(args.cells, replicas, strict=True):
         shape = tuple(train.images.shape[1:])
-        models.save(cell / "model.safetensors", replica.parameters, hp["model"], shape, train.classes, args.whitening)
+        checkpoint.save(
+            cell / "model.safetensors", replica.parameters, hp["model"], shape, train.classes, args.whitening
+        )
         metrics.write(cell / "history.csv", [{**run, "seed": replica.seed, **row} for row in replica.history])
         write_json(
             cell / "train.json",
@@ -78,7 +81,7 @@ def main() -> None:
                 "seconds_of_block": round(time.monotonic() - start, 1),
                 "seeds_of_block": seeds,
                 "versions": versions,
-                "weights": models.digest(replica.parameters),
+                "weights": checkpoint.digest(replica.parameters),
             },
         )
     if resume is not None:

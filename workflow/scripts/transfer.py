@@ -5,9 +5,10 @@ import json
 from pathlib import Path
 
 from gradreg import cli as commands
-from gradreg import device, models
+from gradreg import device
 from gradreg.data import splits as arrays
 from gradreg.evaluation.transfer import Member, transfer
+from gradreg.models import checkpoint
 from gradreg.models.preprocessing import Whitening
 from gradreg.storage import metrics
 from gradreg.storage.files import read_json
@@ -29,7 +30,7 @@ def main() -> None:
         folder = Path(cell["folder"])
         record = read_json(folder / "train.json")["cell"]
         whitening = Whitening.load(cell["whitening"]) if cell["whitening"] else None
-        network = models.load(folder / "model.safetensors", args.device, whitening)
+        network = checkpoint.load(folder / "model.safetensors", args.device, whitening)
         names = {key: record[key] for key in ("model", "objective", "p", "eps", "seed")}
         members.append(Member(names | {"images": cell["images"]}, network))
     sources = [i for i, member in enumerate(members) if member.names["seed"] == 0]
