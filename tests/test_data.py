@@ -14,8 +14,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gradreg.data import cifar10, digits, mnist, prepare, sources
-from gradreg.data import splits as arrays
+from gradreg.data import cifar10, digits, mnist, prepare, sources, splits
 from gradreg.data.sources import SourceError
 from gradreg.registry.datasets import DATASETS
 
@@ -61,7 +60,7 @@ def assert_tiny(path):
     with np.load(path, allow_pickle=False) as file:
         for name, array in TINY.items():
             assert (file[name] == array).all()
-    assert arrays.load(path, "test").pixels().shape == (4, 1, 28, 28)
+    assert splits.load(path, "test").pixels().shape == (4, 1, 28, 28)
 
 
 def test_digits_are_the_published_ones():
@@ -78,14 +77,14 @@ def test_digits_are_the_published_ones():
 def test_prepared_digits_can_be_read(tmp_path):
     path = tmp_path / "digits.npz"
     assert prepare.prepare("digits", path) == "scikit-learn"
-    train = arrays.load(path, "train")
+    train = splits.load(path, "train")
     assert (len(train), train.classes, train.top) == (1297, 10, 16)
     assert train.pixels().min() == 0
     assert train.pixels().max() == 1
-    assert len(arrays.held_in(path, 997)) == 997
-    assert (arrays.held_out(path, 300).images == train.images[997:]).all()
+    assert len(splits.held_in(path, 997)) == 997
+    assert (splits.held_out(path, 300).images == train.images[997:]).all()
     with pytest.raises(ValueError, match="1298 samples asked for, there are 1297"):
-        arrays.held_in(path, 1298)
+        splits.held_in(path, 1298)
 
 
 @pytest.mark.parametrize("compressed", [False, True])

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from gradreg import registry
-from gradreg.models import preprocessing as inputs
+from gradreg.models import preprocessing
+from gradreg.models.preprocessing import Whitening
 from gradreg.storage import tensors
 from gradreg.storage.files import reading
 
@@ -48,7 +49,7 @@ def save(
     spec: Mapping[str, Any],
     image_shape: Sequence[int],
     classes: int,
-    whitening: inputs.Whitening | None = None,
+    whitening: Whitening | None = None,
 ) -> None:
     """Write one network as safetensors with what ``load`` needs to rebuild it, atomically.
 
@@ -71,7 +72,7 @@ def digest(parameters: Mapping[str, Tensor]) -> str:
     return state.hexdigest()
 
 
-def load(path: str | Path, device: str | torch.device = "cpu", whitening: inputs.Whitening | None = None) -> nn.Module:
+def load(path: str | Path, device: str | torch.device = "cpu", whitening: Whitening | None = None) -> nn.Module:
     """The network that ``save`` wrote, images in [0, 1] in, in evaluation mode, its parameters frozen.
 
     whitening: the one it was trained on, where its input is whitened. Raises ValueError for another.
@@ -86,7 +87,7 @@ def load(path: str | Path, device: str | torch.device = "cpu", whitening: inputs
     with torch.device("meta"):
         model = build(architecture["spec"], architecture["image_shape"], architecture["classes"])
     model.load_state_dict(state, assign=True)
-    first = inputs.layer(architecture["spec"].get("input", "pixels"), whitening)
+    first = preprocessing.layer(architecture["spec"].get("input", "pixels"), whitening)
     if not isinstance(first, nn.Identity):
         model = nn.Sequential(first.to(device), model)
     return model.eval().requires_grad_(False)

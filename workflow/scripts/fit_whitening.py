@@ -2,9 +2,8 @@
 
 import argparse
 
-from gradreg import cli as commands
-from gradreg import device
-from gradreg.data import splits as arrays
+from gradreg import cli, device
+from gradreg.data import splits
 from gradreg.models.preprocessing import Whitening
 
 
@@ -18,10 +17,10 @@ def main() -> None:
     args = parser.parse_args()
     device.choose("cpu")  # one thread: on one machine the result is the same to the bit, however many cores there are
     n_train, _, skip = args.images.partition("from")
-    whitening = Whitening.fit(arrays.held_in(args.data, int(n_train), int(skip or 0)).images)
+    whitening = Whitening.fit(splits.held_in(args.data, int(n_train), int(skip or 0)).images)
     whitening.save(args.out)
     print(f"{args.images} images, sha256 {whitening.digest}")
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    cli.run(main)

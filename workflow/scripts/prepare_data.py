@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from gradreg import cli as commands
+from gradreg import cli
 from gradreg.data.prepare import prepare
 from gradreg.data.sources import SourceError
 from gradreg.registry.datasets import DATASETS
@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--data-dir", help="folder that holds the official files; tried first")
     args = parser.parse_args()
     try:
-        with commands.interruptible():
+        with cli.interruptible():
             source = prepare(args.dataset, args.out, args.data_dir or None)
     except SourceError as error:
         sys.exit(f"Error: {error}")
@@ -24,4 +24,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    cli.run(main)

@@ -5,11 +5,10 @@ import os
 import stat
 import time
 
-import numpy as np
 import pytest
 import torch
 
-from gradreg import cli as commands
+from gradreg import cli
 from gradreg.models import checkpoint
 from gradreg.storage import files, metrics, npz, tensors
 from gradreg.storage.files import DamagedFileError
@@ -64,7 +63,7 @@ def test_a_damaged_file_is_told_in_one_line(tmp_path, read, content):
         return  # a table of one column, as far as anyone can tell
     with pytest.raises(DamagedFileError) as caught:
         read(path)
-    text = commands.explained(caught.value)
+    text = cli.explained(caught.value)
     assert text.startswith(f"{path} is damaged (")
     assert "\n" not in text
     with pytest.raises(FileNotFoundError):
@@ -81,46 +80,3 @@ def test_a_truncated_file_of_each_kind_is_damaged(tmp_path):
             (tmp_path / name).write_bytes(whole[:length])
             with pytest.raises(DamagedFileError):
                 read(tmp_path / name)
-
-
-def refuse_memory():
-    torch.empty(1 << 60, dtype=torch.uint8)
-
-
-@pytest.mark.parametrize(
-    ("error", "text"),
-    [
-        (
-            OSError(errno.ENOSPC, "No space left on device", "a/b"),
-            "a/b: No space left on device; free some space, then",
-        ),
-        (OSError(errno.EROFS, "Read-only file system", "a"), "a: Read-only file system; make it writable, then give"),
-        (OSError(errno.EIO, "Input/output error"), "Input/output error"),
-        (
-            FileNotFoundError(errno.ENOENT, "No such file or directory", "a"),
-            "a: No such file or directory; what is miss",
-        ),
-        (MemoryError(), "out of memory (no more was to be had); run fewer jobs at a time (--cores), or take a smaller"),
-        (torch.OutOfMemoryError("CUDA out of memory. Tried 2 GiB\nmore"), "out of memory (CUDA out of memory. Tried 2"),
-    ],
-)
-def test_what_goes_wrong_around_a_command_is_one_line(error, text):
-    assert commands.explained(error).startswith(text)
-    assert "\n" not in commands.explained(error)
-
-
-def test_memory_that_is_not_to_be_had():
-    with pytest.raises(SystemExit, match=r"Error: out of memory \(.*can't allocate memory.*\); run fewer jobs"):
-        commands.run(refuse_memory)
-    with pytest.raises(SystemExit, match=r"Error: out of memory \(Unable to allocate"):
-        commands.run(lambda: np.zeros(1 << 55))
-
-
-@pytest.mark.parametrize("error", [ValueError("x"), RuntimeError("x"), KeyError("x"), OSError("no number")])
-def test_mistakes_of_ours_are_not_hidden(error):
-    def fail():
-        raise error
-
-    assert commands.explained(error) is None
-    with pytest.raises(type(error)):
-        commands.run(fail)

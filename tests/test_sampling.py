@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from gradreg import sampling as draws
+from gradreg import sampling
 from gradreg.norms import norm
 
 
@@ -19,12 +19,12 @@ def generator(seed=0):
     [("gaussian", stats.norm.cdf), ("uniform", stats.uniform(-1, 2).cdf)],
 )
 def test_entries_follow_their_distribution(distribution, cdf):
-    entries = draws.draw(distribution, (100, 50), generator()).flatten().numpy()
+    entries = sampling.draw(distribution, (100, 50), generator()).flatten().numpy()
     assert stats.kstest(entries, cdf).pvalue > 0.01
 
 
 def test_signs_are_fair():
-    entries = draws.draw("sign", (100, 50), generator())
+    entries = sampling.draw("sign", (100, 50), generator())
     assert set(entries.unique().tolist()) == {-1, 1}
     assert stats.binomtest(int((entries > 0).sum()), 5000).pvalue > 0.01
 
@@ -33,7 +33,7 @@ def test_signs_are_fair():
 @pytest.mark.parametrize("d", [1, 2, 5])
 def test_points_of_a_ball_are_uniform(p, d):
     """The p-norm of a uniform point has distribution r^d, whatever the norm; and each orthant is as likely."""
-    points = draws.draw("ball", (4000, d), generator(d), p)
+    points = sampling.draw("ball", (4000, d), generator(d), p)
     radius = norm(points, p).double()
     assert radius.max() <= 1 + 1e-6
     assert stats.kstest(radius.numpy(), lambda r: r.clip(0, 1) ** d).pvalue > 0.01
@@ -43,26 +43,26 @@ def test_points_of_a_ball_are_uniform(p, d):
 @pytest.mark.parametrize("p", [1.0, 2.0, math.inf])
 def test_the_direction_in_a_ball_is_uniform_too(p):
     """The share of points inside another norm's ball of half the radius is that of its volume."""
-    points = draws.draw("ball", (20000, 2), generator(), p)
+    points = sampling.draw("ball", (20000, 2), generator(), p)
     volume = {1.0: 2.0, 2.0: math.pi, math.inf: 4.0}
     inner = {1.0: math.inf, 2.0: 1.0, math.inf: 2.0}[p]
     inside = int((norm(points, inner) <= 0.5).sum())
     assert stats.binomtest(inside, 20000, volume[inner] / 4 / volume[p]).pvalue > 0.01
 
 
-@pytest.mark.parametrize("distribution", draws.DISTRIBUTIONS)
+@pytest.mark.parametrize("distribution", sampling.DISTRIBUTIONS)
 def test_only_the_generator_decides(distribution):
     state = torch.get_rng_state()
-    first = draws.draw(distribution, (3, 1, 4, 4), generator(), 1.5)
+    first = sampling.draw(distribution, (3, 1, 4, 4), generator(), 1.5)
     assert first.shape == (3, 1, 4, 4)
     assert first.dtype == torch.float32
-    assert torch.equal(first, draws.draw(distribution, (3, 1, 4, 4), generator(), 1.5))
-    assert not torch.equal(first, draws.draw(distribution, (3, 1, 4, 4), generator(1), 1.5))
+    assert torch.equal(first, sampling.draw(distribution, (3, 1, 4, 4), generator(), 1.5))
+    assert not torch.equal(first, sampling.draw(distribution, (3, 1, 4, 4), generator(1), 1.5))
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_what_there_is_not_is_refused():
     with pytest.raises(ValueError, match="no distribution 'normal'; there are gaussian, uniform, sign, ball"):
-        draws.draw("normal", (2, 2), generator())
+        sampling.draw("normal", (2, 2), generator())
     with pytest.raises(ValueError, match=r"p must be in \[1, inf\]"):
-        draws.draw("ball", (2, 2), generator(), 0.5)
+        sampling.draw("ball", (2, 2), generator(), 0.5)

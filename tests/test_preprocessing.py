@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gradreg.models import checkpoint
-from gradreg.models import preprocessing as inputs
+from gradreg.models import checkpoint, preprocessing
 from gradreg.models.preprocessing import Whitening
 
 IMAGES = torch.randint(0, 256, (200, 3, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
@@ -80,6 +79,6 @@ def test_standardized_pixels(tmp_path):
 
 def test_a_whitening_too_many_or_too_few_is_refused(whitening):
     with pytest.raises(ValueError, match="input: whitened needs a whitening"):
-        inputs.layer("whitened", None)
+        preprocessing.layer("whitened", None)
     with pytest.raises(ValueError, match="input: pixels has no whitening"):
-        inputs.layer("pixels", whitening)
+        preprocessing.layer("pixels", whitening)
