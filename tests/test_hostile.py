@@ -1,4 +1,4 @@
-"""Downloads from those who mean no good: refused in bounded time, with nothing left behind."""
+"""Malicious or broken sources are refused in bounded time and leave no files."""
 
 import concurrent.futures
 import gzip
@@ -31,8 +31,7 @@ from test_data import (
     unreachable,
 )
 
-from gradreg.data import cifar10, mnist, prepare, sources
-from gradreg.data import splits as arrays
+from gradreg.data import cifar10, mnist, prepare, sources, splits
 from gradreg.data.sources import SourceError
 from gradreg.storage import npz
 from gradreg.storage.files import DamagedFileError
@@ -42,7 +41,7 @@ __all__ = ["offline", "tiny", "tiny_cifar", "unreachable"]  # fixtures
 
 @contextmanager
 def server(answer):
-    """A server that answers every request by a function of the request, which may take its time."""
+    """A server that calls ``answer`` on every request."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -51,16 +50,16 @@ def server(answer):
         def log_message(self, *args):
             """Nothing."""
 
-    own = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    own.daemon_threads = True
-    threading.Thread(target=own.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{own.server_port}/"
-    own.shutdown()
-    own.server_close()
+    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    running.daemon_threads = True
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{running.server_port}/"
+    running.shutdown()
+    running.server_close()
 
 
 def headers_only(request):
-    """Then nothing more."""
+    """Nothing follows them."""
     request.send_response(200)
     request.send_header("Content-Length", "1000")
     request.end_headers()
@@ -68,7 +67,7 @@ def headers_only(request):
 
 
 def drop_by_drop(request):
-    """Every read gets something, so that no time-out of the socket strikes."""
+    """Every read gets a byte, so that the socket never times out."""
     request.send_response(200)
     request.end_headers()
     with suppress(OSError):
@@ -96,7 +95,7 @@ def to_a_file(request):
     request.end_headers()
 
 
-def more_than_said(request):
+def shorter_than_announced(request):
     request.send_response(200)
     request.send_header("Content-Length", "1000")
     request.end_headers()
@@ -119,13 +118,13 @@ def endless(request):
         (slow_headers, "not complete after 1 s"),
         (forever_elsewhere, "redirect"),
         (to_a_file, "not allowed"),
-        (more_than_said, "wrong md5 checksum|IncompleteRead"),
+        (shorter_than_announced, "wrong md5 checksum|IncompleteRead"),
         (endless, "more than 100000 bytes"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_a_server_that_does_not_serve_is_passed_over_in_time(answer, message):
-    good = b"what is wanted"
+def test_a_server_that_does_not_deliver_is_skipped_in_time(answer, message):
+    good = b"content"
 
     def serve(request):
         request.send_response(200)
@@ -136,8 +135,8 @@ def test_a_server_that_does_not_serve_is_passed_over_in_time(answer, message):
     with server(answer) as bad, server(serve) as mirror:
         md5 = hashlib.md5(good).hexdigest()
         with pytest.raises(SourceError, match=message):
-            sources.download([bad], md5=md5, most=100_000, seconds=1)
-        assert sources.download([bad, mirror], md5=md5, most=100_000, seconds=1) == good
+            sources.download([bad], md5=md5, max_bytes=100_000, seconds=1)
+        assert sources.download([bad, mirror], md5=md5, max_bytes=100_000, seconds=1) == good
     assert time.monotonic() - start < 10
 
 
@@ -164,11 +163,11 @@ def test_an_npm_client_that_hangs_is_ended_with_its_children(tmp_path, monkeypat
 
 
 def test_the_npm_client_gets_its_arguments_without_a_shell(tmp_path, monkeypatch):
-    npm_client(tmp_path, monkeypatch, f'for a in "$@"; do echo "$a"; done > "{tmp_path}/said"; exit 1')
+    npm_client(tmp_path, monkeypatch, f'for a in "$@"; do echo "$a"; done > "{tmp_path}/args"; exit 1')
     with pytest.raises(SourceError, match="npm pack failed"):
         sources.npm_members(f"a@1; touch {tmp_path}/evil", "0" * 64, [], tmp_path / "out $(touch evil)")
-    said = (tmp_path / "said").read_text().splitlines()
-    assert said[:4] == ["pack", f"a@1; touch {tmp_path}/evil", "--ignore-scripts", "--silent"]
+    args = (tmp_path / "args").read_text().splitlines()
+    assert args[:4] == ["pack", f"a@1; touch {tmp_path}/evil", "--ignore-scripts", "--silent"]
     assert not list(tmp_path.rglob("evil"))
 
 
@@ -196,13 +195,13 @@ def test_archives_that_reach_outside_are_read_by_name_only(tmp_path, tiny_cifar,
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / cifar10.ARCHIVE).write_bytes(archive(BINARY, change))
-    with pytest.raises(SourceError, match=r"data_dir: .*(the archive has no|is no regular file)"):
+    with pytest.raises(SourceError, match=r"data_dir: .*(the archive has no|is not a regular file)"):
         prepare.prepare("cifar10", tmp_path / "out" / "c.npz", folder)
     assert [path.name for path in tmp_path.rglob("*")] == ["mine", cifar10.ARCHIVE]
 
 
 def zeros(count):
-    """A gzip file of so many zeros, a thousandth of their size."""
+    """A gzip file of ``count`` zeros, a thousand times smaller than they are."""
     file = io.BytesIO()
     with gzip.open(file, "wb") as packed:
         for _ in range(count >> 20):
@@ -210,14 +209,14 @@ def zeros(count):
     return file.getvalue()
 
 
-def test_bombs_are_not_unpacked(tmp_path, tiny, tiny_cifar, offline, unreachable):
+def test_bombs_are_not_decompressed(tmp_path, tiny, tiny_cifar, offline, unreachable):
     bomb = zeros(300 << 20)
     (tmp_path / cifar10.ARCHIVE).write_bytes(bomb)
-    with pytest.raises(SourceError, match=f"data_dir: unpacks to more than {1 << 28} bytes"):
+    with pytest.raises(SourceError, match=f"data_dir: decompresses to more than {1 << 28} bytes"):
         prepare.prepare("cifar10", tmp_path / "c.npz", tmp_path)
     fill(tmp_path / "MNIST", compressed=True)
     (tmp_path / "MNIST" / f"{mnist.FILES['train_images']}.gz").write_bytes(bomb)
-    with pytest.raises(SourceError, match="data_dir: unpacks to more than"):
+    with pytest.raises(SourceError, match="data_dir: decompresses to more than"):
         prepare.prepare("mnist", tmp_path / "m.npz", tmp_path)
     assert not list(tmp_path.glob("*.npz"))
 
@@ -231,7 +230,7 @@ def test_bombs_are_not_unpacked(tmp_path, tiny, tiny_cifar, offline, unreachable
         ("test_images", TINY["test_labels"], "test_images is uint8"),
     ],
 )
-def test_wrong_shapes_and_labels_are_passed_over(tmp_path, tiny, offline, name, array, message):
+def test_wrong_shapes_and_labels_are_skipped(tmp_path, tiny, offline, name, array, message):
     fill(tmp_path / "mine", compressed=False)
     (tmp_path / "mine" / mnist.FILES[name]).write_bytes(idx(array))
     with pytest.raises(SourceError, match=f"data_dir: {message}"):
@@ -245,7 +244,7 @@ class Evil:
 
 
 def test_no_pickle_is_opened(tmp_path, tiny, offline, monkeypatch):
-    """Neither in place of the official files nor in place of what was prepared."""
+    """Neither in place of the official files nor in place of the prepared file."""
     monkeypatch.chdir(tmp_path)
     fill(tmp_path / "mine", compressed=False)
     (tmp_path / "mine" / mnist.FILES["test_labels"]).write_bytes(pickle.dumps(Evil()))
@@ -255,7 +254,7 @@ def test_no_pickle_is_opened(tmp_path, tiny, offline, monkeypatch):
     for content in (Path("mnist.npz").read_bytes(), pickle.dumps(Evil())):
         Path("mnist.npz").write_bytes(content)
         with pytest.raises(DamagedFileError, match=r"mnist\.npz is damaged"):
-            arrays.load("mnist.npz", "test")
+            splits.load("mnist.npz", "test")
     assert not Path("evil").exists()
 
 
@@ -271,7 +270,7 @@ prepare.prepare("digits", "results/data/digits.npz")
 
 
 def test_two_experiments_that_fetch_at_once_do_not_harm_each_other(tmp_path):
-    """Whole files take each other's place; a reader never sees half of one."""
+    """Each replaces the whole file; a reader never sees half of one."""
     root = Path(__file__).parents[1]
     command = [sys.executable, "-c", PREPARE]
     environment = os.environ | {"PYTHONPATH": str(root)}
@@ -282,7 +281,7 @@ def test_two_experiments_that_fetch_at_once_do_not_harm_each_other(tmp_path):
         process.communicate("go\n")
     assert [process.returncode for process in both] == [0, 0]
     assert os.listdir(tmp_path / "results" / "data") == ["digits.npz"]
-    assert len(arrays.load(tmp_path / "results/data/digits.npz", "train")) == 1297
+    assert len(splits.load(tmp_path / "results/data/digits.npz", "train")) == 1297
 
 
 def test_readers_see_whole_files_while_others_write(tmp_path):
@@ -298,7 +297,7 @@ def test_readers_see_whole_files_while_others_write(tmp_path):
     assert os.listdir(tmp_path) == ["x.npz"]
 
 
-def test_a_source_that_serves_follows_one_that_does_not(tmp_path, tiny, offline, tiny_cifar, unreachable):
+def test_a_source_that_delivers_follows_one_that_does_not(tmp_path, tiny, offline, tiny_cifar, unreachable):
     (tmp_path / "broken").mkdir()
     fill(tmp_path / "good", compressed=True)
     assert prepare.prepare("mnist", tmp_path / "m.npz", tmp_path / "good") == "data_dir"

@@ -1,1 +1,1 @@
-"""Verified image data sets. ``registry`` says what they are, ``prepare`` fetches them, ``arrays`` reads them."""
+"""Verified image data sets. ``prepare`` fetches them, ``splits`` reads them; ``registry.datasets`` describes them."""

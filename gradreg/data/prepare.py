@@ -1,4 +1,4 @@
-"""Fetching a data set from whichever source answers, and checking every byte of it."""
+"""Fetching a data set from the first source that delivers it, and verifying all of its bytes."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -12,13 +12,13 @@ from gradreg.registry.datasets import DATASETS, DatasetSpec
 from gradreg.storage import npz
 
 Arrays = dict[str, np.ndarray]
-# The registered function of a data set yields its sources in the order to be tried, given data_dir and a folder for
-# what is temporary: a name, and a function that fetches the four arrays or raises SourceError.
+# The registered function of a data set takes data_dir and a folder for temporary files. It yields the sources in the
+# order in which they are tried: a name, and a function that fetches the four arrays or raises SourceError.
 Sources = Callable[[Path | None, Path], Iterator[tuple[str, Callable[[], Arrays]]]]
 
 
 def check(arrays: Arrays, spec: DatasetSpec) -> None:
-    """Raise SourceError unless shapes, types and checksums are those of ``spec``."""
+    """Raise SourceError unless all shapes, types and checksums are those of ``spec``."""
     for part, n in (("train", spec.n_train), ("test", spec.n_test)):
         for kind, shape in (("images", (n, *spec.image_shape)), ("labels", (n,))):
             name = f"{part}_{kind}"
@@ -31,11 +31,10 @@ def check(arrays: Arrays, spec: DatasetSpec) -> None:
 
 
 def prepare(dataset: str, path: str | Path, data_dir: str | Path | None = None) -> str:
-    """Write the verified arrays of ``dataset`` to ``path`` (npz) and return the name of the source they came from.
+    """Write the verified arrays of ``dataset`` to ``path`` (npz) and return the name of their source.
 
-    The sources are tried in order; a source that does not answer or whose bytes are not the expected ones is
-    passed over, and nothing of it remains. Raises SourceError, naming each source's reason and the folder to
-    fill, when none serves.
+    Sources are tried in order. One that fails or delivers other bytes is skipped, and leaves no files. If all fail,
+    raises SourceError, with the reason for each and the folder in which to put the official files.
     """
     spec = DATASETS[dataset]
     path = Path(path)
@@ -51,7 +50,6 @@ def prepare(dataset: str, path: str | Path, data_dir: str | Path | None = None) 
             continue
         npz.write(path, {"top": np.int64(spec.top), "classes": np.int64(spec.classes), **arrays}, compress=False)
         return name
-    where = f"put them into {folder}" if folder else "name a folder that holds them as data_dir"
-    raise SourceError(
-        f"{dataset}: no source answered. " + "; ".join(reasons) + f". Get the official files elsewhere and {where}."
-    )
+    remedy = f"put them into {folder}" if folder else "set data_dir to the folder that holds them"
+    text = "; ".join(reasons)
+    raise SourceError(f"{dataset}: no source answered. {text}. Get the official files elsewhere and {remedy}.")

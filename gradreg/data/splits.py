@@ -31,25 +31,25 @@ class Split:
         return self.images[index].float() / self.top
 
     def first(self, n: int) -> "Split":
-        """The first n samples. Raises ValueError when there are fewer."""
+        """The first n samples. Raises ValueError if there are fewer."""
         return self._part(slice(0, n), n)
 
     def last(self, n: int) -> "Split":
-        """The last n samples. Raises ValueError when there are fewer."""
+        """The last n samples. Raises ValueError if there are fewer."""
         return self._part(slice(len(self) - n, None), n)
 
     def _part(self, part: slice, n: int) -> "Split":
         if not 0 < n <= len(self):
-            raise ValueError(f"{n} samples asked for, there are {len(self)}")
+            raise ValueError(f"{n} samples requested, but there are {len(self)}")
         return replace(self, images=self.images[part], labels=self.labels[part])
 
 
 def load(path: str | Path, part: str) -> Split:
-    """The ``part`` ("train" or "test") of a file that ``gradreg.data.prepare`` wrote."""
+    """One ``part``, "train" or "test", of a file that ``gradreg.data.prepare`` wrote."""
     images, labels = f"{part}_images", f"{part}_labels"
-    found = npz.read(path, [images, labels, "top", "classes"])
-    whole = torch.from_numpy(found[images]), torch.from_numpy(found[labels].astype(np.int64))
-    return Split(*whole, int(found["top"]), int(found["classes"]))
+    arrays = npz.read(path, [images, labels, "top", "classes"])
+    tensors = torch.from_numpy(arrays[images]), torch.from_numpy(arrays[labels].astype(np.int64))
+    return Split(*tensors, int(arrays["top"]), int(arrays["classes"]))
 
 
 def held_in(path: str | Path, n_train: int, skip: int = 0) -> Split:

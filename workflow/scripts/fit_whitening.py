@@ -11,11 +11,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="file of the prepared data set")
     parser.add_argument(
-        "--images", required=True, help="the training images: 300 are the first, 300from400 come after 400"
+        "--images", required=True, help="training images: 300 for the first 300, 300from400 for those after 400"
     )
     parser.add_argument("--out", required=True, help="file to write (safetensors)")
     args = parser.parse_args()
-    device.choose("cpu")  # one thread: on one machine the result is the same to the bit, however many cores there are
+    device.choose("cpu")  # one thread: on one machine the result is bit-identical for any number of cores
     n_train, _, skip = args.images.partition("from")
     whitening = Whitening.fit(splits.held_in(args.data, int(n_train), int(skip or 0)).images)
     whitening.save(args.out)

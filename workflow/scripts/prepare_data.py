@@ -1,4 +1,4 @@
-"""Fetch a data set from the first source that serves, verify it, and write its arrays to one file."""
+"""Fetch a data set from the first source that delivers it, verify it, and write its arrays to one file."""
 
 import argparse
 import sys
