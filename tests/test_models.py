@@ -23,10 +23,10 @@ def test_maxout_takes_the_largest_of_its_pieces():
     assert torch.equal(layers.Maxout(5)(z), torch.stack(pieces).amax(0))
 
 
-def test_the_largest_piece_gets_the_gradient_and_equals_share_it():
+def test_the_largest_piece_gets_the_gradient_and_tied_ones_share_it():
     z = torch.randn(7, 15, dtype=torch.double, generator=torch.Generator().manual_seed(1)).requires_grad_()
-    ours, theirs = (torch.autograd.grad(f(z).sin().sum(), z)[0] for f in (layers.Maxout(5), by_index))
-    assert torch.equal(ours, theirs)
+    gradient, expected = (torch.autograd.grad(f(z).sin().sum(), z)[0] for f in (layers.Maxout(5), by_index))
+    assert torch.equal(gradient, expected)
     assert torch.autograd.gradcheck(layers.Maxout(5), z)
     assert torch.autograd.gradgradcheck(layers.Maxout(5), z)
     tied = torch.tensor([[1.0, 3.0, 3.0]], requires_grad=True)
@@ -67,7 +67,7 @@ def test_caps_shorten_long_filters_only_and_leave_biases():
     ("kind", "settings"),
     [("maxout", {"units": [6, 5], "pieces": 3, "keep_hidden": 0.5}), ("sigmoid_mlp", {"units": [7]})],
 )
-def test_files_bring_a_network_back_to_the_bit(tmp_path, kind, settings):
+def test_a_loaded_network_is_bit_identical(tmp_path, kind, settings):
     net = build(kind, settings, shape=(1, 4, 4))
     state = dict(net.named_parameters())
     checkpoint.save(tmp_path / "a" / "model.safetensors", state, {"kind": kind, **settings}, (1, 4, 4), 10)
@@ -80,7 +80,7 @@ def test_files_bring_a_network_back_to_the_bit(tmp_path, kind, settings):
     assert [p.name for p in (tmp_path / "a").iterdir()] == ["model.safetensors"]
 
 
-def test_dropout_masks_what_a_layer_is_given():
+def test_dropout_multiplies_by_its_mask():
     layer = layers.Dropout([3, 50], keep=0.8, rescale=True)
     x = torch.rand(40, 3, 50)
     assert torch.equal(layer(x), x)
@@ -94,11 +94,11 @@ def test_dropout_masks_what_a_layer_is_given():
 
 
 def test_dropout_of_maxout_is_that_of_the_paper():
-    """Inputs are kept as they are, hidden units are rescaled; weights have no place for masks."""
+    """Kept inputs are not rescaled, kept hidden units are; masks are no part of the state."""
     net = build("maxout", {"units": [6, 5], "pieces": 2, "keep_input": 0.8, "keep_hidden": 0.5})
-    found = [(m.shape, m.keep, m.rescale) for m in net if isinstance(m, layers.Dropout)]
+    dropouts = [(m.shape, m.keep, m.rescale) for m in net if isinstance(m, layers.Dropout)]
     inputs = net[1].shape[0]
-    assert found == [((inputs,), 0.8, False), ((6,), 0.5, True), ((5,), 0.5, True)]
+    assert dropouts == [((inputs,), 0.8, False), ((6,), 0.5, True), ((5,), 0.5, True)]
     assert not any("mask" in name for name in net.state_dict())
 
 
@@ -131,17 +131,17 @@ SMALL = {"channels": [3, 2], "pieces": [2, 3], "kernels": [3, 2], "padding": [1,
 def test_the_maxout_papers_convolutional_nets_have_their_sizes(settings, shape, sides, count):
     net = build("conv_maxout", settings, shape=shape)
     assert sum(p.numel() for p in net.parameters()) == count
-    found, x = [], torch.rand(2, *shape)
+    maps, x = [], torch.rand(2, *shape)
     for layer in net:
         x = layer(x)
         if isinstance(layer, layers.Conv | torch.nn.MaxPool2d):
-            found.append(tuple(x.shape[-2:]))
-    assert found == [(side, side) for pair in sides for side in pair]
+            maps.append(tuple(x.shape[-2:]))
+    assert maps == [(side, side) for pair in sides for side in pair]
     assert x.shape == (2, 10)
 
 
-def test_a_convolutional_maxout_net_written_down_again():
-    """Loops over images, locations, filters and windows that overhang; one bias per filter and location."""
+def test_a_convolutional_maxout_net_against_loops():
+    """Over locations and windows, some of which extend beyond the map; one bias per filter and location."""
     net = build("conv_maxout", SMALL | {"units": [4], "unit_pieces": 2, "init": 0.3}, shape=(2, 8, 8)).double()
     with torch.no_grad():
         for name, value in net.named_parameters():
@@ -182,8 +182,8 @@ def test_a_convolutional_maxout_net_written_down_again():
 
 def test_dropout_of_convolutions_is_element_by_element():
     net = build("conv_maxout", CIFAR | {"keep_input": 0.8, "keep_hidden": 0.5}, shape=(3, 32, 32))
-    found = [(m.shape, m.keep, m.rescale) for m in net if isinstance(m, layers.Dropout)]
-    assert found == [
+    dropouts = [(m.shape, m.keep, m.rescale) for m in net if isinstance(m, layers.Dropout)]
+    assert dropouts == [
         ((3, 32, 32), 0.8, False),
         ((96, 16, 16), 0.5, True),
         ((192, 7, 7), 0.5, True),
@@ -220,14 +220,14 @@ def test_convolutions_that_do_not_fit_are_refused(changes, message):
 RESNET = {"width": 8, "blocks": [1, 1], "groups": 4}
 
 
-def test_an_image_of_the_residual_network_has_a_gradient_of_its_own():
-    """Neither answer nor gradient depend on the other images of the batch."""
+def test_images_of_a_batch_are_independent_in_the_residual_network():
+    """The gradient of an image does not depend on the other images of the batch."""
     net = build("preact_resnet", RESNET, shape=(3, 8, 8)).double()
     x = torch.rand(4, 3, 8, 8, dtype=torch.float64)
     together, alone = x.clone().requires_grad_(), x[:1].clone().requires_grad_()
     (g,) = torch.autograd.grad(net(together).square().sum(), together)
-    (own,) = torch.autograd.grad(net(alone).square().sum(), alone)
-    torch.testing.assert_close(g[:1], own)
+    (g_alone,) = torch.autograd.grad(net(alone).square().sum(), alone)
+    torch.testing.assert_close(g[:1], g_alone)
     assert net(together).shape == (4, 10)
     with pytest.raises(ValueError, match="groups: 4 does not divide the width 6"):
         build("preact_resnet", {"width": 6, "groups": 4})
@@ -235,7 +235,7 @@ def test_an_image_of_the_residual_network_has_a_gradient_of_its_own():
 
 @pytest.mark.parametrize("activation", ["silu", "gelu", "softplus"])
 def test_the_residual_network_is_smooth(activation):
-    """A penalty on its gradient has derivatives: those of differences of the gradient."""
+    """Its input gradient is differentiable, as penalties on the gradient need."""
     net = build("preact_resnet", RESNET | {"activation": activation}, shape=(1, 4, 4)).double()
     x = torch.rand(1, 1, 4, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradgradcheck(lambda x: net(x).logsumexp(1), (x,))
@@ -251,8 +251,8 @@ def test_the_residual_network_halves_its_maps():
     assert sides == [(32, 32)] * 3 + [(64, 16)] * 2 + [(128, 8)] * 2
 
 
-def test_networks_of_others_start_from_the_seed_too(monkeypatch):
-    """Layers without a ``reset`` draw from PyTorch's generator, seeded for them and left as it was."""
+def test_layers_without_reset_start_from_the_seed_too(monkeypatch):
+    """They draw from PyTorch's generator, which is seeded for them and restored."""
     monkeypatch.setitem(registry.section("models"), "linear", {"function": "torch.nn.Linear", "settings": {}})
     monkeypatch.setattr(registry, "function", lambda section, kind: lambda shape, classes: torch.nn.Linear(4, classes))
     before = torch.random.get_rng_state()

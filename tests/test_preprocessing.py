@@ -1,4 +1,4 @@
-"""The input layer: contrast normalisation and ZCA, their gradients, and the file they live in."""
+"""Input layers: contrast normalisation and ZCA, their gradients and their file; standardized pixels."""
 
 import numpy as np
 import pytest
@@ -17,20 +17,20 @@ def whitening():
 
 
 def test_whitening_is_that_of_the_maxout_paper(whitening):
-    """Written down again in numpy, step by step, from the units of bytes."""
+    """Against NumPy, step by step, from pixels in 0..255."""
     x = IMAGES.numpy().reshape(200, -1).astype(np.float64)
     x -= x.mean(1, keepdims=True)
     x *= 55 / np.linalg.norm(x, axis=1, keepdims=True)
     x -= x.mean(0)
     values, vectors = np.linalg.eigh(x.T @ x / len(x) + 0.1 * np.eye(48))
     expected = x @ (vectors @ np.diag(values**-0.5) @ vectors.T)
-    found = whitening(IMAGES.float() / 255)
-    assert found.shape == IMAGES.shape
-    np.testing.assert_allclose(found.flatten(1).numpy(), expected, atol=2e-4)
+    whitened = whitening(IMAGES.float() / 255)
+    assert whitened.shape == IMAGES.shape
+    np.testing.assert_allclose(whitened.flatten(1).numpy(), expected, atol=2e-4)
 
 
-def test_whitened_images_are_uncorrelated_as_far_as_they_are_kept(whitening):
-    """Their covariance is C (C + 0.1)^-1: nearly 1 where there is much variance."""
+def test_whitened_images_are_uncorrelated(whitening):
+    """Their covariance is C (C + 0.1 I)^-1, whose eigenvalues are nearly 1 in directions of large variance."""
     x = whitening.double()(IMAGES.double() / 255).flatten(1)
     covariance = x.T @ x / len(x)
     values = torch.linalg.eigvalsh(covariance)
@@ -39,7 +39,7 @@ def test_whitened_images_are_uncorrelated_as_far_as_they_are_kept(whitening):
     torch.testing.assert_close(x.mean(0), torch.zeros(48, dtype=torch.float64), atol=1e-4, rtol=0)
 
 
-def test_gradients_go_through_it(whitening):
+def test_whitening_is_differentiable(whitening):
     x = (IMAGES[:3].double() / 255).requires_grad_()
     assert torch.autograd.gradcheck(whitening.double(), (x,))
     assert torch.autograd.gradgradcheck(whitening.double(), (x,), atol=1e-3)
@@ -53,7 +53,7 @@ def test_an_image_without_contrast_has_a_finite_gradient(whitening):
     torch.testing.assert_close(out.flatten(1), -(whitening.mean @ whitening.matrix).unsqueeze(0))
 
 
-def test_it_is_one_file_that_networks_name_by_its_hash(whitening, tmp_path):
+def test_a_whitening_is_one_file_that_networks_refer_to_by_its_hash(whitening, tmp_path):
     whitening.save(tmp_path / "w.safetensors")
     again = Whitening.load(tmp_path / "w.safetensors")
     assert again.digest == whitening.digest
@@ -64,7 +64,7 @@ def test_it_is_one_file_that_networks_name_by_its_hash(whitening, tmp_path):
     loaded = checkpoint.load(tmp_path / "net.safetensors", whitening=again)
     assert torch.equal(loaded(x), net(whitening(x)))
     other = Whitening(whitening.mean + 1, whitening.matrix)
-    for wrong, message in ((None, "which was not given"), (other, f"not {other.digest[:12]}")):
+    for wrong, message in ((None, "not None"), (other, f"not {other.digest[:12]}")):
         with pytest.raises(ValueError, match=message):
             checkpoint.load(tmp_path / "net.safetensors", whitening=wrong)
 
@@ -77,8 +77,8 @@ def test_standardized_pixels(tmp_path):
     assert torch.equal(checkpoint.load(tmp_path / "net.safetensors")(x), net((x - 0.5) / 0.25))
 
 
-def test_a_whitening_too_many_or_too_few_is_refused(whitening):
+def test_a_missing_or_superfluous_whitening_is_refused(whitening):
     with pytest.raises(ValueError, match="input: whitened needs a whitening"):
         preprocessing.layer("whitened", None)
-    with pytest.raises(ValueError, match="input: pixels has no whitening"):
+    with pytest.raises(ValueError, match="input: pixels takes no whitening"):
         preprocessing.layer("pixels", whitening)

@@ -1,1 +1,1 @@
-"""Networks: images in [0, 1] in, logits out; any scaling of the input is part of the network (``preprocessing``)."""
+"""Networks from images in [0, 1] to logits. Scaling of the input is part of the network (``preprocessing``)."""

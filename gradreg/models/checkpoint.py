@@ -1,4 +1,4 @@
-"""Networks from their settings, to files and back."""
+"""Building networks from their settings, saving them and loading them."""
 
 import hashlib
 import json
@@ -21,10 +21,9 @@ def build(
 ) -> nn.Module:
     """A network for images of ``image_shape`` (C, H, W), without its input layer, initialised from ``generator``.
 
-    spec: ``kind``, the settings of the kind, and ``input``, which is left to ``preprocessing``. Modules with a method
-    ``reset(generator)`` draw their own initial parameters; those of others come from PyTorch's generator, seeded as
-    ``generator`` was. Raises ValueError for an unknown kind, for settings that it does not have, and for those it
-    refuses.
+    spec: ``kind``, the settings of that kind, and ``input``, which ``preprocessing`` handles. Modules with a method
+    ``reset(generator)`` draw their initial parameters themselves. Other modules draw them from PyTorch's generator,
+    seeded like ``generator``. Raises ValueError for an unknown kind, and for settings that it does not have or refuses.
     """
     settings = {key: value for key, value in spec.items() if key not in ("kind", "input")}
     function = registry.function("models", spec["kind"])
@@ -51,9 +50,9 @@ def save(
     classes: int,
     whitening: Whitening | None = None,
 ) -> None:
-    """Write one network as safetensors with what ``load`` needs to rebuild it, atomically.
+    """Write one network as safetensors, atomically, with the settings from which ``load`` rebuilds it.
 
-    Of the whitening, which is a file of its own, only the hash is kept.
+    The whitening is in a separate file; only its hash is stored here.
     """
     architecture = {
         "spec": dict(spec),
@@ -65,7 +64,7 @@ def save(
 
 
 def digest(parameters: Mapping[str, Tensor]) -> str:
-    """SHA-256 of all values, in the order of their names: equal for networks that are equal to the bit."""
+    """SHA-256 of all values in the order of their names, equal for networks that are bit-identical."""
     state = hashlib.sha256()
     for name in sorted(parameters):
         state.update(parameters[name].detach().cpu().contiguous().numpy().tobytes())
@@ -73,17 +72,16 @@ def digest(parameters: Mapping[str, Tensor]) -> str:
 
 
 def load(path: str | Path, device: str | torch.device = "cpu", whitening: Whitening | None = None) -> nn.Module:
-    """The network that ``save`` wrote, images in [0, 1] in, in evaluation mode, its parameters frozen.
+    """The network that ``save`` wrote, for images in [0, 1], in evaluation mode and with frozen parameters.
 
-    whitening: the one it was trained on, where its input is whitened. Raises ValueError for another.
+    whitening: the one with which the network was trained, if any. Raises ValueError for another.
     """
-    state, about = tensors.read(path, device)
+    state, metadata = tensors.read(path, device)
     with reading(path):
-        architecture = json.loads(about["architecture"])
-    wanted = architecture["whitening"]
-    if wanted != (None if whitening is None else whitening.digest):
-        given = f"not {whitening.digest[:12]}..." if whitening else "which was not given"
-        raise ValueError(f"{path} was trained on images whitened by {str(wanted)[:12]}..., {given}")
+        architecture = json.loads(metadata["architecture"])
+    needed, given = architecture["whitening"], None if whitening is None else whitening.digest
+    if needed != given:
+        raise ValueError(f"{path} was trained with the whitening {str(needed)[:12]}, not {str(given)[:12]}")
     with torch.device("meta"):
         model = build(architecture["spec"], architecture["image_shape"], architecture["classes"])
     model.load_state_dict(state, assign=True)

@@ -28,23 +28,24 @@ def conv_maxout(
 ) -> nn.Module:
     """Convolutions with maxout over ``pieces`` filters and max-pooling, dense maxout layers, then a linear layer.
 
-    Goodfellow et al., "Maxout networks", ICML 2013, as in its code: the maximum over pieces comes before that over
-    the window; pooling windows may overhang the map, whose side becomes ceil((side - pool) / stride) + 1; biases are
-    one per filter and location unless tied; W ~ U(-init, init), biases 0; dropout element by element, kept inputs not
-    rescaled, kept hidden units rescaled. Raises ValueError where a kernel or a window is larger than what it is laid
-    on, or the strides leave gaps (pool < stride).
+    Goodfellow et al., "Maxout networks", ICML 2013, as in its code. The maximum over pieces comes before that over the
+    window. Pooling windows may extend beyond the map, whose side becomes ceil((side - pool) / stride) + 1. Each filter
+    has one bias per location, or one in all with ``tied_biases``. W ~ U(-init, init), biases 0. Dropout masks single
+    elements; kept inputs are not rescaled, kept hidden units are. Raises ValueError if a kernel or a window is larger
+    than its input, or if the strides leave gaps (pool < stride).
     """
     if unit_pieces > 1 and not units:
         raise ValueError("unit_pieces: there are no dense units")
     layers: list[nn.Module] = []
     depth, height, width = image_shape
-    for i, (filters, own, kernel, pad, window, step) in enumerate(
+    for i, (filters, filter_pieces, kernel, pad, window, step) in enumerate(
         zip(channels, pieces, kernels, padding, pool, stride, strict=True), start=1
     ):
         dropout(layers, [depth, height, width], keep_input, keep_hidden)
         height, width = (_side(side + 2 * pad, kernel, f"convolution {i}: a kernel") for side in (height, width))
         untied = None if tied_biases else (height, width)
-        layers += [Conv(depth, own * filters, kernel, init, padding=pad, untied=untied), Maxout(own)]
+        convolution = Conv(depth, filter_pieces * filters, kernel, init, padding=pad, untied=untied)
+        layers += [convolution, Maxout(filter_pieces)]
         if window < step:
             raise ValueError(f"convolution {i}: pooling windows of {window} leave gaps at stride {step}")
         layers.append(nn.MaxPool2d(window, step, ceil_mode=True))

@@ -20,9 +20,9 @@ def dense_maxout(
 ) -> nn.Module:
     """Maxout layers of ``units`` outputs each, then a linear layer to the logits.
 
-    W ~ U(-init, init) and zero biases throughout; .005 is the maxout paper's, for permutation-invariant MNIST. Dropout
-    keeps an input with probability keep_input, and what a hidden layer passes on with keep_hidden (1: no dropout);
-    as in that paper, kept inputs are not rescaled, and kept hidden units are.
+    W ~ U(-init, init) and zero biases; 0.005 is the value of the maxout paper for permutation-invariant MNIST. Dropout
+    keeps an input with probability keep_input and a hidden unit with keep_hidden (1: no dropout). As in that paper,
+    kept inputs are not rescaled, and kept hidden units are.
     """
     return maxout_on([], math.prod(image_shape), classes, units, pieces, init, keep_input, keep_hidden)
 
@@ -37,14 +37,14 @@ def maxout_on(
     keep_input: float,
     keep_hidden: float,
 ) -> nn.Module:
-    """The dense maxout network of ``dense_maxout`` on what ``layers`` make of an image, ``inputs`` numbers."""
-    stacked = [*layers, nn.Flatten(-3)]
+    """``layers``, which turn an image into ``inputs`` numbers, followed by the network of ``dense_maxout``."""
+    network = [*layers, nn.Flatten(-3)]
     for width in units:
-        dropout(stacked, [inputs], keep_input, keep_hidden)
-        stacked += [Linear(inputs, pieces * width, init), Maxout(pieces)]
+        dropout(network, [inputs], keep_input, keep_hidden)
+        network += [Linear(inputs, pieces * width, init), Maxout(pieces)]
         inputs = width
-    dropout(stacked, [inputs], keep_input, keep_hidden)
-    return nn.Sequential(*stacked, Linear(inputs, classes, init))
+    dropout(network, [inputs], keep_input, keep_hidden)
+    return nn.Sequential(*network, Linear(inputs, classes, init))
 
 
 def sigmoid_mlp(
@@ -57,8 +57,8 @@ def sigmoid_mlp(
 ) -> nn.Module:
     """Dense layers with logistic sigmoids, then a linear layer to the logits; dropout as in ``dense_maxout``.
 
-    W ~ U(-r, r) with r = 4 * sqrt(6 / (inputs + outputs)) below a sigmoid and a quarter of that at the
-    output (Glorot and Bengio 2010, equation 16, and its rule for the logistic function); zero biases.
+    W ~ U(-r, r) with r = 4 * sqrt(6 / (inputs + outputs)) below a sigmoid and a quarter of that at the output
+    (Glorot and Bengio 2010, equation 16 and its rule for the logistic function); zero biases.
     """
     layers: list[nn.Module] = [nn.Flatten(-3)]
     inputs = math.prod(image_shape)

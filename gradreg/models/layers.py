@@ -1,4 +1,4 @@
-"""Layers that networks are made of. What is drawn at random comes from a generator of the caller's."""
+"""Layers of networks. Random numbers come from a generator that the caller passes."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-FEW_CHANNELS = 3  # of images
+FEW_CHANNELS = 3  # as many as colour images have
 
 
 class Linear(nn.Linear):
@@ -24,10 +24,10 @@ class Linear(nn.Linear):
 
 
 class Conv(nn.Module):
-    """Cross-correlation with zeros around the input, (N, channels, H, W) -> (N, filters, H', W').
+    """Cross-correlation with zero padding, (N, channels, H, W) -> (N, filters, H', W').
 
-    Weights start uniform in [-init_bound, init_bound]; biases start at 0. A bias is one number per filter, or with
-    ``untied``, the size (H', W') of the output, one per filter and location.
+    Weights start uniform in [-init_bound, init_bound]; biases start at 0. There is one bias per filter. If ``untied``
+    is the size (H', W') of the output, there is one per filter and location.
     """
 
     def __init__(
@@ -53,27 +53,25 @@ class Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) -> (N, filters, H', W')."""
-        tied = self.bias if self.tied else None
         if x.shape[1] <= FEW_CHANNELS and x.device.type == "cpu":
-            z = self._by_products(x)
-            return z + (self.bias.view(-1, 1, 1) if self.tied else self.bias)
-        z = F.conv2d(x, self.weight, tied, stride=self.stride, padding=self.padding)
+            return self._matrix_product(x) + (self.bias.view(-1, 1, 1) if self.tied else self.bias)
+        bias = self.bias if self.tied else None
+        z = F.conv2d(x, self.weight, bias, stride=self.stride, padding=self.padding)
         return z if self.tied else z + self.bias
 
-    def _by_products(self, x: Tensor) -> Tensor:
-        """The same as a product of matrices: on a CPU its gradient for x costs an eighth, where channels are few."""
-        size = self.weight.shape[-1]
-        columns = F.unfold(x, size, padding=self.padding, stride=self.stride)
-        width = (x.shape[-1] + 2 * self.padding - size) // self.stride + 1
+    def _matrix_product(self, x: Tensor) -> Tensor:
+        """The same as a matrix product: with few channels, its input gradient takes an eighth of the time on a CPU."""
+        kernel = self.weight.shape[-1]
+        columns = F.unfold(x, kernel, padding=self.padding, stride=self.stride)
+        width = (x.shape[-1] + 2 * self.padding - kernel) // self.stride + 1
         z: Tensor = (self.weight.flatten(1) @ columns).unflatten(-1, (-1, width))
         return z
 
 
 class Maxout(nn.Module):
-    """h_j = max over k of z_jk: the largest of each unit's ``pieces``, (N, pieces * units, ...) -> (N, units, ...).
+    """h_j = max over k of z_jk, the largest of each unit's ``pieces``: (N, pieces * units, ...) -> (N, units, ...).
 
-    The filters of piece 0 come first; pieces that tie share the gradient. Goodfellow et al., "Maxout networks", ICML
-    2013.
+    The filters of piece 0 come first. Tied pieces share the gradient. Goodfellow et al., "Maxout networks", ICML 2013.
     """
 
     def __init__(self, pieces: int) -> None:
@@ -83,17 +81,17 @@ class Maxout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, pieces * units, ...) -> (N, units, ...)."""
         filters: Tensor = x.unflatten(1, (self.pieces, x.shape[1] // self.pieces))
-        # Arithmetic only: on a CPU, indices and comparisons cost several times as much.
-        constant = filters.detach()
-        largest = (constant - constant.amax(1, keepdim=True)).sign() + 1  # 1 for the largest, 0 for the others
-        return (filters * (largest / largest.sum(1, keepdim=True))).sum(1)
+        # Arithmetic only: on a CPU, indexing and comparisons take several times as long.
+        detached = filters.detach()
+        is_largest = (detached - detached.amax(1, keepdim=True)).sign() + 1  # 1 for the largest, 0 for the others
+        return (filters * (is_largest / is_largest.sum(1, keepdim=True))).sum(1)
 
 
 class Dropout(nn.Module):
-    """Multiplies inputs (N, *shape) by a mask, where one is given, and else passes them on.
+    """Multiplies inputs (N, *shape) by a mask if there is one, and else returns them unchanged.
 
-    The mask is a buffer, for ``functional_call`` to fill for each batch: so that every pass of an objective sees the
-    same one. Srivastava et al., JMLR 2014.
+    The mask is a buffer that ``functional_call`` fills for each batch, so that all passes of an objective use the same
+    mask. Srivastava et al., JMLR 2014.
     """
 
     mask: Tensor | None
@@ -104,7 +102,7 @@ class Dropout(nn.Module):
         self.register_buffer("mask", None, persistent=False)
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """A mask for n samples, (n, *shape), one number per element: 1 / keep if rescaled, else 1; 0 if not kept."""
+        """A mask (n, *shape) for n samples: 0 where an element is dropped, elsewhere 1 / keep if rescaled, else 1."""
         kept = torch.rand(n, *self.shape, generator=generator, device=generator.device) < self.keep
         return kept.float() / (self.keep if self.rescale else 1)
 
@@ -114,9 +112,9 @@ class Dropout(nn.Module):
 
 
 def dropout(layers: list[nn.Module], shape: Sequence[int], keep_input: float, keep_hidden: float) -> None:
-    """Append dropout to ``layers`` as the maxout paper has it: on inputs, if none is there yet, else on hidden units.
+    """Append dropout to ``layers`` as in the maxout paper: of inputs before the first weights, else of hidden units.
 
-    Kept inputs are not rescaled, kept hidden units are. Nothing is appended where all is kept.
+    Kept inputs are not rescaled, kept hidden units are. Nothing is appended if everything is kept.
     """
     first = not any(isinstance(layer, Linear | Conv) for layer in layers)
     keep = keep_input if first else keep_hidden
@@ -127,15 +125,14 @@ def dropout(layers: list[nn.Module], shape: Sequence[int], keep_input: float, ke
 def cap_norms(parameters: Mapping[str, Tensor], max_norm: float | Mapping[str, float]) -> None:
     """Project, in place, each unit's incoming weight vector onto the L2 ball of radius ``max_norm``.
 
-    parameters: name -> (R, outputs, inputs, ...) for R replicas; max_norm: one radius, or one per name. Only names
-    that end in ``weight`` and have inputs count, and every filter of a maxout unit is a vector of its own
-    (Srivastava et al. 2014, section 5.1).
+    parameters: name -> (R, outputs, inputs, ...) for R replicas; max_norm: one radius, or one per name. Only weights
+    are capped (``is_weight``), and each filter of a maxout unit by itself. Srivastava et al. 2014, section 5.1.
     """
     for name, weight in parameters.items():
         if is_weight(name, weight[0]):
             radius = max_norm[name] if isinstance(max_norm, Mapping) else max_norm
-            length = torch.linalg.vector_norm(weight.flatten(2), dim=2)
-            factor = (radius / length).clamp(max=1)
+            norms = torch.linalg.vector_norm(weight.flatten(2), dim=2)
+            factor = (radius / norms).clamp(max=1)
             weight.mul_(factor.reshape(factor.shape + (1,) * (weight.ndim - 2)))
 
 

@@ -1,4 +1,4 @@
-"""What a network does to images in [0, 1] before its first layer; attacks go through it, and see pixels only."""
+"""Preprocessing of images in [0, 1], as part of the network. Attacks differentiate through it and perturb pixels."""
 
 import hashlib
 from pathlib import Path
@@ -12,7 +12,7 @@ CHUNK = 5000
 
 
 class Standardized(nn.Module):
-    """(x - 0.5) / 0.25: about the mean and the deviation of natural images."""
+    """(x - 0.5) / 0.25, roughly the mean and the standard deviation of natural images."""
 
     def forward(self, x: Tensor) -> Tensor:
         """The shape of x."""
@@ -22,12 +22,12 @@ class Standardized(nn.Module):
 class Whitening(nn.Module):
     """Contrast normalisation and ZCA: P (c(x) - m), of the shape of x, with P = (C + 0.1 I)^(-1/2).
 
-    c subtracts an image's own mean over all D values, divides by the L2 norm of what is left, and multiplies by 55 (an
-    image without contrast becomes 0); m and C are the mean and the covariance of c over training images. As the maxout
-    paper's code has it: make_cifar10_gcn_whitened.py in lisa-lab/pylearn2. mean: (D,), matrix: (D, D), symmetric.
+    c subtracts an image's mean over all D values, divides by the L2 norm of the difference, and multiplies by 55. An
+    image without contrast becomes 0. m and C are the mean and the covariance of c over training images. As in the
+    maxout paper's code: make_cifar10_gcn_whitened.py in lisa-lab/pylearn2. mean: (D,); matrix: (D, D), symmetric.
     """
 
-    SCALE, REGULARISER, LEAST = 55.0, 0.1, 1e-8
+    SCALE, REGULARISER, MIN_NORM = 55.0, 0.1, 1e-8
     mean: Tensor
     matrix: Tensor
 
@@ -47,14 +47,14 @@ class Whitening(nn.Module):
         """The whitening of images (N, C, H, W) of any type and scale, computed in double precision."""
         size = images[0].numel()
         total, squares = torch.zeros(size, dtype=torch.float64), torch.zeros(size, size, dtype=torch.float64)
-        for part in images.split(CHUNK):
-            values = normalised(part.double())
+        for chunk in images.split(CHUNK):
+            values = normalised(chunk.double())
             total += values.sum(0)
             squares += values.T @ values
         mean = total / len(images)
         covariance = squares / len(images) - mean.outer(mean)
         eigenvalues, vectors = torch.linalg.eigh(covariance)
-        # Negative by rounding only, where there are fewer images than pixels.
+        # With fewer images than pixels, rounding makes some eigenvalues negative.
         matrix = (vectors * (eigenvalues.clamp(min=0) + cls.REGULARISER).rsqrt()) @ vectors.T
         return cls(mean.float(), matrix.float())
 
@@ -64,7 +64,7 @@ class Whitening(nn.Module):
 
     @classmethod
     def load(cls, path: str | Path) -> "Whitening":
-        """What ``save`` wrote."""
+        """The whitening that ``save`` wrote."""
         return cls(**tensors.read(path)[0])
 
 
@@ -73,14 +73,14 @@ def normalised(x: Tensor) -> Tensor:
     rows = x.flatten(1)
     centred = rows - rows.mean(1, keepdim=True)
     squares = centred.square().sum(1, keepdim=True)
-    length = torch.where(squares > Whitening.LEAST**2, squares, 1).sqrt()
+    length = torch.where(squares > Whitening.MIN_NORM**2, squares, 1).sqrt()
     return Whitening.SCALE * centred / length
 
 
 def layer(name: str, whitening: Whitening | None) -> nn.Module:
-    """The input layer ``name``: pixels, standardized or whitened. Raises ValueError for a whitening too many or few."""
+    """The input layer ``name``: pixels, standardized or whitened. Raises ValueError unless only the last has one."""
     if (name == "whitened") != (whitening is not None):
-        raise ValueError(f"input: {name} {'has no' if whitening else 'needs a'} whitening")
+        raise ValueError(f"input: {name} {'takes no' if whitening else 'needs a'} whitening")
     if whitening is not None:
         return whitening
     return Standardized() if name == "standardized" else nn.Identity()

@@ -14,7 +14,7 @@ ACTIVATIONS: dict[str, Callable[..., Any]] = {"silu": F.silu, "gelu": F.gelu, "s
 class Block(nn.Module):
     """x + conv(act(norm(conv(act(norm(x)))))), (N, inputs, H, W) -> (N, outputs, H / stride, W / stride).
 
-    Where shapes differ, the shortcut is a 1 x 1 convolution of the first activation (He et al. 2016, figure 4e).
+    If the shapes differ, the shortcut is a 1 x 1 convolution of the first activation (He et al. 2016, figure 4e).
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, groups: int, activation: str) -> None:
@@ -28,8 +28,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) -> (N, outputs, H / stride, W / stride)."""
         h = self.activation(self.norm1(x))
-        short = x if self.shortcut is None else self.shortcut(h)
-        result: Tensor = short + self.conv2(self.activation(self.norm2(self.conv1(h))))
+        shortcut = x if self.shortcut is None else self.shortcut(h)
+        result: Tensor = shortcut + self.conv2(self.activation(self.norm2(self.conv1(h))))
         return result
 
 
@@ -57,12 +57,11 @@ def preact_resnet(
 ) -> nn.Module:
     """A 3 x 3 convolution, stages of pre-activation blocks, the mean over locations, a linear layer to the logits.
 
-    He et al., "Identity mappings in deep residual networks", ECCV 2016, with two changes that gradient regularisation
-    asks for. Activations are smooth, so that penalties on the gradient have derivatives everywhere. Group
-    normalisation (Wu and He 2018) stands for batch normalisation: with that, an image's loss depends on the other
-    images of its batch, and has no input gradient of its own. Every stage but the first halves the side and doubles
-    the channels; 3 x 3 and 1 x 1 weights ~ U(-b, b) with b = sqrt(6 / fan-in) (He et al. 2015). Raises ValueError
-    where ``groups`` does not divide ``width``.
+    He et al., "Identity mappings in deep residual networks", ECCV 2016, with two changes for gradient regularisation.
+    Activations are smooth, so that penalties on the gradient are differentiable everywhere. Group normalisation (Wu and
+    He 2018) replaces batch normalisation, by which an image's loss would depend on the other images of its batch. Every
+    stage but the first halves the side and doubles the channels. Weights of convolutions ~ U(-b, b) with
+    b = sqrt(6 / fan-in) (He et al. 2015). Raises ValueError if ``groups`` does not divide ``width``.
     """
     if width % groups:
         raise ValueError(f"groups: {groups} does not divide the width {width}")
