@@ -1,9 +1,14 @@
 """Gradient regularisation against adversarial examples, for every p-norm.
 
-For a training loop of your own, ``from gradreg import ...`` has the norms and steps (dual_exponent, norm,
-steepest_step, project), the random directions (draw), and the objectives with what they are made of (plain, noise,
-perturb, penalty, finite_difference, adversarial, alignment, curvature; ascend, input_gradient). docs/library.md shows
-them at work. Nothing is imported before it is asked for: planning an experiment needs no PyTorch.
+Your own training loop can import these from ``gradreg``:
+
+- norms and steps: dual_exponent, norm, steepest_step, project
+- random directions: draw
+- objectives: plain, noise, perturb, penalty, finite_difference, adversarial, alignment, curvature
+- parts of objectives: ascend, input_gradient
+
+docs/library.md has examples. A module is imported when one of its names is first used, so that planning an experiment
+does not import PyTorch.
 """
 
 import importlib
@@ -48,7 +53,7 @@ _MODULES = ("norms", "sampling", "objectives")
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        for module in map(importlib.import_module, (f"{__name__}.{own}" for own in _MODULES)):
+        for module in map(importlib.import_module, (f"{__name__}.{path}" for path in _MODULES)):
             if name in vars(module):
                 return vars(module)[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""What the commands of the workflow share: what goes wrong around them ends them in one line."""
+"""Common to the commands of the workflow: signals, and one-line messages for errors of the environment."""
 
 import errno
 import os
@@ -12,20 +12,20 @@ from typing import Any
 
 from gradreg.storage.files import DamagedFileError
 
-MEMORY = re.compile("allocate memory|out of memory")
+OUT_OF_MEMORY = re.compile("allocate memory|out of memory")
 AGAIN = "then give the same command again"
 HINTS = {
     errno.ENOSPC: f"free some space, {AGAIN}",
     errno.EDQUOT: f"free some of your quota, {AGAIN}",
     errno.EFBIG: f"allow larger files (ulimit -f), {AGAIN}",
     errno.EROFS: f"make it writable, {AGAIN}",
-    errno.EACCES: f"get the right to it, {AGAIN}",
-    errno.ENOENT: "what is missing is made anew when the same command is given again",
+    errno.EACCES: f"get permission to use it, {AGAIN}",
+    errno.ENOENT: "give the same command again to recreate it",
 }
 
 
 class Interrupted(BaseException):
-    """A signal that asks to stop. BaseException: nothing on the way takes it for an error of its own."""
+    """A signal to stop. It is a BaseException, so that no handler of ordinary errors catches it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -33,7 +33,7 @@ class Interrupted(BaseException):
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a command. What it cannot help (no space, no memory, a file that is gone or damaged) ends it in one line."""
+    """Run a command. Errors of its environment, such as a full disk or a damaged file, end it with one line."""
     try:
         main()
     except Interrupted as interruption:
@@ -47,34 +47,34 @@ def run(main: Callable[[], None]) -> None:
 
 
 def explained(error: Exception) -> str | None:
-    """What went wrong around a command, in one line; None for what may be a mistake in it."""
+    """An error of the environment in one line, or None for an error that may be a bug."""
     if isinstance(error, DamagedFileError):
         return str(error)
     if isinstance(error, OSError) and error.errno is not None:
-        where = f"{error.filename}: " if error.filename is not None else ""
+        file = f"{error.filename}: " if error.filename is not None else ""
         hint = HINTS.get(error.errno)
-        return f"{where}{error.strerror or os.strerror(error.errno)}" + (f"; {hint}" if hint else "")
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and MEMORY.search(str(error))):
-        said = str(error).splitlines()[0].rpartition("] ")[2] if str(error) else "no more was to be had"
-        return f"out of memory ({said}); run fewer jobs at a time (--cores), or take a smaller network or batch_size"
+        return f"{file}{error.strerror or os.strerror(error.errno)}" + (f"; {hint}" if hint else "")
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error))):
+        detail = f" ({str(error).splitlines()[0].rpartition('] ')[2]})" if str(error) else ""
+        return f"out of memory{detail}; run fewer jobs at a time (--cores), or use a smaller network or batch_size"
     return None
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within, SIGTERM and SIGINT raise Interrupted; after it they are ignored, so that it can be answered in peace."""
+    """Raise Interrupted at SIGTERM or SIGINT in the block, and ignore both after that, so that state can be saved."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise Interrupted(number)
 
-    after: dict[signal.Signals, Any] = {
+    handlers: dict[signal.Signals, Any] = {
         number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)
     }
     try:
         yield
     except Interrupted:
-        after = dict.fromkeys(after, signal.SIG_IGN)
+        handlers = dict.fromkeys(handlers, signal.SIG_IGN)
         raise
     finally:
-        for number, handler in after.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -1,11 +1,11 @@
 """Norms, dual exponents, steepest steps and projections for p in [1, inf].
 
-Every function acts per sample: the first dimension of a tensor counts samples, all further dimensions
-together form one sample's vector. Everything is differentiable tensor algebra without data-dependent
-control flow, so ``torch.func.grad``, ``vmap`` and ``torch.compile`` apply.
+Every function acts per sample: the first dimension of a tensor counts samples, and all others together form the vector
+of one sample. All functions are differentiable tensor algebra without data-dependent control flow, so that
+``torch.func.grad``, ``vmap`` and ``torch.compile`` apply.
 
-Source: Lyu, Huang and Liang, "A unified gradient regularization family for adversarial examples",
-ICDM 2015 (arXiv 1511.06385), section 2: the maximiser of <g, s> over ||s||_p <= eps.
+Source: Lyu, Huang and Liang, "A unified gradient regularization family for adversarial examples", ICDM 2015
+(arXiv 1511.06385), section 2: the maximiser of <g, s> over ||s||_p <= eps.
 """
 
 import math
@@ -19,7 +19,7 @@ def dual_exponent(p: float) -> float:
 
     Raises ValueError unless 1 <= p <= inf.
     """
-    if not p >= 1:  # also refuses nan
+    if not p >= 1:  # also true for nan
         raise ValueError(f"p must be in [1, inf], got {p}")
     if p == 1:
         return math.inf
@@ -29,15 +29,15 @@ def dual_exponent(p: float) -> float:
 def norm(x: Tensor, p: float) -> Tensor:
     """p-norm of each sample.
 
-    x: (N, ...). Returns (N,), finite for every finite x whose norm is a finite float: entries are
-    scaled by their largest magnitude first, so that neither denormal nor huge entries under- or overflow.
-    Raises ValueError unless 1 <= p <= inf.
+    x: (N, ...). Returns (N,), finite if x is finite and its norm is a finite float: entries are first divided by their
+    largest magnitude, so that denormal or huge entries do not under- or overflow. Raises ValueError unless
+    1 <= p <= inf.
     """
-    dual_exponent(p)  # the check of p
+    dual_exponent(p)  # raises for an invalid p
     magnitude = x.flatten(1).abs()
     if math.isinf(p):
         return magnitude.amax(1)
-    # The scale cancels, so it may be held constant under differentiation.
+    # The scale cancels, so that it may be constant in derivatives.
     scale = magnitude.detach().amax(1)
     positive = scale > 0
     ratio = magnitude / torch.where(positive, scale, 1).unsqueeze(1)
@@ -49,16 +49,15 @@ def norm(x: Tensor, p: float) -> Tensor:
 
 
 def steepest_step(g: Tensor, p: float, eps: float | Tensor) -> Tensor:
-    """The step s of p-norm eps along which a loss with gradient g grows most, to first order.
+    """The step s of p-norm eps that increases a loss with gradient g most, to first order.
 
-    s = eps * sign(g) * (|g| / ||g||_q)^(q-1) with 1/p + 1/q = 1 maximises <g, s> over ||s||_p <= eps,
-    with value eps * ||g||_q. p = inf is the sign step (fast gradient sign method), p = 2 the normalised
-    gradient; at p = 1 the coordinates of largest |g| share the budget equally, the limit p -> 1.
+    s = eps * sign(g) * (|g| / ||g||_q)^(q-1) with 1/p + 1/q = 1 maximises <g, s> over ||s||_p <= eps, with value
+    eps * ||g||_q. p = inf gives the sign step (fast gradient sign method), p = 2 the normalised gradient. p = 1 is the
+    limit p -> 1: the coordinates of largest |g| share eps equally.
 
-    g: (N, ...); eps in the units of the input, a number or a tensor that broadcasts over samples' vectors,
-    (N, 1). Returns the shape of g. A zero gradient gives a zero step. Differentiable in g, with derivative 0
-    where the step jumps or its slope is infinite: everywhere for p = 1 and inf, at zero entries for p > 2.
-    Raises ValueError unless 1 <= p <= inf.
+    g: (N, ...); eps: in the units of the input, a number or a tensor that broadcasts to (N, 1). Returns the shape of
+    g; a zero gradient gives a zero step. Differentiable in g. The derivative is 0 where the step jumps or its slope is
+    infinite: everywhere for p = 1 and inf, at zero entries for p > 2. Raises ValueError unless 1 <= p <= inf.
     """
     q = dual_exponent(p)
     flat = g.flatten(1)
@@ -72,7 +71,7 @@ def steepest_step(g: Tensor, p: float, eps: float | Tensor) -> Tensor:
         length = torch.where(positive, shape.sum(1, keepdim=True), 1)
     else:
         ratio = magnitude / torch.where(positive, scale, 1)
-        # What stands for zeros is multiplied by their sign; 0 ** (q - 1) would have an infinite derivative.
+        # Zeros become 1, to be multiplied by sign(0) = 0: the derivative of 0 ** (q - 1) would be infinite.
         shape = ratio.masked_fill(ratio == 0, 1).pow(q - 1)
         # = ||shape||_p, as (q-1) p = q
         length = torch.where(positive, ratio.pow(q).sum(1, keepdim=True), 1).pow(1 / p)
@@ -80,13 +79,13 @@ def steepest_step(g: Tensor, p: float, eps: float | Tensor) -> Tensor:
 
 
 def project(s: Tensor, p: float, eps: float | Tensor) -> Tensor:
-    """The point of the p-norm ball of radius eps that is nearest to s in L2, exactly, for p in {1, 2, inf}.
+    """The exact L2 projection of s onto the p-norm ball of radius eps, for p in {1, 2, inf}.
 
-    For p = 1 it is soft thresholding, sign(s) * max(|s| - t, 0), with t = max over k of (sum of the k largest
-    |s_i| - eps) / k where that is positive (Duchi et al., ICML 2008, figure 1, in closed form).
+    For p = 1 it is soft thresholding, sign(s) * max(|s| - t, 0). Inside the ball t is 0. Outside it, t is the maximum
+    over k of (sum of the k largest |s_i| - eps) / k. This is figure 1 of Duchi et al., ICML 2008, in closed form.
 
-    s: (N, ...); eps a number or a tensor (N, 1). Returns the shape of s; a point inside stays as it is.
-    Raises ValueError for any other p, for which there is no closed form.
+    s: (N, ...); eps: a number or a tensor (N, 1). Returns the shape of s. Points inside the ball are unchanged. Raises
+    ValueError for any other p, for which there is no closed form.
     """
     flat = s.flatten(1)
     if math.isinf(p):
@@ -99,4 +98,4 @@ def project(s: Tensor, p: float, eps: float | Tensor) -> Tensor:
         count = torch.arange(1, flat.shape[1] + 1, dtype=s.dtype, device=s.device)
         threshold = ((total - eps) / count).amax(1, keepdim=True).clamp(min=0)
         return (flat.sign() * (flat.abs() - threshold).clamp(min=0)).view_as(s)
-    raise ValueError(f"no exact projection for p = {p}; there is one for 1, 2 and inf")
+    raise ValueError(f"no exact projection for p = {p}, only for 1, 2 and inf")

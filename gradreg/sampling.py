@@ -1,4 +1,4 @@
-"""Random directions, drawn from a generator of the caller's: what objectives with randomness are given."""
+"""Random directions, drawn from a generator that the caller passes."""
 
 import math
 from collections.abc import Sequence
@@ -14,8 +14,9 @@ DISTRIBUTIONS = ("gaussian", "uniform", "sign", "ball")
 def draw(distribution: str, shape: Sequence[int], generator: torch.Generator, p: float = math.inf) -> Tensor:
     """A random tensor of ``shape`` (N, ...) on the generator's device.
 
-    gaussian: N(0, 1) entries; uniform: entries in [-1, 1]; sign: -1 or 1, as likely; ball: each sample uniform in the
-    unit ball of the p-norm. Raises ValueError for another distribution, or unless 1 <= p <= inf.
+    gaussian: entries from N(0, 1); uniform: entries uniform in [-1, 1]; sign: entries -1 or 1 with equal probability;
+    ball: samples uniform in the unit ball of the p-norm. Raises ValueError for another distribution, or for ball unless
+    1 <= p <= inf.
     """
     if distribution == "gaussian":
         return torch.randn(shape, generator=generator, device=generator.device)
@@ -32,10 +33,10 @@ def _in_ball(shape: Sequence[int], generator: torch.Generator, p: float) -> Tens
     """Uniform in the p-ball: z / (sum |z_i|^p + e)^(1/p), e ~ Exp(1), z_i of density proportional to exp(-|z|^p).
 
     Barthe et al., "A probabilistic approach to the geometry of the l_p^n-ball", Ann. Probab. 2005. |z_i| is drawn as
-    u * gamma^(1/p), u uniform and gamma ~ Gamma(1 + 1/p): well conditioned for every p, and u itself for p = inf.
+    u * gamma^(1/p) with u uniform and gamma ~ Gamma(1 + 1/p), which is well conditioned for all p; it is u at p = inf.
     """
-    dual_exponent(p)  # the check of p
-    if p == 2:  # the same distribution, much faster: exp(-|z|^2) is a Gaussian
+    dual_exponent(p)  # raises for an invalid p
+    if p == 2:  # the same distribution, drawn much faster: exp(-|z|^2) is a Gaussian
         z = draw("gaussian", shape, generator).flatten(1) * math.sqrt(0.5)
     else:
         sign = draw("uniform", shape, generator)
@@ -43,6 +44,6 @@ def _in_ball(shape: Sequence[int], generator: torch.Generator, p: float) -> Tens
             return sign
         gamma = torch._standard_gamma(torch.full(tuple(shape), 1 + 1 / p, device=generator.device), generator=generator)
         z = (sign * gamma.pow(1 / p)).flatten(1)
-    spare = torch.empty(len(z), 1, device=generator.device).exponential_(generator=generator)
-    length = norm(torch.cat([z, spare.pow(1 / p)], 1), p)
+    exponential = torch.empty(len(z), 1, device=generator.device).exponential_(generator=generator)
+    length = norm(torch.cat([z, exponential.pow(1 / p)], 1), p)
     return (z / length.unsqueeze(1)).view(tuple(shape))

@@ -1,4 +1,4 @@
-"""What the commands share: errors from around them end them in one line."""
+"""Commands end with one line for errors of their environment."""
 
 import errno
 
@@ -23,19 +23,19 @@ def refuse_memory():
         (OSError(errno.EROFS, "Read-only file system", "a"), "a: Read-only file system; make it writable, then give"),
         (OSError(errno.EIO, "Input/output error"), "Input/output error"),
         (
-            FileNotFoundError(errno.ENOENT, "No such file or directory", "a"),
-            "a: No such file or directory; what is miss",
+            FileNotFoundError(errno.ENOENT, "No such file", "a"),
+            "a: No such file; give the same command again to recreate",
         ),
-        (MemoryError(), "out of memory (no more was to be had); run fewer jobs at a time (--cores), or take a smaller"),
+        (MemoryError(), "out of memory; run fewer jobs at a time (--cores), or use a smaller network"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried 2 GiB\nmore"), "out of memory (CUDA out of memory. Tried 2"),
     ],
 )
-def test_what_goes_wrong_around_a_command_is_one_line(error, text):
+def test_an_error_of_the_environment_is_one_line(error, text):
     assert cli.explained(error).startswith(text)
     assert "\n" not in cli.explained(error)
 
 
-def test_memory_that_is_not_to_be_had():
+def test_a_command_that_runs_out_of_memory():
     with pytest.raises(SystemExit, match=r"Error: out of memory \(.*can't allocate memory.*\); run fewer jobs"):
         cli.run(refuse_memory)
     with pytest.raises(SystemExit, match=r"Error: out of memory \(Unable to allocate"):
@@ -43,7 +43,7 @@ def test_memory_that_is_not_to_be_had():
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), RuntimeError("x"), KeyError("x"), OSError("no number")])
-def test_mistakes_of_ours_are_not_hidden(error):
+def test_bugs_are_not_hidden(error):
     def fail():
         raise error
 

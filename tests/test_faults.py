@@ -262,15 +262,14 @@ def test_data_that_vanish_or_are_damaged(tmp_path, untouched):
     done = project.snakemake("--cores", 1, check=False, **fault)
     assert done.returncode != 0
     assert faults.errors(done)[0] == (
-        "Error: results/data/digits.npz: No such file or directory; what is missing is made anew when the same command "
-        "is given again"
+        "Error: results/data/digits.npz: No such file or directory; give the same command again to recreate it"
     )
     assert before.items() <= faults.results(project, *faults.COMPARED).items()
     project.snakemake("--cores", 1, "results/data/digits.npz")
     data.write_bytes(data.read_bytes()[:20000])  # now it counts as other data, and what was trained on it as old
     done = project.snakemake("--cores", 1, check=False)
     assert faults.errors(done)[0].startswith("Error: results/data/digits.npz is damaged (")
-    assert faults.errors(done)[0].endswith("): delete it, and give the same command again to have it remade")
+    assert faults.errors(done)[0].endswith("): delete it, then give the same command again to recreate it")
     data.unlink()
     assert_completes(project, untouched(only(3), TABLES), {})
 

@@ -1,4 +1,4 @@
-"""Dual exponents, norms and steepest steps against what defines them."""
+"""Dual exponents, norms, steepest steps and projections against their definitions."""
 
 import math
 
@@ -18,14 +18,14 @@ MAGNITUDES = st.sampled_from([1e-45, 1e-40, 1e-20, 1.0, 1e20, 1e38])
 
 
 def tensors(magnitudes=MAGNITUDES):
-    """Samples of any shape, of ordinary, denormal or huge entries, with zeros and ties among them."""
+    """Samples of any shape with ordinary, denormal or huge entries, among them zeros and ties."""
     entries = st.one_of(st.just(0.0), st.sampled_from([1.0, -1.0, 0.5]), st.floats(-1, 1, width=32))
     arrays = hnp.arrays(np.float32, SHAPES, elements=entries)
     return st.builds(lambda a, m: torch.from_numpy((a * np.float64(m)).astype(np.float32)), arrays, magnitudes)
 
 
 def exact_norm(x, p):
-    """The p-norm in double precision, of magnitudes scaled by the largest."""
+    """The p-norm in double precision, with magnitudes divided by the largest."""
     a = x.double().flatten(1).abs()
     top = a.amax(1, keepdim=True).clamp(min=1e-300)
     if math.isinf(p):
@@ -52,7 +52,7 @@ def test_no_norm_below_one(p, function):
 @given(tensors(), EXPONENTS)
 def test_norm_equals_double_precision(x, p):
     expected = exact_norm(x, p)
-    keep = (expected < 3e38) & ((expected > 1e-37) | (expected == 0))  # elsewhere the norm itself is no normal float
+    keep = (expected < 3e38) & ((expected > 1e-37) | (expected == 0))  # elsewhere the norm is not a normal float
     torch.testing.assert_close(norm(x, p).double()[keep], expected[keep], rtol=RELATIVE, atol=0)
 
 
@@ -101,7 +101,7 @@ def test_the_three_classic_norms():
     torch.testing.assert_close(steepest_step(g, 1, 2.0), torch.tensor([[0.0, -2.0, 0.0]]))
 
 
-def test_ties_share_the_budget():
+def test_ties_share_eps():
     g = torch.tensor([[2.0, -2.0, 1.0, 2.0]])
     expected = torch.tensor([[1 / 3, -1 / 3, 0.0, 1 / 3]])
     torch.testing.assert_close(steepest_step(g, 1, 1.0), expected)
@@ -125,7 +125,7 @@ def test_vmap_and_a_tensor_of_eps(p):
 
 @pytest.mark.parametrize("p", [1, 1.3, 2, 3, math.inf])
 def test_the_derivative_of_the_step_matches_finite_differences(p):
-    """In double precision, at entries away from zero and ties; zero entries and samples give finite derivatives."""
+    """At entries away from zero and ties; for zero entries and samples the derivative is finite."""
     g = torch.tensor([[0.5, -0.2, 0.3, -0.9], [0.1, 0.7, -0.4, 0.2]], dtype=torch.float64)
     assert torch.autograd.gradcheck(lambda g: steepest_step(g, p, 0.3), g.requires_grad_())
     flat = torch.tensor([[0.0, 0.0, 0.0], [0.5, 0.0, -1.0]]).requires_grad_()
@@ -134,7 +134,7 @@ def test_the_derivative_of_the_step_matches_finite_differences(p):
 
 
 @given(tensors(st.sampled_from([1e-3, 1.0, 1e3])), st.sampled_from([1.0, 2.0, math.inf]), st.floats(0.01, 100))
-def test_projection_is_onto_the_ball_and_leaves_what_is_inside(s, p, eps):
+def test_projection_is_onto_the_ball_and_keeps_points_inside(s, p, eps):
     s = s.double()
     projected = project(s, p, eps)
     assert (norm(projected, p) <= eps * (1 + RELATIVE)).all()
@@ -154,6 +154,6 @@ def test_projection_is_the_nearest_point(s, p, eps):
 
 
 @pytest.mark.parametrize("p", [1.5, 3.0])
-def test_no_projection_where_none_is_exact(p):
+def test_no_projection_for_other_p(p):
     with pytest.raises(ValueError, match="no exact projection for p"):
         project(torch.ones(1, 2), p, 1.0)

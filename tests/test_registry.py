@@ -1,4 +1,4 @@
-"""What is registered: held to the functions, and the recipes to the settings there are."""
+"""Registrations match their functions, and recipes the settings of the schema."""
 
 import inspect
 
@@ -15,31 +15,31 @@ GIVEN = {
 
 
 @pytest.mark.parametrize(("section", "kind"), [(s, kind) for s in GIVEN for kind in registry.section(s)])
-def test_what_is_registered_are_the_settings_of_the_function(section, kind):
-    """No more and no fewer, with the function's own defaults."""
+def test_registered_settings_are_those_of_the_function(section, kind):
+    """No more and no fewer, with the same defaults."""
     settings = registry.lookup(section, kind).get("settings", {})
     parameters = inspect.signature(registry.function(section, kind)).parameters
     assert settings.keys() - {"distribution"} == parameters.keys() - GIVEN[section]
-    for name, own in settings.items():
+    for name, setting in settings.items():
         if name != "distribution":
             default = parameters[name].default
             default = list(default) if isinstance(default, tuple) else default
-            assert own.get("default", inspect.Parameter.empty) == default
+            assert setting.get("default", inspect.Parameter.empty) == default
 
 
-def test_a_package_that_is_not_installed_is_told_with_the_command_that_does_it(monkeypatch):
+def test_the_message_for_a_missing_package_names_the_command_that_installs_it(monkeypatch):
     monkeypatch.setattr("gradreg.registry.importlib.util.find_spec", lambda name: None)
-    told = "fmn needs the package secmlt: pip install -e '.[minimum-norm]' -c constraints.txt"
-    assert registry.missing("attacks", "fmn") == told
+    message = "fmn needs the package secmlt: pip install -e '.[minimum-norm]' -c constraints.txt"
+    assert registry.missing("attacks", "fmn") == message
     assert registry.missing("attacks", "apgd_ce") is None
 
 
-def test_registrations_that_are_not_as_they_should_be(tmp_path, monkeypatch):
+def test_invalid_registrations_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "FOLDER", tmp_path)
     for text, message in (
         ("net: {description: none}", "gradreg/registry/models.yaml: net: 'function' is missing"),
         ("net: nothing", "gradreg/registry/models.yaml: net: 'function' is missing"),
-        ("my-net: {function: a.b}", "gradreg/registry/models.yaml: 'my-net' is no name; use small letters"),
+        ("my-net: {function: a.b}", "gradreg/registry/models.yaml: 'my-net' is no valid name; use small letters"),
         ("net: {function: a.b", "gradreg/registry/models.yaml: while parsing a flow mapping"),
     ):
         (tmp_path / "models.yaml").write_text(text)
@@ -56,10 +56,10 @@ def test_recipes_have_the_settings_of_the_schema():
         assert training({"recipe": name}).keys() == properties
 
 
-def test_what_is_written_goes_over_a_recipe_wherever_it_is_named():
+def test_settings_override_their_recipe_in_any_order():
     layers = {"lr": 0.3}, {"recipe": "maxout-mnist-dense", "epochs": 7}, {"momentum": 0.6}
-    found = training(*layers)
-    assert (found["lr"], found["epochs"], found["momentum"]) == (0.3, 7, 0.6)
-    assert (found["lr_schedule"], found["momentum_end"], found["weight_decay"]) == ("exponential", 0.7, 0.0)
-    assert training(*reversed(layers)) == found
+    settings = training(*layers)
+    assert (settings["lr"], settings["epochs"], settings["momentum"]) == (0.3, 7, 0.6)
+    assert (settings["lr_schedule"], settings["momentum_end"], settings["weight_decay"]) == ("exponential", 0.7, 0.0)
+    assert training(*reversed(layers)) == settings
     assert training({"recipe": "maxout-mnist-dense"}, {"recipe": "one-cycle"}) == training()

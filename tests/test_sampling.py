@@ -1,4 +1,4 @@
-"""Random directions: their distributions, and that nothing but the generator decides."""
+"""Random directions: their distributions, and that they depend only on the generator."""
 
 import math
 
@@ -32,7 +32,7 @@ def test_signs_are_fair():
 @pytest.mark.parametrize("p", [1.0, 1.3, 2.0, 3.0, 50.0, 1e6, math.inf])
 @pytest.mark.parametrize("d", [1, 2, 5])
 def test_points_of_a_ball_are_uniform(p, d):
-    """The p-norm of a uniform point has distribution r^d, whatever the norm; and each orthant is as likely."""
+    """For every p, the p-norm has the distribution r^d, and positive and negative entries are equally likely."""
     points = sampling.draw("ball", (4000, d), generator(d), p)
     radius = norm(points, p).double()
     assert radius.max() <= 1 + 1e-6
@@ -42,7 +42,7 @@ def test_points_of_a_ball_are_uniform(p, d):
 
 @pytest.mark.parametrize("p", [1.0, 2.0, math.inf])
 def test_the_direction_in_a_ball_is_uniform_too(p):
-    """The share of points inside another norm's ball of half the radius is that of its volume."""
+    """The share of points in a ball of another norm with half the radius is the ratio of the volumes."""
     points = sampling.draw("ball", (20000, 2), generator(), p)
     volume = {1.0: 2.0, 2.0: math.pi, math.inf: 4.0}
     inner = {1.0: math.inf, 2.0: 1.0, math.inf: 2.0}[p]
@@ -61,7 +61,7 @@ def test_only_the_generator_decides(distribution):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_what_there_is_not_is_refused():
+def test_unknown_distributions_and_invalid_norms_are_refused():
     with pytest.raises(ValueError, match="no distribution 'normal'; there are gaussian, uniform, sign, ball"):
         sampling.draw("normal", (2, 2), generator())
     with pytest.raises(ValueError, match=r"p must be in \[1, inf\]"):

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and what is said when that fails."""
+"""Files are written completely or not at all, and damaged ones are reported in one line."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ from gradreg.storage import files, metrics, npz, tensors
 from gradreg.storage.files import DamagedFileError
 
 
-def test_a_write_that_fails_leaves_what_was_there(tmp_path):
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     path = tmp_path / "new" / "a.txt"
     files.write_text(path, "old")
 
@@ -40,12 +40,12 @@ def test_an_error_names_the_file_that_was_to_be_written(tmp_path):
         files.write_text(tmp_path / "file" / "a.txt", "")
 
 
-def test_what_a_killed_process_left_is_removed_an_hour_later(tmp_path):
+def test_the_temporary_file_of_a_killed_process_is_removed_an_hour_later(tmp_path):
     path = tmp_path / "a[1].txt"
     left, young, other = (tmp_path / name for name in (".1-a[1].txt", ".2-a[1].txt", ".3-b.txt"))
     for file in (left, young, other):
         file.touch()
-    before = time.time() - 2 * files.LEFT_BEHIND
+    before = time.time() - 2 * files.STALE_SECONDS
     for file in (left, other):
         os.utime(file, (before, before))
     files.write_text(path, "x")
@@ -56,11 +56,11 @@ def test_what_a_killed_process_left_is_removed_an_hour_later(tmp_path):
 @pytest.mark.parametrize(
     "read", [files.read_json, metrics.read, npz.read, tensors.read, checkpoint.load], ids=lambda read: read.__module__
 )
-def test_a_damaged_file_is_told_in_one_line(tmp_path, read, content):
+def test_a_damaged_file_is_reported_in_one_line(tmp_path, read, content):
     path = tmp_path / "a"
     path.write_bytes(content)
     if read is metrics.read and content in (b"x", bytes(1000), b'{"a": ', b"\x80\x04"):
-        return  # a table of one column, as far as anyone can tell
+        return  # a valid table of one column
     with pytest.raises(DamagedFileError) as caught:
         read(path)
     text = cli.explained(caught.value)
@@ -72,8 +72,8 @@ def test_a_damaged_file_is_told_in_one_line(tmp_path, read, content):
 
 def test_a_truncated_file_of_each_kind_is_damaged(tmp_path):
     npz.write(tmp_path / "a.npz", {"a": torch.arange(1000).numpy()})
-    tensors.write(tmp_path / "a.safetensors", {"a": torch.arange(1000)}, {"said": "x"})
-    assert tensors.read(tmp_path / "a.safetensors")[1] == {"said": "x"}
+    tensors.write(tmp_path / "a.safetensors", {"a": torch.arange(1000)}, {"key": "x"})
+    assert tensors.read(tmp_path / "a.safetensors")[1] == {"key": "x"}
     for name, read in (("a.npz", npz.read), ("a.safetensors", tensors.read)):
         whole = (tmp_path / name).read_bytes()
         for length in (len(whole) - 1, len(whole) // 2, 9):

@@ -1,7 +1,7 @@
-"""What a config can name: data sets, models, objectives, attacks and recipes, one block of a YAML file each.
+"""The data sets, models, objectives, attacks and recipes that a config can name. Each is a block of a YAML file.
 
-Plain data, read wherever an experiment is planned, so nothing heavy is imported here; the functions behind the names
-are imported when they are called for. docs/extending.md shows how to add one.
+Planning an experiment reads them, so nothing heavy is imported here: ``function`` imports a registered function when it
+is needed. docs/extending.md shows how to add one.
 """
 
 import functools
@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 FOLDER = Path(__file__).parent
-NEEDED = {
+REQUIRED = {
     "datasets": ("function", "image_shape", "classes", "n_train", "n_test", "top", "sha256"),
     "models": ("function",),
     "objectives": ("function",),
@@ -26,21 +26,21 @@ NEEDED = {
 
 @functools.cache
 def section(name: str) -> dict[str, dict[str, Any]]:
-    """The registrations of a section (datasets, models, objectives, attacks, recipes), by their names.
+    """The registrations of a section (datasets, models, objectives, attacks, recipes) by name.
 
-    Raises ValueError, in one line, for a file that is not as it should be.
+    Raises ValueError, with a one-line message, for an invalid file.
     """
-    where = f"gradreg/registry/{name}.yaml"
+    file = f"gradreg/registry/{name}.yaml"
     try:
         registered: dict[str, dict[str, Any]] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise ValueError(f"{where}: {' '.join(str(error).split())}") from None
-    for kind, own in registered.items():
+        raise ValueError(f"{file}: {' '.join(str(error).split())}") from None
+    for kind, registration in registered.items():
         if not re.fullmatch("[a-z][a-z0-9_-]*" if name == "recipes" else "[a-z][a-z0-9_]*", str(kind)):
-            raise ValueError(f"{where}: {kind!r} is no name; use small letters, digits and _, and start with a letter")
-        for key in NEEDED[name]:
-            if not isinstance(own, dict) or key not in own:
-                raise ValueError(f"{where}: {kind}: {key!r} is missing")
+            raise ValueError(f"{file}: {kind!r} is no valid name; use small letters, digits and _, letter first")
+        for key in REQUIRED[name]:
+            if not isinstance(registration, dict) or key not in registration:
+                raise ValueError(f"{file}: {kind}: {key!r} is missing")
     return registered
 
 
@@ -53,17 +53,17 @@ def lookup(name: str, kind: str) -> dict[str, Any]:
 
 
 def moves(objective: str) -> bool:
-    """Whether the strength of an objective is the length of a perturbation, not a factor. Raises as ``lookup``."""
+    """Whether the strength of an objective is the length of a perturbation, not a factor. Raises like ``lookup``."""
     return lookup("objectives", objective).get("eps") == "length"
 
 
 def module(name: str, kind: str) -> str:
-    """The module that holds the function of a registration. Raises ValueError as ``lookup``."""
+    """The module that has the function of a registration. Raises ValueError like ``lookup``."""
     return str(lookup(name, kind)["function"]).rpartition(".")[0]
 
 
 def missing(name: str, kind: str) -> str | None:
-    """What a registration lacks: its file, or a package that it needs; None where all is there."""
+    """A message if the file of a registration or a package that it needs is missing, else None."""
     file = f"{module(name, kind).replace('.', '/')}.py"
     package = lookup(name, kind).get("package")
     if package and importlib.util.find_spec(package["name"]) is None:
@@ -75,11 +75,11 @@ def missing(name: str, kind: str) -> str | None:
 
 
 def function(name: str, kind: str) -> Callable[..., Any]:
-    """The function that a registration names. Raises ValueError as ``lookup``, and where there is no such function."""
+    """The function that a registration names. Raises ValueError like ``lookup``, and if the function does not exist."""
     path = lookup(name, kind)["function"]
-    home, _, own = path.rpartition(".")
+    module_name, _, function_name = path.rpartition(".")
     try:
-        found: Callable[..., Any] = getattr(importlib.import_module(home), own)
+        registered: Callable[..., Any] = getattr(importlib.import_module(module_name), function_name)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"gradreg/registry/{name}.yaml: {kind}: function: {path}: {error}") from None
-    return found
+    return registered

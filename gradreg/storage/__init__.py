@@ -1,1 +1,1 @@
-"""Files: written so that a reader never sees half of one, read so that a damaged one is reported in one line."""
+"""Files: writes are atomic, and a damaged file is reported in one line."""

@@ -1,4 +1,4 @@
-"""Writing files so that a reader never sees half of one, and reading them so that a damaged one is told in a line."""
+"""Atomic writes, and reads that report a damaged file in one line."""
 
 import glob
 import json
@@ -10,38 +10,38 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-LEFT_BEHIND = 3600.0  # seconds after which a temporary file has no writer any more
+STALE_SECONDS = 3600.0  # a temporary file of this age is taken to have no writer any more
 
 
 class DamagedFileError(Exception):
-    """A file that is not what it was written as."""
+    """Raised for a file whose content is not what was written."""
 
     def __init__(self, path: str | Path, reason: object) -> None:
-        super().__init__(f"{path} is damaged ({reason}): delete it, and give the same command again to have it remade")
+        super().__init__(f"{path} is damaged ({reason}): delete it, then give the same command again to recreate it")
 
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that replaces it when the block ends without an error.
+    """A temporary path beside ``path`` that replaces it if the block ends without an error.
 
-    Creates missing parent folders; leaves nothing behind when the block fails. What a killed process left is removed by
-    the next write of the file, an hour later or more. An OSError names ``path``.
+    Creates missing parent folders. If the block fails, the temporary file is removed. One that a killed process left is
+    removed by the next write of ``path`` after an hour or more. An OSError names ``path``.
     """
     path = Path(path)
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for left in temporaries(path):
-            with suppress(FileNotFoundError):  # others may write the same file
-                if time.time() - left.stat().st_mtime > LEFT_BEHIND:
-                    left.unlink()
+        for other in temporaries(path):
+            with suppress(FileNotFoundError):  # another process may remove it
+                if time.time() - other.stat().st_mtime > STALE_SECONDS:
+                    other.unlink()
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix="-" + path.name)
         os.close(handle)
         temporary = Path(name)
         yield temporary
         temporary.chmod(0o666 & ~_umask())
         with temporary.open("rb") as file:
-            os.fsync(file.fileno())  # the name must not outlive the content, should the machine go down
+            os.fsync(file.fileno())  # else a crash of the machine might leave the name without the content
         os.replace(temporary, path)
     except BaseException as error:
         if temporary is not None:
@@ -52,17 +52,17 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def temporaries(path: Path) -> list[Path]:
-    """The temporary files beside ``path`` that are to replace it."""
+    """The temporary files of writes of ``path``."""
     return [Path(name) for name in glob.glob(f"{glob.escape(str(path.parent))}/.*-{glob.escape(path.name)}")]
 
 
 @contextmanager
 def reading(path: str | Path, *errors: type[Exception]) -> Iterator[None]:
-    """Turn what reading a damaged file raises, of the usual kinds or of ``errors``, into a DamagedFileError."""
-    kinds: tuple[type[Exception], ...] = (ValueError, KeyError, EOFError, *errors)
+    """Turn the usual errors of reading a damaged file, and ``errors``, into a DamagedFileError."""
+    damage: tuple[type[Exception], ...] = (ValueError, KeyError, EOFError, *errors)
     try:
         yield
-    except kinds as error:
+    except damage as error:
         raise DamagedFileError(path, (str(error) or type(error).__name__).splitlines()[0]) from None
 
 
@@ -73,18 +73,18 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write a value as indented JSON with sorted keys, atomically. NaN and infinities are refused (ValueError)."""
+    """Write a value as indented JSON with sorted keys, atomically. Raises ValueError for NaN and infinities."""
     write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
 def read_json(path: str | Path) -> Any:
-    """What ``write_json`` wrote. Raises DamagedFileError for anything else."""
+    """The value that ``write_json`` wrote. Raises DamagedFileError for other content."""
     with reading(path), open(path, encoding="utf-8") as file:
         return json.load(file)
 
 
 def _umask() -> int:
-    # mkstemp makes private files; results are shared as the user's umask says.
+    # mkstemp makes private files; results get the permissions of the user's umask.
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -1,4 +1,4 @@
-"""The tidy tables between evaluation and figures: CSV files whose labels stay text."""
+"""Tidy tables of measurements, as CSV files. Names and the numerals of a config, such as eps, stay text."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,8 +11,8 @@ from gradreg.storage.files import atomic_path, reading
 CELL = ["dataset", "n_train", "model", "objective", "p", "eps", "seed"]
 MEASUREMENT = ["part", "attack", "attack_p", "attack_eps", "metric", "value", "n", "flags"]
 NUMBERS = ["value", "loss", "error", "held_out_loss", "held_out_error", "probe_error_1", "probe_error_5"]
-LABELS = ["dataset", "model", "objective", "p", "eps", "part", "attack", "attack_p", "attack_eps", "metric", "flags"]
-LABELS += [f"{side}_{name}" for side in ("source", "target") for name in ("model", "objective", "p", "eps", "images")]
+TEXT = ["dataset", "model", "objective", "p", "eps", "part", "attack", "attack_p", "attack_eps", "metric", "flags"]
+TEXT += [f"{side}_{name}" for side in ("source", "target") for name in ("model", "objective", "p", "eps", "images")]
 
 
 def write(path: str | Path, rows: pd.DataFrame | Iterable[Mapping[str, Any]]) -> None:
@@ -23,13 +23,13 @@ def write(path: str | Path, rows: pd.DataFrame | Iterable[Mapping[str, Any]]) ->
 
 
 def read(path: str | Path) -> pd.DataFrame:
-    """Read what ``write`` wrote; the columns of LABELS as text, "inf" and "none" included."""
-    text = dict.fromkeys(LABELS, str)
+    """The table that ``write`` wrote. Columns of TEXT are text, even where they say "inf" or "none"."""
+    types = dict.fromkeys(TEXT, str)
     empty = {name: [""] for name in NUMBERS}
     with reading(path):
-        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=empty)
+        return pd.read_csv(path, dtype=types, keep_default_na=False, na_values=empty)
 
 
 def read_all(paths: Iterable[str | Path]) -> pd.DataFrame:
-    """The rows of many files, one below the other."""
+    """The rows of several files in one table."""
     return pd.concat([read(path) for path in paths], ignore_index=True)

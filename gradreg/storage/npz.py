@@ -1,4 +1,4 @@
-"""Arrays in files: npz without objects, written atomically."""
+"""Arrays in npz files, written atomically and without pickled objects."""
 
 import zipfile
 import zlib
@@ -19,6 +19,6 @@ def write(path: str | Path, arrays: Mapping[str, Any], *, compress: bool = True)
 
 
 def read(path: str | Path, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
-    """The named arrays of what ``write`` wrote, all unless given. Raises DamagedFileError for anything else."""
+    """Arrays that ``write`` wrote: those of ``names``, or all. Raises DamagedFileError for other content."""
     with reading(path, zipfile.BadZipFile, zlib.error), np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in (file.files if names is None else names)}
