@@ -14,7 +14,7 @@ from gradreg.attacks import steepest as attacks
 from gradreg.data import splits as arrays
 from gradreg.models import checkpoint
 from gradreg.planning.checks import training as recipe
-from gradreg.reporting import summaries as analysis
+from gradreg.reporting import summaries
 from gradreg.reporting.tables import interval
 from gradreg.training import block as training
 
@@ -53,7 +53,7 @@ def main() -> None:
             for i, steps in ((1, 1), (2, 20)):
                 moved = attacks.multi_step(net, x, y, math.inf, EPS, steps)
                 errors[i].append(100 * (net(moved).argmax(1) != y).float().mean().item())
-        shown = [interval(sum(values) / len(values), analysis.half_width(values), 1) for values in errors]
+        shown = [interval(sum(values) / len(values), summaries.half_width(values), 1) for values in errors]
         print(f"| {name} | " + " | ".join(shown) + " |", flush=True)
 
 

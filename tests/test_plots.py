@@ -1,4 +1,4 @@
-"""Figures on trust, theory and transfer, from metrics made up for the purpose."""
+"""Figures, from synthetic metrics."""
 
 import json
 
@@ -6,23 +6,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from test_analysis import history, made_up, panels
+from synthetic import history, measurements, with_flags, with_objectives, with_rows
 
-from gradreg.reporting import literature as published
-from gradreg.reporting import plots, tables
-from gradreg.reporting import significance as statistics
-from gradreg.reporting.plots import images as pictures
-from gradreg.reporting.plots import style
+from gradreg.reporting import plots, summaries
+from gradreg.reporting.plots import images, style
 from gradreg.storage import metrics
 
 pytestmark = pytest.mark.usefixtures("close_figures")
 
 
-def with_rows(table, *rows):
-    """The table with further measurements of each of its cells: (attack, p, eps, metric, value, flags)."""
-    cells = table[[*metrics.CELL, "part"]].drop_duplicates()
-    names = ["attack", "attack_p", "attack_eps", "metric", "value", "flags"]
-    return pd.concat([table, *(cells.assign(**dict(zip(names, row, strict=True)), n=50) for row in rows)])
+def panels(figure):
+    return [ax for ax in figure.axes if ax.get_label() != "<colorbar>"]
 
 
 def legend(figure):
@@ -34,27 +28,104 @@ def framed(ax):
     return [line for line in ax.lines if line.get_markeredgecolor() == "#AA0000"]
 
 
-def test_a_flagged_value_is_framed_in_figures_and_marked_in_tables():
-    rows = [
-        ("hard", p, eps, "error", 0.8, flag) for p, eps, flag in (("2", "0.5", ""), ("inf", "0.1", "square-stronger"))
-    ]
-    test = with_rows(made_up(), *rows)
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_figures_have_a_panel_per_model_and_norm(seeds):
+    test, validation = measurements(seeds=seeds), measurements(n_train=80, part="validation", seeds=seeds)
+    for figure, count in (
+        (plots.validation_error(validation, test), 6),
+        (plots.robust_error(test), 4),
+        (plots.norm_matrix(test), 2),
+        (plots.learning_curves(history(validation), test), 4),
+        (plots.gradient_norms(test), 2),
+    ):
+        assert len(panels(figure)) == count
+        assert all(ax.has_data() for ax in panels(figure))
+        assert figure.get_size_inches()[0] <= style.TEXT_WIDTH
+
+
+def test_several_objectives_stand_below_each_other():
+    """A row per model and objective, one colour for one p throughout; a norm that an objective lacks is left out."""
+    test = with_objectives(measurements(), "penalty", "noise")
+    validation = with_objectives(measurements(n_train=80, part="validation"), "penalty", "noise")
+    assert [name for name, _ in summaries.by_objective(test)][:3] == ["net\nperturb", "net\npenalty", "net\nnoise"]
+    for figure, rows, columns in (
+        (plots.validation_error(validation, test), 6, 3),
+        (plots.robust_error(test), 6, 2),
+        (plots.learning_curves(history(validation), test), 6, 2),
+        (plots.gradient_norms(test), 3, 2),
+    ):
+        assert len(panels(figure)) == rows * columns
+        assert figure.get_size_inches()[0] <= style.TEXT_WIDTH
+        assert not [text for legend in figure.legends for text in legend.get_texts() if "penalty" in text.get_text()]
+    hidden = [ax for ax in panels(plots.validation_error(validation, test)) if not ax.get_visible()]
+    assert len(hidden) == 4  # p = 1 of penalty and noise, for two models
+
+
+def test_objectives_are_compared_at_their_means():
+    test = with_objectives(measurements(), "penalty")
+    figure = plots.objectives(test)
+    assert len(panels(figure)) == 2 * 3
+    ax = panels(figure)[0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["perturb", "penalty"]
+    own = test[(test.model == "net") & (test.attack == "none") & (test.metric == "error")]
+    plain = 100 * own[own.p == "none"].value.mean()
+    assert ax.lines[0].get_xdata()[0] == pytest.approx(plain)
+    marked = {round(x, 6) for line in ax.lines[1:] for x in np.atleast_1d(line.get_xdata())}
+    assert round(100 * own[(own.objective == "penalty") & (own.p == "2")].value.mean(), 6) in marked
+    assert figure.get_size_inches()[0] <= style.TEXT_WIDTH
+
+
+def test_errors_against_training_images():
+    sizes = (100, 300, 1000)
+    test = pd.concat([measurements(n_train=n, seeds=2).query("model == 'net'") for n in sizes])
+    test.loc[(test.p == "2") & (test.metric == "error") & (test.attack == "none"), "value"] *= 0.5
+    figure = plots.sample_size(test)
+    errors, shares = panels(figure)
+    assert (errors.get_xscale(), errors.get_yscale()) == ("log", "log")
+    plain = next(line for line in shares.lines if line.get_linestyle() == "--")
+    assert plain.get_ydata() == pytest.approx([1, 1, 1])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["plain", "p = 1", "p = 2", "p = ∞"]
+    clean = test[(test.attack == "none") & (test.metric == "error")].set_index(["n_train", "seed"])
+    ratios = clean[clean.p == "2"].value / clean[clean.p == "none"].value  # seed by seed, then their mean
+    expected = ratios.groupby("n_train").mean().to_numpy()
+    lines = [np.asarray(line.get_ydata()) for line in shares.lines]
+    assert any(len(line) == 3 and np.allclose(line, expected) for line in lines)
+
+
+def test_the_matrix_shows_means_in_percent():
+    test = measurements()
+    figure = plots.norm_matrix(test)
+    ax = panels(figure)[0]
+    own = test[(test.model == "net") & (test.p == "2") & (test.attack == "multi_step") & (test.attack_eps == "0.5")]
+    assert ax.images[0].get_array()[2, 0] == pytest.approx(100 * own.value.mean())
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["plain", "p = 1", "p = 2", "p = ∞"]
+
+
+def test_diverged_replicas_are_marked_in_figures():
+    figure = plots.robust_error(measurements(diverged=[("net", "inf", 0)]))
+    assert any("diverged: 1 (epoch 3)" in text.get_text() for legend in figure.legends for text in legend.get_texts())
+
+
+def test_a_series_keeps_its_look_and_plain_is_grey():
+    looks = style.series(["plain", "p = 1", "p = 2"])
+    assert looks["plain"] == style.BASELINE
+    assert len({look["color"] for look in looks.values()}) == 3
+    assert len({look["marker"] for look in looks.values()}) == 3
+
+
+def test_the_same_figure_gives_the_same_file(tmp_path):
+    for name in ("a", "b"):
+        style.save(plots.gradient_norms(measurements()), tmp_path / f"{name}.svg", tmp_path / f"{name}.png")
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    assert (tmp_path / "a.png").stat().st_size > 0
+
+
+def test_a_flagged_value_is_framed():
+    test = with_flags(measurements())
     for figure in (plots.robust_error(test), plots.attack_strength(test)):
         assert any("flagged" in text for text in legend(figure))
         assert [bool(framed(ax)) for ax in panels(figure)] == [False, True] * 2
-    table = tables.errors(test)
-    assert table["error, %, hard Linf eps = 0.1"].str.endswith(tables.FLAG).all()
-    assert not table["error, %, hard L2 eps = 0.5"].str.contains(tables.FLAG).any()
-    found = tables.signs(test, made_up(n_train=80, part="validation"))
-    assert set(found.sign) == {"square-stronger"}
-    assert set(found["in"]) == {"hard Linf"}
-    assert set(found.seeds) == {"3 of 3"}
-
-
-def test_without_a_sign_the_table_says_so():
-    clean = tables.signs(made_up(), made_up())
-    assert clean.sign.tolist() == [tables.NO_SIGN]
-    assert not any("flagged" in text for text in legend(plots.robust_error(made_up())))
+    assert not any("flagged" in text for text in legend(plots.robust_error(measurements())))
 
 
 def test_noise_curves_start_at_the_images_as_they_are():
@@ -62,7 +133,7 @@ def test_noise_curves_start_at_the_images_as_they_are():
         (kind, "", level, "error", value, "")
         for kind, level, value in (("gaussian", "0.1", 0.2), ("gaussian", "0.2", 0.4), ("uniform", "0.3", 0.3))
     ]
-    test = with_rows(made_up(), *rows)
+    test = with_rows(measurements(), *rows)
     figure = plots.noise(test)
     assert len(panels(figure)) == 4
     line = panels(figure)[0].lines[0]
@@ -82,14 +153,14 @@ def test_linearisation_draws_what_rose_against_what_was_predicted():
             ("0.5", "predicted_rise", 0.5),
         )
     ]
-    ax = panels(plots.linearisation(with_rows(made_up(), *rows)))[0]
+    ax = panels(plots.linearisation(with_rows(measurements(), *rows)))[0]
     assert ax.lines[0].get_xdata() == pytest.approx([0.1, 0.5])
     assert ax.lines[0].get_ydata() == pytest.approx([0.2, 2.0])
 
 
 def test_a_norm_in_which_one_model_is_not_attacked_is_left_out():
     rows = [("steepest", p, "0.1", metric, 0.2, "") for p in ("2", "inf") for metric in ("rise", "predicted_rise")]
-    test = with_rows(made_up(), *rows)
+    test = with_rows(measurements(), *rows)
     test = test[(test.model == "net") | (test.attack_p != "inf")]
     for figure in (plots.linearisation(test), plots.attack_strength(test), plots.robust_error(test)):
         assert len(panels(figure)) == 4
@@ -98,15 +169,15 @@ def test_a_norm_in_which_one_model_is_not_attacked_is_left_out():
 
 
 def test_one_strength_is_drawn_as_a_mark():
-    test = made_up()
+    test = measurements()
     test = test[test.attack_eps.isin(["", "0.5", "0.1"])]
     marks = {line.get_marker() for ax in panels(plots.robust_error(test)) for line in ax.lines if len(line.get_xdata())}
     assert "" not in marks
 
 
 def test_training_that_diverged_at_once_has_a_figure_too():
-    lost = history(made_up()).assign(probe_error_1=np.nan, probe_error_5=np.nan)
-    assert len(panels(plots.probe(lost, made_up()))) == 1
+    lost = history(measurements()).assign(probe_error_1=np.nan, probe_error_5=np.nan)
+    assert len(panels(plots.probe(lost, measurements()))) == 1
 
 
 def assert_panels_fill(figure):
@@ -116,19 +187,19 @@ def assert_panels_fill(figure):
 
 
 def test_the_epoch_of_a_divergence_is_marked():
-    whole = history(made_up())
+    whole = history(measurements())
     assert not any(
         line.get_marker() == "x"
-        for ax in panels(plots.learning_curves(whole, made_up()))
+        for ax in panels(plots.learning_curves(whole, measurements()))
         for line in ax.lines
         if len(line.get_xdata())
     )
-    assert_panels_fill(plots.learning_curves(whole, made_up()))
+    assert_panels_fill(plots.learning_curves(whole, measurements()))
     lost = whole.copy()
     own = (lost.p == "2") & (lost.seed == lost.seed.iloc[0]) & (lost.epoch >= 2)
     assert own.any()
     lost.loc[own, "loss"] = np.nan
-    figure = plots.learning_curves(lost, made_up())
+    figure = plots.learning_curves(lost, measurements())
     marks = [line for line in panels(figure)[0].lines if line.get_marker() == "x" and len(line.get_xdata())]
     assert [set(line.get_xdata()) for line in marks] == [{2}]
     assert figure.legends[0].get_texts()[-1].get_text() == "a replica diverged"
@@ -136,7 +207,7 @@ def test_the_epoch_of_a_divergence_is_marked():
 
 
 def test_every_network_of_the_sweep_is_a_mark_against_its_gradient():
-    validation = made_up(n_train=80, part="validation")
+    validation = measurements(n_train=80, part="validation")
     figure = plots.error_and_gradient(validation)
     assert len(panels(figure)) == 6
     assert sum(len(line.get_xdata()) for line in panels(figure)[0].lines) == 4 * 3
@@ -147,30 +218,30 @@ def test_every_network_of_the_sweep_is_a_mark_against_its_gradient():
 
 
 def test_alignment_and_estimates():
-    test = with_rows(made_up(), ("none", "", "", "alignment", 0.25, ""))
+    test = with_rows(measurements(), ("none", "", "", "alignment", 0.25, ""))
     figure = plots.alignment(test)
     assert len(panels(figure)) == 2
     assert all(line.get_xdata()[0] == pytest.approx(0.25) for ax in panels(figure) for line in ax.lines[:1])
     smooth = with_rows(
-        made_up().query("model == 'net'"),
+        measurements().query("model == 'net'"),
         *(
             (kind, p, eps, "estimated_error", 0.3, "")
             for kind, p in (("gradient_estimate", "2"), ("gradient_estimate", "inf"), ("curvature_estimate", "2"))
             for eps in ("0.05", "0.5")
         ),
     )
-    both = pd.concat([smooth, made_up().query("model == 'other'")])
+    both = pd.concat([smooth, measurements().query("model == 'other'")])
     figure = plots.estimates(both)
     assert len(panels(figure)) == 2  # of the smooth network only
     assert "estimate, gradient and curvature" in legend(figure)
 
 
 def test_the_probe_has_a_line_for_one_and_for_five_steps():
-    own = history(made_up(n_train=80, part="validation"))
+    own = history(measurements(n_train=80, part="validation"))
     own = own.assign(
         probe_error_1=np.where(own.p == "none", np.nan, 0.2), probe_error_5=np.where(own.p == "none", np.nan, 0.6)
     )
-    figure = plots.probe(own, made_up())
+    figure = plots.probe(own, measurements())
     assert len(panels(figure)) == 2 * 3
     full, dotted = panels(figure)[0].lines
     assert full.get_ydata() == pytest.approx([60] * 3)
@@ -243,55 +314,12 @@ def test_one_network_and_one_seed_have_a_transfer_too():
     assert len(panels(plots.transfer(alone.query("source_images == '100' and target_images == '100'")))) == 2
 
 
-def test_published_errors_stand_beside_ours_with_their_source():
-    found = published.anchors("mnist")
-    assert {(a.p, a.eps, a.error) for a in found if a.p} == {("inf", "0.25", 89.4), ("inf", "0.25", 17.9)}
-    assert all(a.source for a in found)
-    assert published.anchors("digits") == []
-    test = made_up().assign(dataset="mnist")
-    table = tables.errors(test)
-    assert table["test error, %"].tolist()[-3:] == ["0.94", "0.84", "0.45"]
-    assert table.source.tolist()[:8] == [""] * 8
-    assert table.source.str.contains("Goodfellow").sum() == 3
-    assert "published, one step" in legend(plots.robust_error(test))
-    stars = [line for ax in panels(plots.robust_error(test)) for line in ax.lines if line.get_marker() == "*"]
-    assert (
-        sorted((line.get_xdata()[0], line.get_ydata()[0]) for line in stars) == [(0.25, 17.9)] * 2 + [(0.25, 89.4)] * 2
-    )
-
-
-def outcomes(test, better):
-    """Outcomes of 400 images, 20 % wrong; of those in ``better`` none."""
-    generator = np.random.default_rng(0)
-    found = {}
-    for model, training in ((m, t) for m in ("net", "other") for t in ("plain", "p = 1", "p = 2", "p = inf")):
-        for seed in range(5):
-            wrong = generator.random((7, 400)) < (0.0 if (model, training) in better else 0.2)
-            keys = [f"{a}|{p}|{e}" for a, p, e, _ in tables.measured(test)]
-            found[model, training, seed] = dict(zip(keys, wrong, strict=False))
-    return found
-
-
-def test_only_what_differs_from_plain_after_holms_correction_is_bold():
-    test = made_up(seeds=5)
-    compared = tables.comparisons(test, outcomes(test, {("other", "p = 2")}))
-    assert len(compared) == 2 * 3 * 3  # regularised networks times errors
-    assert (compared.p_holm >= compared.p_value).all()
-    table = tables.errors(test, compared)
-    marked = table[table["test error, %"].str.contains(tables.BETTER, regex=False)]
-    assert list(zip(marked.model, marked.training, strict=True)) == [("other", "p = 2")]
-    assert len([line for line in tables.to_markdown(table).splitlines() if "**" in line]) == 1
-
-
-def test_a_worse_network_is_no_winner_and_few_seeds_are_not_compared():
-    test = made_up(seeds=5)
-    own = outcomes(test, {("net", "plain")})
-    worse = tables.comparisons(test, own)
-    assert (worse[worse.model == "net"].p_holm < 0.05).all()
-    assert not tables.errors(test, worse)["test error, %"].str.contains(tables.BETTER, regex=False).any()
-    few = {key: value for key, value in own.items() if key[2] < statistics.FEWEST - 1}
-    assert tables.comparisons(test, few).empty
-    assert not tables.errors(test, tables.comparisons(test, few)).astype(str).map(lambda t: "*" in t).any(axis=None)
+def test_errors_in_the_literature_are_stars():
+    figure = plots.robust_error(measurements().assign(dataset="mnist"))
+    assert "published, one step" in legend(figure)
+    stars = [line for ax in panels(figure) for line in ax.lines if line.get_marker() == "*"]
+    points = sorted((line.get_xdata()[0], line.get_ydata()[0]) for line in stars)
+    assert points == [(0.25, 17.9)] * 2 + [(0.25, 89.4)] * 2
 
 
 def test_pictures_show_a_row_per_training(tmp_path):
@@ -307,7 +335,7 @@ def test_pictures_show_a_row_per_training(tmp_path):
             about = np.array(json.dumps({"cell": cell, "eps": {"2": "0.5"}}))
             np.savez(path, about=about, dream_distance=np.ones(3), dream_start=x[:1], **arrays)
             paths.append(path)
-    gallery, dreams = pictures.gallery(paths, "net"), pictures.dreams(paths, "net")
+    gallery, dreams = images.gallery(paths, "net"), images.dreams(paths, "net")
     assert len(gallery.axes) == 2 * 2 * 3
     assert len(dreams.axes) == 2 * 4
     assert dreams.axes[1].get_title() == "class 0"

@@ -1,4 +1,4 @@
-"""Choices and statistics over seeds, from tidy metrics."""
+"""Summaries of tidy metrics: means over seeds, trainings, attacks, divergence and flags."""
 
 import math
 from collections.abc import Sequence
@@ -10,18 +10,6 @@ from scipy import stats
 from gradreg.planning.numerals import parse
 
 LEVEL = 0.95
-
-
-def choose(errors: Sequence[Sequence[float]]) -> int:
-    """The index of the setting of least mean error over its seeds; of equal ones, the first.
-
-    Means that differ by rounding only count as equal. Raises ValueError when a setting has no error at all.
-    """
-    if any(len(values) == 0 for values in errors) or not errors:
-        raise ValueError("a setting without any validation error cannot compete")
-    means = [math.fsum(values) / len(values) for values in errors]
-    least = min(means)
-    return next(i for i, mean in enumerate(means) if mean <= least + 1e-12)
 
 
 def half_width(values: Sequence[float]) -> float:

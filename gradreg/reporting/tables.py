@@ -10,9 +10,7 @@ import numpy as np
 import pandas as pd
 
 from gradreg.planning.numerals import by_number, middle, outcome
-from gradreg.reporting import significance as statistics
-from gradreg.reporting import summaries as analysis
-from gradreg.reporting.literature import anchors
+from gradreg.reporting import literature, significance, summaries
 
 BETTER, FLAG = " *", " †"
 NO_SIGN = "no sign found"
@@ -45,7 +43,7 @@ def measured(test: pd.DataFrame) -> list[tuple[str, str, str, str]]:
     Under attack at the middle eps of each norm's grid, or the only one.
     """
     found = [("none", "", "", "test error, %")]
-    for attack in analysis.attacks(test):
+    for attack in summaries.attacks(test):
         attacked = test[(test.attack == attack) & (test.metric == "error")]
         for p in by_number(attacked.attack_p):
             eps = middle(attacked[attacked.attack_p == p].attack_eps)
@@ -58,21 +56,21 @@ def comparisons(test: pd.DataFrame, outcomes: Outcomes) -> pd.DataFrame:
 
     outcomes: what each network answered wrongly, by (model, training, seed) and ``labels.outcome``. Differences are in
     percentage points, with 95 % intervals; p-values as they are and after Holm's correction over all rows of the study.
-    Attacks run on fewer than ``statistics.FEWEST`` seeds are left out.
+    Attacks run on fewer than ``significance.FEWEST`` seeds are left out.
     """
-    test = analysis.with_training(test)
+    test = summaries.with_training(test)
     rows = []
     for model in dict.fromkeys(test.model):
-        names = [name for name in analysis.training_order(test[test.model == model]) if name != "plain"]
+        names = [name for name in summaries.training_order(test[test.model == model]) if name != "plain"]
         for training, (attack, p, eps, heading) in itertools.product(names, measured(test)):
             key = outcome(attack, p, eps)
             ours, plain = (
                 [own[key] for (m, t, _), own in sorted(outcomes.items()) if (m, t) == (model, name) and key in own]
                 for name in (training, "plain")
             )
-            if min(len(ours), len(plain)) < statistics.FEWEST:
+            if min(len(ours), len(plain)) < significance.FEWEST:
                 continue
-            found = statistics.difference(np.array(ours), np.array(plain))
+            found = significance.difference(np.array(ours), np.array(plain))
             rows.append(
                 {
                     "model": model,
@@ -87,7 +85,7 @@ def comparisons(test: pd.DataFrame, outcomes: Outcomes) -> pd.DataFrame:
                 }
             )
     table = pd.DataFrame(rows, columns=COMPARED)
-    return table.assign(p_holm=statistics.holm(table.p_value.tolist()))
+    return table.assign(p_holm=significance.holm(table.p_value.tolist()))
 
 
 def errors(test: pd.DataFrame, compared: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -97,21 +95,21 @@ def errors(test: pd.DataFrame, compared: pd.DataFrame | None = None) -> pd.DataF
     source. An error that is less than plain's with p < 0.05 after Holm's correction (``comparisons``) is marked BETTER,
     one with a sign that it cannot be trusted FLAG.
     """
-    test = analysis.with_training(test)
+    test = summaries.with_training(test)
     better = set()
     if compared is not None:
-        sure = compared[(compared.p_holm < 1 - statistics.LEVEL) & (compared.difference < 0)]
+        sure = compared[(compared.p_holm < 1 - significance.LEVEL) & (compared.difference < 0)]
         better = set(sure[["model", "training", "measured"]].itertuples(index=False, name=None))
     columns = measured(test)
     table = pd.DataFrame(
         [
             _errors_of(of_model[of_model.training == training], columns, better)
             for _, of_model in test.groupby("model", sort=False)
-            for training in analysis.training_order(of_model)
+            for training in summaries.training_order(of_model)
         ]
     )
     table = table if (table.diverged != "").any() else table.drop(columns="diverged")
-    published = [anchor for anchor in anchors(str(test.dataset.iloc[0])) if not anchor.p]
+    published = [anchor for anchor in literature.anchors(str(test.dataset.iloc[0])) if not anchor.p]
     if published:
         table = table.assign(source="").astype(object)
         for anchor in published:
@@ -131,10 +129,10 @@ def _errors_of(
         at = (own.attack == attack) & (own.attack_p == p) & (own.attack_eps == eps)
         error = own[at & (own.metric == "error")]
         star = BETTER if (model, training, heading) in better else ""
-        row[heading] = shown(error.value) + star + (FLAG if analysis.suspect(error).any() else "")
+        row[heading] = shown(error.value) + star + (FLAG if summaries.suspect(error).any() else "")
         if attack == "none":
             row["confidence, %"] = shown(own[at & (own.metric == "confidence")].value)
-    return row | {"seeds": own.seed.nunique(), "diverged": analysis.divergence(own)}
+    return row | {"seeds": own.seed.nunique(), "diverged": summaries.divergence(own)}
 
 
 def signs(test: pd.DataFrame, validation: pd.DataFrame) -> pd.DataFrame:
@@ -168,7 +166,7 @@ def _signs_of(part: str, table: pd.DataFrame) -> Iterator[dict[str, str]]:
 def shown(values: pd.Series) -> str:
     """Shares as a mean in percent with its interval over seeds."""
     own = (100 * values).dropna().tolist()
-    return interval(float(np.mean(own)) if own else math.nan, analysis.half_width(own))
+    return interval(float(np.mean(own)) if own else math.nan, summaries.half_width(own))
 
 
 def norm_name(p: str) -> str:

@@ -3,8 +3,8 @@
 import argparse
 import json
 
-from gradreg import cli as commands
-from gradreg.reporting.summaries import choose
+from gradreg import cli
+from gradreg.reporting import selection
 from gradreg.storage import metrics
 from gradreg.storage.files import write_json
 
@@ -18,7 +18,7 @@ def main() -> None:
     for setting in args.candidates:
         table = metrics.read_all(setting["metrics"])
         errors.append(table[(table.attack == "none") & (table.metric == "error")].value.tolist())
-    best = args.candidates[choose(errors)]
+    best = args.candidates[selection.choose(errors)]
     tried = [
         {"objective": setting["objective"], "eps": setting["eps"], "validation_errors": values}
         for setting, values in zip(args.candidates, errors, strict=True)
@@ -28,4 +28,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    cli.run(main)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gradreg import cli as commands
+from gradreg import cli
 from gradreg.storage import npz
 
 
@@ -26,4 +26,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    cli.run(main)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from gradreg import cli as commands
+from gradreg import cli
 from gradreg.storage.files import write_text
 
 
@@ -25,4 +25,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    cli.run(main)

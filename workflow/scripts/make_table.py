@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gradreg import cli as commands
+from gradreg import cli
 from gradreg.reporting import tables
 from gradreg.reporting.summaries import with_training
 from gradreg.storage import metrics, npz
@@ -67,4 +67,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    cli.run(main)

@@ -8,10 +8,9 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from gradreg import cli as commands
+from gradreg import cli
 from gradreg.reporting import plots
-from gradreg.reporting.plots import images as pictures
-from gradreg.reporting.plots import style
+from gradreg.reporting.plots import images, style
 from gradreg.storage import metrics
 
 DRAWN_FROM = {
@@ -55,7 +54,7 @@ def main() -> None:
     for name in args.figures:
         kind, _, model = name.partition("_")
         if kind in ("gallery", "dreams"):
-            figure = getattr(pictures, kind)(args.galleries, model)
+            figure = getattr(images, kind)(args.galleries, model)
         else:
             figure = getattr(plots, name)(*map(table, DRAWN_FROM.get(name, ("test",))))
         style.save(figure, args.out / f"{name}.svg", args.out / f"{name}.png")
@@ -64,4 +63,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    cli.run(main)
