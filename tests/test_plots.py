@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from synthetic import history, measurements, with_flags, with_objectives, with_rows
 
-from gradreg.reporting import plots, summaries
-from gradreg.reporting.plots import images, style
+from gradreg.reporting import summaries
+from gradreg.reporting.plots import errors, images, style, theory, transfer, trust
 from gradreg.storage import metrics
 
 pytestmark = pytest.mark.usefixtures("close_figures")
@@ -32,11 +32,11 @@ def framed(ax):
 def test_figures_have_a_panel_per_model_and_norm(seeds):
     test, validation = measurements(seeds=seeds), measurements(n_train=80, part="validation", seeds=seeds)
     for figure, count in (
-        (plots.validation_error(validation, test), 6),
-        (plots.robust_error(test), 4),
-        (plots.norm_matrix(test), 2),
-        (plots.learning_curves(history(validation), test), 4),
-        (plots.gradient_norms(test), 2),
+        (errors.validation_error(validation, test), 6),
+        (errors.robust_error(test), 4),
+        (errors.norm_matrix(test), 2),
+        (errors.learning_curves(history(validation), test), 4),
+        (theory.gradient_norms(test), 2),
     ):
         assert len(panels(figure)) == count
         assert all(ax.has_data() for ax in panels(figure))
@@ -49,21 +49,21 @@ def test_several_objectives_stand_below_each_other():
     validation = with_objectives(measurements(n_train=80, part="validation"), "penalty", "noise")
     assert [name for name, _ in summaries.by_objective(test)][:3] == ["net\nperturb", "net\npenalty", "net\nnoise"]
     for figure, rows, columns in (
-        (plots.validation_error(validation, test), 6, 3),
-        (plots.robust_error(test), 6, 2),
-        (plots.learning_curves(history(validation), test), 6, 2),
-        (plots.gradient_norms(test), 3, 2),
+        (errors.validation_error(validation, test), 6, 3),
+        (errors.robust_error(test), 6, 2),
+        (errors.learning_curves(history(validation), test), 6, 2),
+        (theory.gradient_norms(test), 3, 2),
     ):
         assert len(panels(figure)) == rows * columns
         assert figure.get_size_inches()[0] <= style.TEXT_WIDTH
         assert not [text for legend in figure.legends for text in legend.get_texts() if "penalty" in text.get_text()]
-    hidden = [ax for ax in panels(plots.validation_error(validation, test)) if not ax.get_visible()]
+    hidden = [ax for ax in panels(errors.validation_error(validation, test)) if not ax.get_visible()]
     assert len(hidden) == 4  # p = 1 of penalty and noise, for two models
 
 
 def test_objectives_are_compared_at_their_means():
     test = with_objectives(measurements(), "penalty")
-    figure = plots.objectives(test)
+    figure = errors.objectives(test)
     assert len(panels(figure)) == 2 * 3
     ax = panels(figure)[0]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["perturb", "penalty"]
@@ -79,9 +79,9 @@ def test_errors_against_training_images():
     sizes = (100, 300, 1000)
     test = pd.concat([measurements(n_train=n, seeds=2).query("model == 'net'") for n in sizes])
     test.loc[(test.p == "2") & (test.metric == "error") & (test.attack == "none"), "value"] *= 0.5
-    figure = plots.sample_size(test)
-    errors, shares = panels(figure)
-    assert (errors.get_xscale(), errors.get_yscale()) == ("log", "log")
+    figure = errors.sample_size(test)
+    left, shares = panels(figure)
+    assert (left.get_xscale(), left.get_yscale()) == ("log", "log")
     plain = next(line for line in shares.lines if line.get_linestyle() == "--")
     assert plain.get_ydata() == pytest.approx([1, 1, 1])
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["plain", "p = 1", "p = 2", "p = ∞"]
@@ -94,7 +94,7 @@ def test_errors_against_training_images():
 
 def test_the_matrix_shows_means_in_percent():
     test = measurements()
-    figure = plots.norm_matrix(test)
+    figure = errors.norm_matrix(test)
     ax = panels(figure)[0]
     own = test[(test.model == "net") & (test.p == "2") & (test.attack == "multi_step") & (test.attack_eps == "0.5")]
     assert ax.images[0].get_array()[2, 0] == pytest.approx(100 * own.value.mean())
@@ -102,7 +102,7 @@ def test_the_matrix_shows_means_in_percent():
 
 
 def test_diverged_replicas_are_marked_in_figures():
-    figure = plots.robust_error(measurements(diverged=[("net", "inf", 0)]))
+    figure = errors.robust_error(measurements(diverged=[("net", "inf", 0)]))
     assert any("diverged: 1 (epoch 3)" in text.get_text() for legend in figure.legends for text in legend.get_texts())
 
 
@@ -115,17 +115,17 @@ def test_a_series_keeps_its_look_and_plain_is_grey():
 
 def test_the_same_figure_gives_the_same_file(tmp_path):
     for name in ("a", "b"):
-        style.save(plots.gradient_norms(measurements()), tmp_path / f"{name}.svg", tmp_path / f"{name}.png")
+        style.save(theory.gradient_norms(measurements()), tmp_path / f"{name}.svg", tmp_path / f"{name}.png")
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
     assert (tmp_path / "a.png").stat().st_size > 0
 
 
 def test_a_flagged_value_is_framed():
     test = with_flags(measurements())
-    for figure in (plots.robust_error(test), plots.attack_strength(test)):
+    for figure in (errors.robust_error(test), trust.attack_strength(test)):
         assert any("flagged" in text for text in legend(figure))
         assert [bool(framed(ax)) for ax in panels(figure)] == [False, True] * 2
-    assert not any("flagged" in text for text in legend(plots.robust_error(measurements())))
+    assert not any("flagged" in text for text in legend(errors.robust_error(measurements())))
 
 
 def test_noise_curves_start_at_the_images_as_they_are():
@@ -134,13 +134,13 @@ def test_noise_curves_start_at_the_images_as_they_are():
         for kind, level, value in (("gaussian", "0.1", 0.2), ("gaussian", "0.2", 0.4), ("uniform", "0.3", 0.3))
     ]
     test = with_rows(measurements(), *rows)
-    figure = plots.noise(test)
+    figure = errors.noise(test)
     assert len(panels(figure)) == 4
     line = panels(figure)[0].lines[0]
     assert line.get_xdata().tolist() == [0, 0.1, 0.2]
     own = test[(test.model == "net") & (test.p == "none") & (test.attack == "none") & (test.metric == "error")]
     assert line.get_ydata() == pytest.approx([100 * own.value.mean(), 20, 40])
-    assert len(panels(plots.robust_error(test))) == 4  # noise is no attack in a norm
+    assert len(panels(errors.robust_error(test))) == 4  # noise is no attack in a norm
 
 
 def test_linearisation_draws_what_rose_against_what_was_predicted():
@@ -153,7 +153,7 @@ def test_linearisation_draws_what_rose_against_what_was_predicted():
             ("0.5", "predicted_rise", 0.5),
         )
     ]
-    ax = panels(plots.linearisation(with_rows(measurements(), *rows)))[0]
+    ax = panels(theory.linearisation(with_rows(measurements(), *rows)))[0]
     assert ax.lines[0].get_xdata() == pytest.approx([0.1, 0.5])
     assert ax.lines[0].get_ydata() == pytest.approx([0.2, 2.0])
 
@@ -162,22 +162,24 @@ def test_a_norm_in_which_one_model_is_not_attacked_is_left_out():
     rows = [("steepest", p, "0.1", metric, 0.2, "") for p in ("2", "inf") for metric in ("rise", "predicted_rise")]
     test = with_rows(measurements(), *rows)
     test = test[(test.model == "net") | (test.attack_p != "inf")]
-    for figure in (plots.linearisation(test), plots.attack_strength(test), plots.robust_error(test)):
+    for figure in (theory.linearisation(test), trust.attack_strength(test), errors.robust_error(test)):
         assert len(panels(figure)) == 4
-    hidden = [ax for ax in panels(plots.linearisation(test)) if not ax.get_visible()]
+    hidden = [ax for ax in panels(theory.linearisation(test)) if not ax.get_visible()]
     assert len(hidden) == 1
 
 
 def test_one_strength_is_drawn_as_a_mark():
     test = measurements()
     test = test[test.attack_eps.isin(["", "0.5", "0.1"])]
-    marks = {line.get_marker() for ax in panels(plots.robust_error(test)) for line in ax.lines if len(line.get_xdata())}
+    marks = {
+        line.get_marker() for ax in panels(errors.robust_error(test)) for line in ax.lines if len(line.get_xdata())
+    }
     assert "" not in marks
 
 
 def test_training_that_diverged_at_once_has_a_figure_too():
     lost = history(measurements()).assign(probe_error_1=np.nan, probe_error_5=np.nan)
-    assert len(panels(plots.probe(lost, measurements()))) == 1
+    assert len(panels(trust.probe(lost, measurements()))) == 1
 
 
 def assert_panels_fill(figure):
@@ -190,16 +192,16 @@ def test_the_epoch_of_a_divergence_is_marked():
     whole = history(measurements())
     assert not any(
         line.get_marker() == "x"
-        for ax in panels(plots.learning_curves(whole, measurements()))
+        for ax in panels(errors.learning_curves(whole, measurements()))
         for line in ax.lines
         if len(line.get_xdata())
     )
-    assert_panels_fill(plots.learning_curves(whole, measurements()))
+    assert_panels_fill(errors.learning_curves(whole, measurements()))
     lost = whole.copy()
     own = (lost.p == "2") & (lost.seed == lost.seed.iloc[0]) & (lost.epoch >= 2)
     assert own.any()
     lost.loc[own, "loss"] = np.nan
-    figure = plots.learning_curves(lost, measurements())
+    figure = errors.learning_curves(lost, measurements())
     marks = [line for line in panels(figure)[0].lines if line.get_marker() == "x" and len(line.get_xdata())]
     assert [set(line.get_xdata()) for line in marks] == [{2}]
     assert figure.legends[0].get_texts()[-1].get_text() == "a replica diverged"
@@ -208,7 +210,7 @@ def test_the_epoch_of_a_divergence_is_marked():
 
 def test_every_network_of_the_sweep_is_a_mark_against_its_gradient():
     validation = measurements(n_train=80, part="validation")
-    figure = plots.error_and_gradient(validation)
+    figure = theory.error_and_gradient(validation)
     assert len(panels(figure)) == 6
     assert sum(len(line.get_xdata()) for line in panels(figure)[0].lines) == 4 * 3
     own = validation[(validation.model == "net") & (validation.attack == "none")]
@@ -219,7 +221,7 @@ def test_every_network_of_the_sweep_is_a_mark_against_its_gradient():
 
 def test_alignment_and_estimates():
     test = with_rows(measurements(), ("none", "", "", "alignment", 0.25, ""))
-    figure = plots.alignment(test)
+    figure = theory.alignment(test)
     assert len(panels(figure)) == 2
     assert all(line.get_xdata()[0] == pytest.approx(0.25) for ax in panels(figure) for line in ax.lines[:1])
     smooth = with_rows(
@@ -231,7 +233,7 @@ def test_alignment_and_estimates():
         ),
     )
     both = pd.concat([smooth, measurements().query("model == 'other'")])
-    figure = plots.estimates(both)
+    figure = trust.estimates(both)
     assert len(panels(figure)) == 2  # of the smooth network only
     assert "estimate, gradient and curvature" in legend(figure)
 
@@ -241,7 +243,7 @@ def test_the_probe_has_a_line_for_one_and_for_five_steps():
     own = own.assign(
         probe_error_1=np.where(own.p == "none", np.nan, 0.2), probe_error_5=np.where(own.p == "none", np.nan, 0.6)
     )
-    figure = plots.probe(own, measurements())
+    figure = trust.probe(own, measurements())
     assert len(panels(figure)) == 2 * 3
     full, dotted = panels(figure)[0].lines
     assert full.get_ydata() == pytest.approx([60] * 3)
@@ -289,7 +291,7 @@ def transfers():
 def test_transfer_says_what_differs_and_the_matrix_compares_seeds(tmp_path):
     metrics.write(tmp_path / "t.csv", transfers())
     table = metrics.read(tmp_path / "t.csv")
-    figure = plots.transfer(table)
+    figure = transfer.transfer(table)
     first = panels(figure)[0]
     assert [label.get_text() for label in first.get_yticklabels()] == [
         "the network itself",
@@ -302,7 +304,7 @@ def test_transfer_says_what_differs_and_the_matrix_compares_seeds(tmp_path):
     marks = dict(zip(first.lines[0].get_ydata().round().astype(int), first.lines[0].get_xdata(), strict=False))
     assert marks[0] == 100
     assert marks[1] == marks[3] == marks[5] == 50
-    matrix = plots.transfer_matrix(table)
+    matrix = transfer.transfer_matrix(table)
     values = panels(matrix)[0].images[0].get_array()
     assert values.shape == (4, 4)
     assert (values == 50).all()  # even the same training differs in its seed
@@ -311,11 +313,11 @@ def test_transfer_says_what_differs_and_the_matrix_compares_seeds(tmp_path):
 def test_one_network_and_one_seed_have_a_transfer_too():
     table = transfers()
     alone = table[(table.source_model == "net") & (table.target_model == "net") & (table.target_seed == 0)]
-    assert len(panels(plots.transfer(alone.query("source_images == '100' and target_images == '100'")))) == 2
+    assert len(panels(transfer.transfer(alone.query("source_images == '100' and target_images == '100'")))) == 2
 
 
 def test_errors_in_the_literature_are_stars():
-    figure = plots.robust_error(measurements().assign(dataset="mnist"))
+    figure = errors.robust_error(measurements().assign(dataset="mnist"))
     assert "published, one step" in legend(figure)
     stars = [line for ax in panels(figure) for line in ax.lines if line.get_marker() == "*"]
     points = sorted((line.get_xdata()[0], line.get_ydata()[0]) for line in stars)

@@ -3,35 +3,47 @@
 import argparse
 import functools
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.figure import Figure
 
 from gradreg import cli
-from gradreg.reporting import plots
-from gradreg.reporting.plots import images, style
+from gradreg.reporting.plots import errors, images, style, theory, transfer, trust
 from gradreg.storage import metrics
 
-DRAWN_FROM = {
-    "validation_error": ("validation", "test"),
-    "learning_curves": ("history", "test"),
-    "probe": ("history", "test"),
-    "error_and_gradient": ("validation",),
-    "transfer": ("transfer",),
-    "transfer_matrix": ("transfer",),
+FIGURES: dict[str, tuple[Callable[..., Figure], list[str]]] = {  # name: function, and the tables that it takes
+    "alignment": (theory.alignment, ["test"]),
+    "attack_strength": (trust.attack_strength, ["test"]),
+    "error_and_gradient": (theory.error_and_gradient, ["validation"]),
+    "estimates": (trust.estimates, ["test"]),
+    "gradient_norms": (theory.gradient_norms, ["test"]),
+    "learning_curves": (errors.learning_curves, ["history", "test"]),
+    "linearisation": (theory.linearisation, ["test"]),
+    "noise": (errors.noise, ["test"]),
+    "norm_matrix": (errors.norm_matrix, ["test"]),
+    "objectives": (errors.objectives, ["test"]),
+    "probe": (trust.probe, ["history", "test"]),
+    "robust_error": (errors.robust_error, ["test"]),
+    "sample_size": (errors.sample_size, ["test"]),
+    "transfer": (transfer.transfer, ["transfer"]),
+    "transfer_matrix": (transfer.transfer_matrix, ["transfer"]),
+    "validation_error": (errors.validation_error, ["validation", "test"]),
 }
+GALLERIES = {"gallery": images.gallery, "dreams": images.dreams}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "figures", nargs="+", help=f"{', '.join(plots.__all__)}; gallery_MODEL and dreams_MODEL for one network"
+        "figures", nargs="+", help=f"{', '.join(FIGURES)}; gallery_MODEL and dreams_MODEL for one network"
     )
     parser.add_argument("--validation", help="measurements of the selection runs")
     parser.add_argument("--history", help="training histories of the selection runs")
     parser.add_argument("--test", required=True, help="measurements of the final runs")
-    parser.add_argument("--transfer", help="what is made for some networks, shown to others")
+    parser.add_argument("--transfer", help="errors of networks on perturbations made for others")
     parser.add_argument("--galleries", nargs="+", default=[], help="galleries of all networks")
     parser.add_argument("--dataset", required=True, help="data set, as the tables name it")
     parser.add_argument("--n-train", type=int, help="training images of the final runs; all sizes unless given")
@@ -41,22 +53,23 @@ def main() -> None:
     style.use()
 
     @functools.cache
-    def table(kind: str) -> pd.DataFrame:
-        """The rows of one of the files that the study has."""
-        found = metrics.read(getattr(args, kind))
-        if kind == "transfer":
-            return found
-        found = found[found.dataset == args.dataset]
-        if kind == "test":
-            return found if args.n_train is None else found[found.n_train == args.n_train]
-        return found[found.n_train == found.model.map(args.selections)]
+    def table(name: str) -> pd.DataFrame:
+        """The rows of one table that belong to the study."""
+        rows = metrics.read(getattr(args, name))
+        if name == "transfer":
+            return rows
+        rows = rows[rows.dataset == args.dataset]
+        if name == "test":
+            return rows if args.n_train is None else rows[rows.n_train == args.n_train]
+        return rows[rows.n_train == rows.model.map(args.selections)]
 
     for name in args.figures:
-        kind, _, model = name.partition("_")
-        if kind in ("gallery", "dreams"):
-            figure = getattr(images, kind)(args.galleries, model)
+        gallery, _, model = name.partition("_")
+        if gallery in GALLERIES:
+            figure = GALLERIES[gallery](args.galleries, model)
         else:
-            figure = getattr(plots, name)(*map(table, DRAWN_FROM.get(name, ("test",))))
+            function, names = FIGURES[name]
+            figure = function(*map(table, names))
         style.save(figure, args.out / f"{name}.svg", args.out / f"{name}.png")
         plt.close(figure)
         print(name, flush=True)
