@@ -10,6 +10,7 @@ from synthetic import history, measurements, with_flags, with_objectives, with_r
 
 from gradreg.reporting import summaries
 from gradreg.reporting.plots import errors, images, style, theory, transfer, trust
+from gradreg.reporting.summaries import PLAIN, Training
 from gradreg.storage import metrics
 
 pytestmark = pytest.mark.usefixtures("close_figures")
@@ -47,7 +48,11 @@ def test_several_objectives_stand_below_each_other():
     """A row per model and objective, one colour for one p throughout; a norm that an objective lacks is left out."""
     test = with_objectives(measurements(), "penalty", "noise")
     validation = with_objectives(measurements(n_train=80, part="validation"), "penalty", "noise")
-    assert [name for name, _ in summaries.by_objective(test)][:3] == ["net\nperturb", "net\npenalty", "net\nnoise"]
+    assert [title for title, _ in summaries.by_objective(test)][:3] == [
+        ["net", "perturb"],
+        ["net", "penalty"],
+        ["net", "noise"],
+    ]
     for figure, rows, columns in (
         (errors.validation_error(validation, test), 6, 3),
         (errors.robust_error(test), 6, 2),
@@ -107,8 +112,8 @@ def test_diverged_replicas_are_marked_in_figures():
 
 
 def test_a_series_keeps_its_look_and_plain_is_grey():
-    looks = style.series(["plain", "p = 1", "p = 2"])
-    assert looks["plain"] == style.BASELINE
+    looks = style.series([PLAIN, Training("1"), Training("2")])
+    assert looks[PLAIN] == style.BASELINE
     assert len({look["color"] for look in looks.values()}) == 3
     assert len({look["marker"] for look in looks.values()}) == 3
 

@@ -7,6 +7,7 @@ import pytest
 from synthetic import measurements
 
 from gradreg.reporting import summaries
+from gradreg.reporting.summaries import Training
 
 
 def test_the_half_width_is_students():
@@ -15,9 +16,28 @@ def test_the_half_width_is_students():
     assert math.isnan(summaries.half_width([1]))
 
 
+def names(table):
+    return [str(training) for training in sorted(set(table.training))]
+
+
 def test_trainings_are_named_and_ordered():
     table = summaries.with_training(measurements())
-    assert summaries.training_order(table) == ["plain", "p = 1", "p = 2", "p = inf"]
+    assert names(table) == ["plain", "p = 1", "p = 2", "p = inf"]
     several = measurements().replace({"objective": {"perturb": "other"}})
     both = summaries.with_training(pd.concat([measurements(), several]))
-    assert summaries.training_order(both)[:3] == ["plain", "other, p = 1", "other, p = 2"]
+    assert names(both)[:3] == ["plain", "other, p = 1", "other, p = 2"]
+    assert [training.p for training in sorted(Training(p) for p in ("inf", "10", "none", "2", "4/3"))] == [
+        "none",
+        "4/3",
+        "2",
+        "10",
+        "inf",
+    ]
+
+
+def test_no_name_makes_a_training_plain():
+    """Neither an objective that is called plain nor one with a comma in its name is taken for something else."""
+    table = measurements().replace({"objective": {"perturb": "plain, p = 1"}})
+    assert names(summaries.with_training(table)) == ["plain", "p = 1", "p = 2", "p = inf"]
+    both = summaries.with_training(pd.concat([table, table.replace({"objective": {"plain, p = 1": "plain"}})]))
+    assert [training.plain for training in sorted(set(both.training))] == [True] + [False] * 6

@@ -1,15 +1,18 @@
 """Tables of errors, comparisons and flags, from synthetic metrics, and their formats."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 from synthetic import measurements, with_flags
 
 from gradreg.reporting import significance, summaries, tables
+from gradreg.reporting.summaries import PLAIN, Training
 
 
 def test_the_table_has_a_row_per_network_with_intervals():
     table = tables.errors(measurements())
-    assert table.training.tolist() == ["plain", "p = 1", "p = 2", "p = inf"] * 2
+    assert table.training.map(str).tolist() == ["plain", "p = 1", "p = 2", "p = inf"] * 2
     assert table.setting.tolist()[:4] == ["plain", "eps = 2", "eps = 0.5", "eps = 8/255"]
     assert table["error, %, multi-step L2 eps = 0.5"].str.fullmatch(r"\d\d\.\d\d ± \d\.\d\d").all()
     assert (table.seeds == 3).all()
@@ -65,7 +68,7 @@ def outcomes(test, better):
     """Outcomes of 400 images, 20 % wrong; of those in ``better`` none."""
     generator = np.random.default_rng(0)
     found = {}
-    for model, training in ((m, t) for m in ("net", "other") for t in ("plain", "p = 1", "p = 2", "p = inf")):
+    for model, training in itertools.product(("net", "other"), map(Training, ("none", "1", "2", "inf"))):
         for seed in range(5):
             wrong = generator.random((7, 400)) < (0.0 if (model, training) in better else 0.2)
             keys = [f"{a}|{p}|{e}" for a, p, e, _ in tables.measured(test)]
@@ -75,18 +78,18 @@ def outcomes(test, better):
 
 def test_only_what_differs_from_plain_after_holms_correction_is_bold():
     test = measurements(seeds=5)
-    compared = tables.comparisons(test, outcomes(test, {("other", "p = 2")}))
+    compared = tables.comparisons(test, outcomes(test, {("other", Training("2"))}))
     assert len(compared) == 2 * 3 * 3  # regularised networks times errors
     assert (compared.p_holm >= compared.p_value).all()
     table = tables.errors(test, compared)
     marked = table[table["test error, %"].str.contains(tables.BETTER, regex=False)]
-    assert list(zip(marked.model, marked.training, strict=True)) == [("other", "p = 2")]
+    assert list(zip(marked.model, marked.training, strict=True)) == [("other", Training("2"))]
     assert len([line for line in tables.to_markdown(table).splitlines() if "**" in line]) == 1
 
 
 def test_a_worse_network_is_no_winner_and_few_seeds_are_not_compared():
     test = measurements(seeds=5)
-    own = outcomes(test, {("net", "plain")})
+    own = outcomes(test, {("net", PLAIN)})
     worse = tables.comparisons(test, own)
     assert (worse[worse.model == "net"].p_holm < 0.05).all()
     assert not tables.errors(test, worse)["test error, %"].str.contains(tables.BETTER, regex=False).any()

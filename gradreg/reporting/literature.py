@@ -1,4 +1,4 @@
-"""Published results, from ``registry/literature.yaml``: what tables and figures show beside ours."""
+"""Errors in the literature, from ``registry/literature.yaml``: tables and figures show them beside ours."""
 
 import functools
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ FILE = Path(__file__).parents[1] / "registry" / "literature.yaml"
 
 
 @dataclass(frozen=True)
-class Anchor:
-    """One published error, in percent: on the test set as it is (p and eps empty), or under a one-step attack."""
+class Value:
+    """One error in percent, on unperturbed test images (p and eps empty) or under a one-step attack."""
 
     network: str
     training: str
@@ -23,14 +23,24 @@ class Anchor:
 
 
 @functools.cache
-def anchors(dataset: str) -> list[Anchor]:
-    """What is published of a data set, in the order of the file."""
+def values(dataset: str) -> list[Value]:
+    """All errors on a data set, in the order of the file."""
     content: dict[str, list[dict[str, Any]]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
-    found = []
-    for own in content.get(dataset, []):
-        names = (own["network"], own["training"])
-        if "error" in own:
-            found.append(Anchor(*names, "", "", own["error"], own["source"]))
-        for p, errors in own.get("attacks", {}).items():
-            found += [Anchor(*names, str(p), str(eps), value, own["source"]) for eps, value in errors.items()]
-    return found
+    errors = []
+    for entry in content.get(dataset, []):
+        network, source = (entry["network"], entry["training"]), entry["source"]
+        if "error" in entry:
+            errors.append(Value(*network, "", "", entry["error"], source))
+        for p, by_eps in entry.get("attacks", {}).items():
+            errors += [Value(*network, str(p), str(eps), error, source) for eps, error in by_eps.items()]
+    return errors
+
+
+def clean(dataset: str) -> list[Value]:
+    """Errors on unperturbed images."""
+    return [value for value in values(dataset) if not value.p]
+
+
+def attacked(dataset: str) -> list[Value]:
+    """Errors under attack."""
+    return [value for value in values(dataset) if value.p]

@@ -2,14 +2,48 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 from scipy import stats
 
-from gradreg.planning.numerals import parse
+from gradreg.planning import numerals
 
 LEVEL = 0.95
+NETWORK = ["model", "objective", "p", "eps"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a network was trained: p is "none" for plain; objective is empty where a table has only one.
+
+    Plain sorts first, then by objective and p.
+    """
+
+    p: str
+    objective: str = ""
+
+    @property
+    def plain(self) -> bool:
+        """Whether this is the baseline."""
+        return self.p == "none"
+
+    def name(self, infinity: str = "inf") -> str:
+        """Short enough for a legend: "plain", "p = 2" or "perturb, p = 2"."""
+        p = f"p = {infinity if self.p == 'inf' else self.p}"
+        return "plain" if self.plain else ", ".join(filter(None, [self.objective, p]))
+
+    def __str__(self) -> str:
+        return self.name()
+
+    def __lt__(self, other: "Training") -> bool:
+        return self._order() < other._order()
+
+    def _order(self) -> tuple[bool, str, float, str]:
+        return not self.plain, self.objective, 0 if self.plain else numerals.parse(self.p), self.p
+
+
+PLAIN = Training("none")
 
 
 def half_width(values: Sequence[float]) -> float:
@@ -21,60 +55,47 @@ def half_width(values: Sequence[float]) -> float:
 
 
 def over_seeds(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Mean of ``value``, half-width of its interval and number of seeds per combination of ``by``, as they appear."""
+    """Mean of ``value``, half-width of its interval and number of seeds per combination of ``by``, in table order."""
     grouped = table.groupby(list(by), sort=False).value
     return grouped.agg(mean="mean", half=lambda v: half_width(v.tolist()), seeds="count").reset_index()
 
 
 def with_training(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with a column ``training``: how a network was trained, short enough for a legend.
-
-    "plain" for the baseline, else "p = 2"; the objective's name comes first where a table holds several.
-    """
-    regularised = table.p != "none"
-    several = table[regularised].objective.nunique() > 1
-    prefix = table.objective + ", " if several else ""
-    return table.assign(training=np.where(regularised, prefix + "p = " + table.p, "plain"))
+    """The table with a column ``training``, which has the objective only where the table has several."""
+    several = table[table.p != "none"].objective.nunique() > 1
+    networks = zip(table.objective, table.p, strict=True)
+    trainings = [PLAIN if p == "none" else Training(p, objective if several else "") for objective, p in networks]
+    return table.assign(training=pd.Series(trainings, table.index, dtype=object))
 
 
-def by_objective(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """A part per model and objective, each with the baseline and a column ``training``; and a name for it.
+def by_objective(table: pd.DataFrame) -> list[tuple[list[str], pd.DataFrame]]:
+    """A part of the table per model and objective, each with the baseline and a column ``training``, and its title.
 
-    The name is that of the model, and of the objective where the table holds several.
+    The title has the model, and the objective where the table has several.
     """
     parts = []
     several = table[table.p != "none"].objective.nunique() > 1
-    for model, own in table.groupby("model", sort=False):
-        for objective in dict.fromkeys(own[own.p != "none"].objective):
-            part = own[(own.p == "none") | (own.objective == objective)]
-            parts.append((f"{model}\n{objective}" if several else str(model), with_training(part)))
+    for model, networks in table.groupby("model", sort=False):
+        for objective in dict.fromkeys(networks[networks.p != "none"].objective):
+            part = networks[(networks.p == "none") | (networks.objective == objective)]
+            parts.append(([str(model), objective] if several else [str(model)], with_training(part)))
     return parts
 
 
-def training_order(table: pd.DataFrame) -> list[str]:
-    """The values of ``training``: plain, then by objective and p."""
-    rows = table[["training", "objective", "p"]].drop_duplicates()
-    keys = {
-        training: ("", 0.0) if p == "none" else (objective if "," in training else " ", parse(p))
-        for training, objective, p in rows.itertuples(index=False)
-    }
-    return sorted(keys, key=lambda training: keys[training])
-
-
 def attacks(table: pd.DataFrame) -> list[str]:
-    """The attacks of a table beside the one-step attack: the multi-step attack, then others, by name."""
+    """The attacks of a table except the one-step attack: the multi-step attack, then others by name."""
     attacked = table[(table.metric == "error") & (table.attack_p != "")]
     return ["multi_step", *sorted(set(attacked.attack) - {"one_step", "multi_step"})]
 
 
 def diverged(table: pd.DataFrame) -> pd.Series:
-    """Which rows are of a network that diverged."""
+    """Which rows belong to a network that diverged."""
     return table["flags"].str.contains(r"(?:^|\+)diverged:\d")
 
 
 def divergence(table: pd.DataFrame) -> str:
-    """How many networks of a table diverged, and in which epochs: "2 (epochs 3, 7)"; empty where none did."""
-    lost = table[diverged(table)].drop_duplicates(["model", "n_train", "objective", "p", "eps", "seed"])
+    """How many networks of a table diverged, and in which epochs: "2 (epochs 3, 7)"; empty if none did."""
+    lost = table[diverged(table)].drop_duplicates([*NETWORK, "n_train", "seed"])
     if lost.empty:
         return ""
     epochs = sorted(set(lost["flags"].str.extract(r"diverged:(\d+)", expand=False).astype(int)))
@@ -82,5 +103,5 @@ def divergence(table: pd.DataFrame) -> str:
 
 
 def suspect(table: pd.DataFrame) -> pd.Series:
-    """Which rows carry a sign that they cannot be trusted (``signs``): any flag but that of divergence."""
+    """Which rows have a masking flag: any flag except that of divergence."""
     return ~table["flags"].str.fullmatch(r"(diverged:\d+)?")

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradreg.planning.numerals import by_number, middle, outcome
+from gradreg.planning import numerals
 from gradreg.reporting import literature, significance, summaries
+from gradreg.reporting.summaries import NETWORK, PLAIN, Training
 
 BETTER, FLAG = " *", " †"
 NO_SIGN = "no sign found"
-CELL = ["model", "objective", "p", "eps"]
 COMPARED = ["model", "training", "measured", "images", "seeds", "difference", "low", "high", "p_value"]
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -26,7 +26,7 @@ LATEX = {
     "–": "--",
     "#": r"\#",
 }
-Outcomes = Mapping[tuple[str, str, int], Mapping[str, Any]]
+Outcomes = Mapping[tuple[str, Training, int], Mapping[str, Any]]
 
 
 def interval(mean: float, half: float, digits: int = 2) -> str:
@@ -45,8 +45,8 @@ def measured(test: pd.DataFrame) -> list[tuple[str, str, str, str]]:
     found = [("none", "", "", "test error, %")]
     for attack in summaries.attacks(test):
         attacked = test[(test.attack == attack) & (test.metric == "error")]
-        for p in by_number(attacked.attack_p):
-            eps = middle(attacked[attacked.attack_p == p].attack_eps)
+        for p in numerals.by_number(attacked.attack_p):
+            eps = numerals.middle(attacked[attacked.attack_p == p].attack_eps)
             found.append((attack, p, eps, f"error, %, {attack.replace('_', '-')} {norm_name(p)} eps = {eps}"))
     return found
 
@@ -61,12 +61,12 @@ def comparisons(test: pd.DataFrame, outcomes: Outcomes) -> pd.DataFrame:
     test = summaries.with_training(test)
     rows = []
     for model in dict.fromkeys(test.model):
-        names = [name for name in summaries.training_order(test[test.model == model]) if name != "plain"]
-        for training, (attack, p, eps, heading) in itertools.product(names, measured(test)):
-            key = outcome(attack, p, eps)
+        regularised = sorted(set(test[test.model == model].training) - {PLAIN})
+        for training, (attack, p, eps, heading) in itertools.product(regularised, measured(test)):
+            key = numerals.outcome(attack, p, eps)
             ours, plain = (
                 [own[key] for (m, t, _), own in sorted(outcomes.items()) if (m, t) == (model, name) and key in own]
-                for name in (training, "plain")
+                for name in (training, PLAIN)
             )
             if min(len(ours), len(plain)) < significance.FEWEST:
                 continue
@@ -105,11 +105,11 @@ def errors(test: pd.DataFrame, compared: pd.DataFrame | None = None) -> pd.DataF
         [
             _errors_of(of_model[of_model.training == training], columns, better)
             for _, of_model in test.groupby("model", sort=False)
-            for training in summaries.training_order(of_model)
+            for training in sorted(set(of_model.training))
         ]
     )
     table = table if (table.diverged != "").any() else table.drop(columns="diverged")
-    published = [anchor for anchor in literature.anchors(str(test.dataset.iloc[0])) if not anchor.p]
+    published = literature.clean(str(test.dataset.iloc[0]))
     if published:
         table = table.assign(source="").astype(object)
         for anchor in published:
@@ -141,12 +141,12 @@ def signs(test: pd.DataFrame, validation: pd.DataFrame) -> pd.DataFrame:
     validation: measurements of the selection runs, which can collapse as well.
     """
     rows = [*_signs_of("chosen", test), *_signs_of("sweep", validation)]
-    none = {"part": "all", **dict.fromkeys(CELL, ""), "sign": NO_SIGN, "seeds": "", "in": ""}
+    none = {"part": "all", **dict.fromkeys(NETWORK, ""), "sign": NO_SIGN, "seeds": "", "in": ""}
     return pd.DataFrame(rows or [none])
 
 
 def _signs_of(part: str, table: pd.DataFrame) -> Iterator[dict[str, str]]:
-    for cell, whole in table.groupby(CELL, sort=False):
+    for cell, whole in table.groupby(NETWORK, sort=False):
         flags = whole["flags"].str.split("+")
         for flag in sorted(set(flags.explode()) - {""}):
             having = whole[flags.map(set).map(lambda found, flag=flag: flag in found)]
@@ -156,7 +156,7 @@ def _signs_of(part: str, table: pd.DataFrame) -> Iterator[dict[str, str]]:
             everywhere = f"all, since epoch {epoch} of training" if epoch else "all"
             yield {
                 "part": part,
-                **dict(zip(CELL, cell, strict=True)),
+                **dict(zip(NETWORK, cell, strict=True)),
                 "sign": sign,
                 "seeds": f"{having.seed.nunique()} of {whole.seed.nunique()}",
                 "in": everywhere if sign in ("collapsed", "diverged") else ", ".join(where),

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from gradreg import cli
-from gradreg.reporting import tables
-from gradreg.reporting.summaries import with_training
+from gradreg.reporting import summaries, tables
+from gradreg.reporting.summaries import NETWORK, Training
 from gradreg.storage import metrics, npz
 from gradreg.storage.files import write_text
 
@@ -38,13 +38,12 @@ def main() -> None:
     validation = validation[(validation.dataset == args.dataset)]
     validation = validation[validation.n_train == validation.model.map(args.selections)]
 
-    cells = with_training(test).drop_duplicates(["model", "objective", "p", "eps"])
-    trainings = {(c.model, c.objective, c.p, c.eps): c.training for c in cells.itertuples()}
-    outcomes: dict[tuple[str, str, int], dict[str, np.ndarray]] = {}
+    networks = summaries.with_training(test).drop_duplicates(NETWORK).set_index(NETWORK)
+    outcomes: dict[tuple[str, Training, int], dict[str, np.ndarray]] = {}
     for file in args.outcomes:
         arrays = npz.read(file)
         group = json.loads(str(arrays.pop("about")))
-        training = trainings[group["model"], group["objective"], group["p"], group["eps"]]
+        training = networks.training[tuple(group[column] for column in NETWORK)]
         for key, array in arrays.items():
             seed, _, name = key.partition("|")
             outcomes.setdefault((group["model"], training, int(seed)), {})[name] = array

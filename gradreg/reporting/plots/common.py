@@ -12,14 +12,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
-from gradreg.planning.numerals import parse
+from gradreg.planning import numerals
+from gradreg.reporting import summaries
 from gradreg.reporting.plots import style
-from gradreg.reporting.summaries import divergence, over_seeds, training_order
+from gradreg.reporting.summaries import Training
 
 ERROR = "error, %"
-FAR = 4  # times plain's error: from there on an axis is logarithmic
-FEWEST = 3  # seeds; an interval from two is 13 times as wide as they are apart
+FAR = 4  # times plain's error: an axis that reaches further is logarithmic
+FEWEST = 3  # seeds; an interval from two is 13 times as wide as the distance between them
 FLAGGED: dict[str, Any] = {"ls": "", "marker": "s", "ms": 7, "mfc": "none", "mec": "#AA0000", "mew": 0.9}
+PLAIN_LINE: dict[str, Any] = {"color": style.BASELINE["color"], "ls": "--"}
+LITERATURE_LINE: dict[str, Any] = {"color": "#000000", "ls": ":", "lw": 0.8}
 
 
 def grid(
@@ -31,16 +34,16 @@ def grid(
     sharex: bool | Literal["row", "col"] = False,
     sharey: bool | Literal["row", "col"] = False,
 ) -> tuple[Figure, np.ndarray]:
-    """Panels as wide as the text, or of a width each; sizes in inches."""
+    """Panels that fill the width of the text, or of a given width each; sizes in inches."""
     size = (width * columns if width else style.TEXT_WIDTH, height * rows + 0.45)
     figure, axes = plt.subplots(rows, columns, figsize=size, sharex=sharex, sharey=sharey, squeeze=False)
     return figure, axes
 
 
 def label_edges(axes: np.ndarray, titles: Sequence[str], xlabels: Sequence[str], ylabels: Sequence[str]) -> None:
-    """Columns' titles on their highest panels, x labels on their lowest, rows' labels on their first ones.
+    """Titles above the columns, x labels below them, y labels left of the rows.
 
-    Of the panels that are visible; titles may be left out.
+    Each goes to the outermost visible panel; titles may be left out.
     """
     for column, xlabel in zip(axes.T, xlabels, strict=True):
         lowest = [ax for ax in column if ax.get_visible()][-1]
@@ -54,75 +57,73 @@ def label_edges(axes: np.ndarray, titles: Sequence[str], xlabels: Sequence[str],
         first.tick_params(labelleft=True)
 
 
-def curve(table: pd.DataFrame, by: str, fewest: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The labels of a column as numbers in order, and the mean of ``value`` over seeds at each with its half-width.
+def label_rows(ax: Axes, names: Sequence[str]) -> None:
+    """A y axis with a name per row, the first on top."""
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.5, -0.5)
 
-    The half-width is 0 where there are fewer than ``fewest`` seeds.
+
+def curve(table: pd.DataFrame, by: str, fewest: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The numerals of a column as sorted numbers, and at each the mean of ``value`` over seeds and its half-width.
+
+    The half-width is 0 with fewer than ``fewest`` seeds.
     """
-    summary = over_seeds(table, [by])
-    x = summary[by].map(parse).to_numpy(float)
+    summary = summaries.over_seeds(table, [by])
+    x = summary[by].map(numerals.parse).to_numpy(float)
     half = summary.half.where(summary.seeds >= fewest, 0).to_numpy()
     order = np.argsort(x)
     return x[order], summary["mean"].to_numpy()[order], half[order]
 
 
 def baseline(clean: pd.DataFrame, chosen: pd.DataFrame) -> pd.Series:
-    """Errors of the baseline setting that was chosen, over its selection seeds."""
-    name = chosen[chosen.p == "none"].objective.iloc[0]
-    return clean[(clean.p == "none") & (clean.objective == name)].value
+    """Errors of the chosen baseline setting over its selection seeds."""
+    objective = chosen[chosen.p == "none"].objective.iloc[0]
+    return clean[(clean.p == "none") & (clean.objective == objective)].value
 
 
-def line(training: str) -> dict[str, Any]:
-    """The look of a line in the baseline's colour."""
-    return {"color": style.BASELINE["color"], **dash(training)}
-
-
-def dash(training: str) -> dict[str, Any]:
-    """Dashes for plain, a full line for all others."""
-    return {"ls": "--" if training == "plain" else "-"}
+def dash(training: Training) -> dict[str, Any]:
+    """A dashed line for plain, a solid line for all others."""
+    return {"ls": "--" if training.plain else "-"}
 
 
 def ring() -> Line2D:
-    """The legend's entry for what was chosen."""
+    """The legend's entry for chosen settings."""
     return Line2D([], [], ls="", marker="o", ms=8, mfc="none", mec="#444444", label="chosen")
 
 
-def trainings(parts: Sequence[tuple[str, pd.DataFrame]]) -> tuple[list[str], dict[str, dict[str, Any]]]:
+def trainings(
+    parts: Sequence[tuple[list[str], pd.DataFrame]],
+) -> tuple[list[Training], dict[Training, dict[str, Any]]]:
     """The trainings of all parts of a figure in order, and the look of each."""
-    names = training_order(pd.concat([part for _, part in parts]))
-    return names, style.series(names)
+    ordered = sorted({training for _, part in parts for training in part.training})
+    return ordered, style.series(ordered)
 
 
-def handles(
-    looks: dict[str, dict[str, Any]], names: list[str], parts: Sequence[tuple[str, pd.DataFrame]]
-) -> list[Line2D]:
-    """A legend entry per training, which says how many of its replicas diverged, and when."""
-    table = pd.concat([part for _, part in parts])
-    lost = {name: divergence(table[table.training == name]) for name in names}
-    labels = {name: style.p_name(name) + (f", diverged: {lost[name]}" if lost[name] else "") for name in names}
-    return [Line2D([], [], label=labels[name], **looks[name]) for name in names]
+def handles(looks: dict[Training, dict[str, Any]], tables: Sequence[pd.DataFrame]) -> list[Line2D]:
+    """A legend entry per training of some tables, with the number of its replicas that diverged, and when."""
+    table = pd.concat(tables)
+    entries = []
+    for training in sorted(set(table.training)):
+        lost = summaries.divergence(table[table.training == training])
+        label = style.training_name(training) + (f", diverged: {lost}" if lost else "")
+        entries.append(Line2D([], [], label=label, **looks[training]))
+    return entries
 
 
-def log_axis(ax: Axes) -> None:
-    """A logarithmic y axis that says its numbers in full."""
-    ax.set_yscale("log")
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.yaxis.set_minor_formatter(FuncFormatter(sparse))
+def log_axis(ax: Axes, axis: Literal["x", "y"] = "y") -> None:
+    """A logarithmic axis with its numbers in full."""
+    ax.set(**{f"{axis}scale": "log"})
+    formatted = ax.xaxis if axis == "x" else ax.yaxis
+    formatted.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    formatted.set_minor_formatter(FuncFormatter(_two_and_five))
 
 
-def sparse(value: float, _: int) -> str:
-    """Ticks at 2 and 5 between the powers of ten."""
+def _two_and_five(value: float, _: int) -> str:
+    """Labels at 2 and 5 between the powers of ten."""
     leading = value / 10 ** math.floor(math.log10(value)) if value > 0 else 0
-    return f"{value:g}" if any(math.isclose(leading, wanted) for wanted in (2, 5)) else ""
+    return f"{value:g}" if any(math.isclose(leading, labelled) for labelled in (2, 5)) else ""
 
 
 def flagged() -> Line2D:
-    """The legend's entry for values that ``signs`` has flagged."""
+    """The legend's entry for values with a masking flag."""
     return Line2D([], [], label="flagged: see the table of signs", **FLAGGED)
-
-
-def sparse_log_x(ax: Axes) -> None:
-    """A logarithmic x axis that says its numbers in full."""
-    ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.xaxis.set_minor_formatter(FuncFormatter(sparse))

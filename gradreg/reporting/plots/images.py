@@ -1,4 +1,4 @@
-"""The gallery: images and perturbations, from the arrays that evaluation leaves."""
+"""The gallery: images and perturbations, from the arrays that evaluation saves."""
 
 import json
 from collections.abc import Sequence
@@ -11,19 +11,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gradreg.planning.numerals import by_number
+from gradreg.planning import numerals
+from gradreg.reporting import summaries
 from gradreg.reporting.plots import style
-from gradreg.reporting.summaries import with_training
 from gradreg.storage import npz
 
 
 def gallery(paths: Sequence[str | Path], model: str) -> Figure:
-    """Images, the perturbation of each norm, the perturbed images and the answers: rows of images per training.
+    """Images, their perturbation in each norm, the perturbed images and the predictions: rows of images per training.
 
-    paths: a file per network, as ``workflow/scripts/make_gallery.py`` writes them; those of ``model`` are shown.
+    paths: a file per network, written by ``workflow/scripts/make_gallery.py``; only networks of ``model`` are shown.
     """
     networks, about, cells = _read(paths, model)
-    norms, images = by_number(list(about[0]["eps"])), len(networks[0]["y"])
+    norms, images = numerals.by_number(about[0]["eps"]), len(networks[0]["y"])
     columns, rows = 1 + 2 * len(norms), len(networks) * images
     size = (style.TEXT_WIDTH * columns / 7, 1.03 * rows)
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
@@ -33,8 +33,7 @@ def gallery(paths: Sequence[str | Path], model: str) -> Figure:
             x, label = arrays["x"][j], arrays["y"][j]
             _show(row[0], x, arrays["answer"][j], arrays["confidence"][j], label)
             if j == 0:
-                own = "" if cell.p == "none" else f", $\\epsilon$ = {cell.eps}"
-                row[0].set_ylabel(f"{style.p_name(cell.training)}{own}", fontsize=8, loc="top")
+                row[0].set_ylabel(_name(cell), fontsize=8, loc="top")
             for k, p in enumerate(norms):
                 perturbed = arrays[f"x_{p}"][j]
                 _show_step(row[1 + 2 * k], perturbed - x)
@@ -48,7 +47,7 @@ def gallery(paths: Sequence[str | Path], model: str) -> Figure:
 
 
 def dreams(paths: Sequence[str | Path], model: str) -> Figure:
-    """What the networks make out of noise for each class: a row per training, the noise and then a column per class.
+    """Noise changed until the network is sure of a class: a row per training, the noise, and a column per class.
 
     paths: as for ``gallery``.
     """
@@ -58,8 +57,7 @@ def dreams(paths: Sequence[str | Path], model: str) -> Figure:
     figure, axes = plt.subplots(len(networks), len(classes) + 1, figsize=size, squeeze=False)
     for i, (arrays, (_, cell)) in enumerate(zip(networks, cells.iterrows(), strict=True)):
         axes[i, 0].imshow(_picture(arrays["dream_start"][0]), cmap="gray_r", vmin=0, vmax=1)
-        own = "" if cell.p == "none" else f", $\\epsilon$ = {cell.eps}"
-        axes[i, 0].set_ylabel(f"{style.p_name(cell.training)}{own}", fontsize=6)
+        axes[i, 0].set_ylabel(_name(cell), fontsize=6)
         for j, label in enumerate(classes):
             ax = axes[i, j + 1]
             ax.imshow(_picture(arrays["dream"][j]), cmap="gray_r", vmin=0, vmax=1)
@@ -73,17 +71,23 @@ def dreams(paths: Sequence[str | Path], model: str) -> Figure:
 
 
 def _read(paths: Sequence[str | Path], model: str) -> tuple[list[dict[str, np.ndarray]], list[Any], pd.DataFrame]:
-    """The arrays of the networks of one model, what is said about them, and their cells with a column ``training``."""
+    """The arrays of the networks of one model, their descriptions, and their cells with a column ``training``."""
     networks = []
     for path in paths:
         arrays = npz.read(path)
         if json.loads(str(arrays["about"]))["cell"]["model"] == model:
             networks.append(arrays)
     about = [json.loads(str(arrays["about"])) for arrays in networks]
-    return networks, about, with_training(pd.DataFrame([entry["cell"] for entry in about]))
+    return networks, about, summaries.with_training(pd.DataFrame([entry["cell"] for entry in about]))
+
+
+def _name(cell: pd.Series) -> str:
+    """A network's training, with its eps."""
+    return style.training_name(cell.training) + ("" if cell.training.plain else f", $\\epsilon$ = {cell.eps}")
 
 
 def _bare(axes: np.ndarray) -> None:
+    """No ticks and no frames."""
     for ax in axes.flat:
         ax.set_xticks([])
         ax.set_yticks([])
@@ -92,12 +96,12 @@ def _bare(axes: np.ndarray) -> None:
 
 
 def _picture(x: np.ndarray) -> np.ndarray:
-    """(C, H, W) as imshow wants it."""
+    """(C, H, W) in the form that imshow takes."""
     return x[0] if len(x) == 1 else x.transpose(1, 2, 0)
 
 
 def _show_step(ax: Axes, step: np.ndarray) -> None:
-    """A perturbation: signed grey values in two colours, colour channels around mid-grey; scaled to its largest."""
+    """A perturbation, scaled by its largest value: grey values in two colours by sign, colours around mid-grey."""
     picture, largest = _picture(step), max(float(abs(step).max()), 1e-12)
     if picture.ndim == 3:
         ax.imshow(0.5 + picture / (2 * largest))
@@ -107,9 +111,10 @@ def _show_step(ax: Axes, step: np.ndarray) -> None:
 
 
 def _show(ax: Axes, x: np.ndarray, answer: int, confidence: float, label: int) -> None:
+    """An image, with the prediction and its confidence below."""
     ax.imshow(_picture(x), cmap="gray_r", vmin=0, vmax=1)
     right = answer == label
-    # Colour and sign both tell right from wrong.
+    # Both colour and symbol tell right from wrong.
     ax.set_xlabel(
         f"{'✓' if right else '✗'} {answer} ({100 * confidence:.0f} %)",
         fontsize=6.5,

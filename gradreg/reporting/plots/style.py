@@ -8,20 +8,21 @@ import matplotlib as mpl
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from gradreg.reporting.summaries import PLAIN, Training
 from gradreg.storage.files import atomic_path
 
 TEXT_WIDTH = 7.0  # inches, two columns
 
-# Okabe and Ito's colours, told apart with every common form of colour blindness; grey is the baseline's.
+# Okabe and Ito's colours, distinct under every common form of colour blindness; grey is the baseline's.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
-MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<"]  # one more than colours: pairs repeat late
+MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<"]  # one more than colours, so that pairs repeat late
 BASELINE = {"color": "#666666", "marker": "x"}
-# Diverging, centred on zero: perturbations.
-SIGNED = "RdBu_r"
+FIRST = [Training("1"), Training("2"), Training("inf")]  # their looks are the same in all figures
+SIGNED = "RdBu_r"  # diverging, centred on zero: perturbations
 
 
 def use() -> None:
-    """Set matplotlib's defaults; draws without a display."""
+    """Set matplotlib's defaults, for drawing without a display."""
     mpl.use("agg")
     sns.set_theme(context="paper", style="ticks", font="DejaVu Sans")
     mpl.rcParams.update(
@@ -46,30 +47,27 @@ def use() -> None:
     )
 
 
-def series(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Colour and marker of each series; "plain" always has the baseline's, and p = 1, 2, inf the first three."""
-    known = [name for name in ("p = 1", "p = 2", "p = inf") if name in names]
-    looks = {name: look(("p = 1", "p = 2", "p = inf").index(name)) for name in known}
-    others = [name for name in names if name != "plain" and name not in looks]
-    first = 3 if known else 0
-    return {"plain": BASELINE} | {
-        name: looks.get(name) or look(first + others.index(name)) for name in names if name != "plain"
-    }
+def series(trainings: Sequence[Training]) -> dict[Training, dict[str, Any]]:
+    """Colour and marker of each training; plain always has the baseline's, and p = 1, 2, inf the first three."""
+    fixed = FIRST if any(training in FIRST for training in trainings) else []
+    order = [*fixed, *(training for training in trainings if not training.plain and training not in fixed)]
+    looks = {training: look(order.index(training)) for training in trainings if not training.plain}
+    return {PLAIN: BASELINE} | looks
 
 
 def look(i: int) -> dict[str, Any]:
-    """Colour and marker of the i-th series; pairs repeat after all of either."""
+    """Colour and marker of the i-th series; colours and markers repeat after the last."""
     return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
 
 
 def norm_name(p: str) -> str:
-    """A norm as mathematics: L with its p below."""
+    """A norm in mathematical notation: L with subscript p."""
     return rf"$L_{{{'∞' if p == 'inf' else p}}}$"
 
 
-def p_name(training: str) -> str:
-    """A training's name for legends: "p = inf" with the sign of infinity."""
-    return training.replace("p = inf", "p = ∞")
+def training_name(training: Training) -> str:
+    """A training's name for legends, with the symbol for infinity."""
+    return training.name(infinity="∞")
 
 
 def save(figure: Figure, *paths: str | Path) -> None:

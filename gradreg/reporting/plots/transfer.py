@@ -1,132 +1,125 @@
-"""Transfer: what is made for one network, and what it does to others."""
+"""Transfer: perturbations made for one network, shown to others."""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gradreg.planning.numerals import by_number
+from gradreg.planning import numerals
+from gradreg.reporting import summaries
 from gradreg.reporting.plots import common, style
 from gradreg.reporting.plots.common import ERROR
-from gradreg.reporting.summaries import training_order, with_training
+from gradreg.reporting.summaries import NETWORK, Training
 
-BESIDE = 8  # networks whose numbers are legible in a panel of a third of the text
+BESIDE = 8  # networks whose numbers are legible in a panel of a third of the text's width
 QUANTITIES = (("error", f"{ERROR}, of the target", 100), ("cosine", "cosine of the perturbations", 1))
+# Pairs of plain networks, the most similar first.
+SAME_NETWORK, OTHER_SEED, OTHER_MODEL = "the network itself", "other seed", "other architecture"
+SAME_HALF, OTHER_HALF = "other seed, same half of the data", "other seed, other half of the data"
+PAIRS = [SAME_NETWORK, OTHER_SEED, SAME_HALF, OTHER_HALF, OTHER_MODEL]
 
 
 def transfer(table: pd.DataFrame) -> Figure:
-    """What perturbations of plain networks do to others: error and cosine by what differs, a colour per attack norm.
+    """Error and cosine of perturbations made for plain networks: a row per kind of target, a colour per attack norm.
 
-    A mark is a pair of networks; targets that are regularised differ in the seed as well.
+    A mark is a pair of networks; regularised targets have another seed as well.
     """
     plain = table[(table.source_p == "none") & (table.source_seed == 0)]
     targets = plain[["target_objective", "target_p"]].set_axis(["objective", "p"], axis=1)
-    plain = plain.assign(target_training=with_training(targets).training)
-    plain = plain.assign(case=[_case(row) for row in plain.to_dict("records")])
-    plain = plain[plain.case != ""]
-    models, norms = list(dict.fromkeys(plain.source_model)), by_number(plain.attack_p)
-    cases = _order(plain.case)
-    figure, axes = common.grid(len(models), 2, sharex="col", sharey=True, height=0.2 * len(cases) + 0.4, width=3.4)
-    looks = style.series([f"p = {p}" for p in norms])
+    plain = plain.assign(target_training=summaries.with_training(targets).training)
+    plain = plain.assign(pair=pd.Series([_pair(row) for row in plain.to_dict("records")], plain.index, dtype=object))
+    plain = plain[plain.pair.notna()]
+    models, norms = list(dict.fromkeys(plain.source_model)), numerals.by_number(plain.attack_p)
+    shown = set(plain.pair)
+    pairs = [pair for pair in PAIRS if pair in shown] + sorted(shown - set(PAIRS))
+    names = [pair if pair in PAIRS else f"trained with {style.training_name(pair)}" for pair in pairs]
+    figure, axes = common.grid(len(models), 2, sharex="col", sharey=True, height=0.2 * len(pairs) + 0.4, width=3.4)
+    looks = style.series([Training(p) for p in norms])
     for row, model in enumerate(models):
-        for column, (metric, label, scale) in enumerate(QUANTITIES):
-            ax, own = axes[row, column], plain[(plain.source_model == model) & (plain.metric == metric)]
+        for ax, (metric, label, scale) in zip(axes[row], QUANTITIES, strict=True):
+            panel = plain[(plain.source_model == model) & (plain.metric == metric)]
             for i, p in enumerate(norms):
-                part = own[own.attack_p == p]
-                y = [cases.index(case) + 0.2 * (i - (len(norms) - 1) / 2) for case in part.case]
-                ax.plot(scale * part.value, y, ls="", **looks[f"p = {p}"])
+                marks = panel[panel.attack_p == p]
+                y = [pairs.index(pair) + 0.2 * (i - (len(norms) - 1) / 2) for pair in marks.pair]
+                ax.plot(scale * marks.value, y, ls="", **looks[Training(p)])
             if metric == "error":
                 clean = plain[(plain.source_model == model) & (plain.metric == "clean_error")]
-                at = [cases.index(case) for case in clean.case]
-                ax.plot(100 * clean.value, at, ls="", marker="|", color="#000000", ms=7)
-            _lines(ax, cases)
+                y = [pairs.index(pair) for pair in clean.pair]
+                ax.plot(100 * clean.value, y, ls="", marker="|", color="#000000", ms=7)
+            common.label_rows(ax, names)
+            ax.grid(axis="y", lw=0.3, color="#dddddd")
+            ax.set_xlim(left=min(0, ax.get_xlim()[0]))
             if row == len(models) - 1:
                 ax.set_xlabel(label)
         axes[row, 0].set_title(f"made for plain {model}", loc="left")
-    handles = common.handles(looks, [f"p = {p}" for p in norms], [("", table.assign(flags="", training=""))])
-    for handle, p in zip(handles, norms, strict=True):
-        handle.set_linestyle("")
+    handles = []
+    for p in norms:
         eps = plain[plain.attack_p == p].attack_eps.iloc[0]
-        handle.set_label(f"perturbed in {style.norm_name(p)}, $\\epsilon$ = {eps}")
+        label = f"perturbed in {style.norm_name(p)}, $\\epsilon$ = {eps}"
+        handles.append(Line2D([], [], ls="", label=label, **looks[Training(p)]))
     handles.append(Line2D([], [], ls="", marker="|", color="#000000", ms=7, label="as they are"))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
 
 
 def transfer_matrix(table: pd.DataFrame) -> Figure:
-    """Error of each network (column) on what was made for another (row) of the other seed; a panel per attack norm."""
+    """Error of each network (column) on perturbations made for another (row) with another seed: a panel per norm."""
     whole = table[
         (table.source_images == table.n_train.astype(str)) & (table.target_images == table.n_train.astype(str))
     ]
     other = whole.target_seed.max()
     whole = whole[(whole.source_seed == 0) & (whole.target_seed == other) & (whole.metric == "error")]
-    names = {}
-    for side in ("source", "target"):
-        columns = ("model", "objective", "p", "eps")
-        own = whole[[f"{side}_{c}" for c in columns]].set_axis(list(columns), axis=1)
-        own = with_training(own)
-        several = own.model.nunique() > 1
-        whole[side] = (own.model + ", " if several else "") + own.training
-        names[side] = [
-            (f"{m}, " if several else "") + t
-            for m in dict.fromkeys(own.model)
-            for t in training_order(own[own.model == m])
-        ]
-    norms, count = by_number(whole.attack_p), len(names["source"])
-    beside = count <= BESIDE  # else the panels stand below each other
+    whole, sources = _with_name(whole, "source")
+    whole, targets = _with_name(whole, "target")
+    norms, count = numerals.by_number(whole.attack_p), len(sources)
+    beside = count <= BESIDE  # else the panels are stacked
     width = style.TEXT_WIDTH / (len(norms) if beside else 1)
     shape = (1, len(norms)) if beside else (len(norms), 1)
     height = min(0.3 * count, width) + 0.9
     figure, axes = common.grid(*shape, sharey=True, sharex=not beside, width=width, height=height)
     for ax, p in zip(axes.flat, norms, strict=True):
-        own = whole[whole.attack_p == p]
-        values = 100 * own.pivot_table(index="source", columns="target", values="value").reindex(
-            index=names["source"], columns=names["target"]
-        )
+        panel = whole[whole.attack_p == p]
+        values = 100 * panel.pivot_table(index="source", columns="target", values="value")
+        values = values.reindex(index=sources, columns=targets)
         image = ax.imshow(values, cmap="cividis_r", vmin=0, vmax=100, aspect="auto")
         for (i, j), value in np.ndenumerate(values.to_numpy()):
-            ax.text(
-                j, i, f"{value:.0f}", ha="center", va="center", fontsize=6, color="white" if value > 60 else "black"
-            )
-        ax.set_xticks(range(len(names["target"])), [style.p_name(n) for n in names["target"]], rotation=45, ha="right")
-        ax.set_yticks(range(count), [style.p_name(n) for n in names["source"]])
+            shade = "white" if value > 60 else "black"
+            ax.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=6, color=shade)
+        ax.set_xticks(range(len(targets)), targets, rotation=45, ha="right")
+        ax.set_yticks(range(count), sources)
         ax.tick_params(length=0)
-        ax.set_title(f"{style.norm_name(p)}, $\\epsilon$ = {own.attack_eps.iloc[0]}")
+        ax.set_title(f"{style.norm_name(p)}, $\\epsilon$ = {panel.attack_eps.iloc[0]}")
         ax.set_xlabel(f"shown to (seed {other})")
     axes[0, 0].set_ylabel("made for (seed 0)")
     figure.colorbar(image, ax=axes, label=ERROR, fraction=0.05, pad=0.02)
     return figure
 
 
-def _case(row: dict[str, object]) -> str:
-    """What differs between source and target, for a source that is plain; "" for pairs that are not shown."""
-    same_images = row["source_images"] == row["target_images"]
-    whole = row["source_images"] == str(row["n_train"])
-    same_seed = row["source_seed"] == row["target_seed"]
-    if row["source_model"] != row["target_model"]:
-        shown = whole and same_images and row["target_p"] == "none" and not same_seed
-        return "other architecture" if shown else ""
-    if row["target_p"] != "none":
-        return f"trained with {row['target_training']}" if whole and same_images and not same_seed else ""
-    if whole and same_images:
-        return "the network itself" if same_seed else "other seed"
-    if whole or row["target_images"] == str(row["n_train"]):
-        return ""
-    if same_images:
-        return "" if same_seed else "other seed, same half of the data"
-    return "" if same_seed else "other seed, other half of the data"
+def _with_name(table: pd.DataFrame, side: str) -> tuple[pd.DataFrame, list[str]]:
+    """The table with the name of the network on one side in a column ``side``, and these names in order."""
+    networks = table[[f"{side}_{column}" for column in NETWORK]].set_axis(NETWORK, axis=1)
+    networks = summaries.with_training(networks)
+    models = list(dict.fromkeys(networks.model))
+    keys = list(zip(networks.model.map(models.index), networks.training, strict=True))
+    names = {
+        (i, training): (f"{models[i]}, " if len(models) > 1 else "") + style.training_name(training)
+        for i, training in sorted(set(keys))
+    }
+    return table.assign(**{side: [names[key] for key in keys]}), list(names.values())
 
 
-def _order(cases: pd.Series) -> list[str]:
-    """From what differs least to what differs most; the cases that there are."""
-    half = "other seed, {} half of the data"
-    first = ["the network itself", "other seed", half.format("same"), half.format("other"), "other architecture"]
-    return [case for case in first if case in set(cases)] + sorted(set(cases) - set(first))
-
-
-def _lines(ax: Axes, cases: list[str]) -> None:
-    ax.set_yticks(range(len(cases)), [style.p_name(case) for case in cases])
-    ax.set_ylim(len(cases) - 0.5, -0.5)
-    ax.grid(axis="y", lw=0.3, color="#dddddd")
-    ax.set_xlim(left=min(0, ax.get_xlim()[0]))
+def _pair(row: dict[str, Any]) -> str | Training | None:
+    """A plain source and its target: one of PAIRS, the training of a regularised target, or None if not shown."""
+    same_model, plain = row["source_model"] == row["target_model"], row["target_p"] == "none"
+    images, everything = {row["source_images"], row["target_images"]}, str(row["n_train"])
+    if row["source_seed"] == row["target_seed"]:
+        return SAME_NETWORK if same_model and plain and images == {everything} else None
+    if images == {everything}:
+        if not plain:
+            return row["target_training"] if same_model else None
+        return OTHER_SEED if same_model else OTHER_MODEL
+    if everything in images or not (same_model and plain):
+        return None
+    return SAME_HALF if len(images) == 1 else OTHER_HALF
