@@ -1,11 +1,18 @@
 """Tables of errors, comparisons and flags, from synthetic metrics, and their formats."""
 
+import html
 import itertools
+import re
 
 import numpy as np
 import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 from synthetic import measurements, with_flags
 
+from gradreg.planning import numerals
 from gradreg.reporting import significance, summaries, tables
 from gradreg.reporting.summaries import PLAIN, Training
 
@@ -14,12 +21,11 @@ def test_the_table_has_a_row_per_network_with_intervals():
     table = tables.errors(measurements())
     assert table.training.map(str).tolist() == ["plain", "p = 1", "p = 2", "p = inf"] * 2
     assert table.setting.tolist()[:4] == ["plain", "eps = 2", "eps = 0.5", "eps = 8/255"]
-    assert table["error, %, multi-step L2 eps = 0.5"].str.fullmatch(r"\d\d\.\d\d ± \d\.\d\d").all()
+    assert table["error, %, multi-step L2 eps = 0.5"].map(str).str.fullmatch(r"\d\d\.\d\d ± \d\.\d\d").all()
     assert (table.seeds == 3).all()
     assert "diverged" not in table
     values = 100 * measurements().query("model == 'net' and p == '2' and attack == 'none' and metric == 'error'").value
-    expected = tables.interval(values.mean(), summaries.half_width(values.tolist()))
-    assert table["test error, %"][2] == expected
+    assert table["test error, %"][2] == tables.Mean(pytest.approx(values.mean()), summaries.half_width(values.tolist()))
 
 
 def test_diverged_replicas_are_counted():
@@ -30,50 +36,102 @@ def test_diverged_replicas_are_counted():
 def test_flagged_values_are_marked_and_listed():
     test = with_flags(measurements())
     table = tables.errors(test)
-    assert table["error, %, hard Linf eps = 0.1"].str.endswith(tables.FLAG).all()
-    assert not table["error, %, hard L2 eps = 0.5"].str.contains(tables.FLAG).any()
-    flags = tables.signs(test, measurements(n_train=80, part="validation"))
+    assert all(cell.flagged for cell in table["error, %, hard Linf eps = 0.1"])
+    assert not any(cell.flagged for cell in table["error, %, hard L2 eps = 0.5"])
+    flags = tables.flags(test, measurements(n_train=80, part="validation"))
     assert set(flags.sign) == {"square-stronger"}
     assert set(flags["in"]) == {"hard Linf"}
     assert set(flags.seeds) == {"3 of 3"}
 
 
 def test_without_a_flag_the_table_says_so():
-    assert tables.signs(measurements(), measurements()).sign.tolist() == [tables.NO_SIGN]
+    assert tables.flags(measurements(), measurements()).sign.tolist() == [tables.NO_FLAG]
 
 
 def test_errors_in_the_literature_stand_below_with_their_source():
     table = tables.errors(measurements().assign(dataset="mnist"))
-    assert table["test error, %"].tolist()[-3:] == ["0.94", "0.84", "0.45"]
+    assert table["test error, %"].map(str).tolist()[-3:] == ["0.94", "0.84", "0.45"]
     assert table.source.tolist()[:8] == [""] * 8
     assert table.source.str.contains("Goodfellow").sum() == 3
 
 
-def test_formats_of_the_table():
-    table = pd.DataFrame({"a, %": ["<x>"], "b": [f"1 ± 2{tables.BETTER}"]})
-    assert tables.to_markdown(table) == "| a, % | b |\n| --- | --- |\n| <x> | **1 ± 2 *** |\n"
-    page = tables.to_html({"what it is": table}, "title")
-    assert "&lt;x&gt;" in page
-    assert "<b>1 ± 2 *</b>" in page
-    assert "what it is" in page
-    latex = tables.to_latex(table)
-    assert r"a, \% & b \\" in latex
-    assert r"<x> & \textbf{1 $\pm$ 2 *} \\" in latex
-    assert "http" not in page
+def test_intervals_are_written_with_their_mean():
+    assert tables.interval(1.234, 0.056) == "1.23 ± 0.06"
     assert tables.interval(1.234, float("nan")) == "1.23"
     assert tables.interval(float("nan"), float("nan")) == "–"
+    assert str(tables.Mean(1.234, 0.056, better=True, flagged=True)) == "1.23 ± 0.06 * †"
+
+
+MARKED = pd.DataFrame({"a, %": ["<x>"], "b": [tables.Mean(1, 2, better=True)]})
+
+
+def test_a_page_has_captions_and_nothing_from_the_network():
+    page = tables.to_html({"the caption": MARKED}, "title")
+    assert "&lt;x&gt;" in page
+    assert "<b>1.00 ± 2.00 *</b>" in page
+    assert "<h2>the caption</h2>" in page
+    assert "http" not in page
+
+
+PIECES = [*"\\%_&#${}~^<>|±†–*`[]()!\"'ab01 ", "&amp;", "<b>", "[a](b)", "~a~"]
+SPECIAL = st.lists(st.sampled_from(PIECES)).map("".join)
+MEANING = {r"\textbackslash ": "\\", r"\textasciitilde ": "~", r"\textasciicircum ": "^", r"\space ": " "}
+MEANING |= {"\\" + special: special for special in "%_&#${}"}
+MEANING |= {r"$\pm$": "±", r"$\dagger$": "†", "--": "–", "$<$": "<", "$>$": ">", "$|$": "|"}
+ESCAPED = re.compile("|".join(map(re.escape, MEANING)))
+
+
+@given(SPECIAL)
+def test_latex_has_no_special_character_unescaped(text):
+    latex = tables.to_latex(pd.DataFrame({text: [text]}))
+    header, cell = (latex.splitlines()[i].removesuffix(r" \\") for i in (2, 4))
+    assert header == cell
+    assert ESCAPED.sub(lambda found: MEANING[found[0]], cell) == text
+    assert not set(ESCAPED.sub("", cell)) & set(r"\%_&#${}~^<>|±†–")
+
+
+def test_latex_is_bold_where_a_value_is_marked():
+    latex = tables.to_latex(MARKED)
+    assert latex.startswith("\\begin{tabular}{ll}\n\\toprule\na, \\% & b \\\\\n\\midrule\n")
+    assert r"$<$x$>$ & \textbf{1.00 $\pm$ 2.00 *} \\" in latex
+    assert latex.endswith("\\bottomrule\n\\end{tabular}\n")
+
+
+def rendered(markdown):
+    """The cells of a table as HTML."""
+    return re.findall(
+        r"<t[hd][^>]*>(.*?)</t[hd]>", MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(markdown)
+    )
+
+
+@given(SPECIAL)
+def test_markdown_shows_every_character(text):
+    shown = html.escape(text.strip()).replace("&#x27;", "'")
+    assert rendered(tables.to_markdown(pd.DataFrame({text: [text], "b": ["c"]}))) == [shown, "b", shown, "c"]
+
+
+def test_markdown_is_bold_where_a_value_is_marked():
+    cells = [tables.Mean(1, 2), tables.Mean(1, 2, better=True), tables.Mean(1, 2, better=True, flagged=True)]
+    markdown = tables.to_markdown(pd.DataFrame({"a": cells}))
+    bold = ["<strong>1.00 ± 2.00 *</strong>", "<strong>1.00 ± 2.00 * †</strong>"]
+    assert rendered(markdown) == ["a", "1.00 ± 2.00", *bold]
 
 
 def outcomes(test, better):
     """Outcomes of 400 images, 20 % wrong; of those in ``better`` none."""
     generator = np.random.default_rng(0)
-    found = {}
-    for model, training in itertools.product(("net", "other"), map(Training, ("none", "1", "2", "inf"))):
-        for seed in range(5):
-            wrong = generator.random((7, 400)) < (0.0 if (model, training) in better else 0.2)
-            keys = [f"{a}|{p}|{e}" for a, p, e, _ in tables.measured(test)]
-            found[model, training, seed] = dict(zip(keys, wrong, strict=False))
-    return found
+    made_up = {}
+    for model, p, seed in itertools.product(("net", "other"), ("none", "1", "2", "inf"), range(5)):
+        network = (model, Training(p))
+        keys = [numerals.outcome(*error[:3]) for error in tables.measured(test)]
+        wrong = generator.random((len(keys), 400)) < (0.0 if network in better else 0.2)
+        made_up[*network, seed] = dict(zip(keys, wrong, strict=True))
+    return made_up
+
+
+def better(table):
+    """The networks whose test error is marked."""
+    return [row[:2] for row in table[["model", "training", "test error, %"]].itertuples(index=False) if row[2].better]
 
 
 def test_only_what_differs_from_plain_after_holms_correction_is_bold():
@@ -82,17 +140,19 @@ def test_only_what_differs_from_plain_after_holms_correction_is_bold():
     assert len(compared) == 2 * 3 * 3  # regularised networks times errors
     assert (compared.p_holm >= compared.p_value).all()
     table = tables.errors(test, compared)
-    marked = table[table["test error, %"].str.contains(tables.BETTER, regex=False)]
-    assert list(zip(marked.model, marked.training, strict=True)) == [("other", Training("2"))]
+    assert better(table) == [("other", Training("2"))]
     assert len([line for line in tables.to_markdown(table).splitlines() if "**" in line]) == 1
 
 
-def test_a_worse_network_is_no_winner_and_few_seeds_are_not_compared():
+def test_a_worse_network_is_not_marked_and_few_seeds_are_not_compared():
     test = measurements(seeds=5)
-    own = outcomes(test, {("net", PLAIN)})
-    worse = tables.comparisons(test, own)
+    plain_is_best = outcomes(test, {("net", PLAIN)})
+    worse = tables.comparisons(test, plain_is_best)
     assert (worse[worse.model == "net"].p_holm < 0.05).all()
-    assert not tables.errors(test, worse)["test error, %"].str.contains(tables.BETTER, regex=False).any()
-    few = {key: value for key, value in own.items() if key[2] < significance.FEWEST - 1}
-    assert tables.comparisons(test, few).empty
-    assert not tables.errors(test, tables.comparisons(test, few)).astype(str).map(lambda t: "*" in t).any(axis=None)
+    assert better(tables.errors(test, worse)) == []
+    few = {key: value for key, value in plain_is_best.items() if key[2] < significance.FEWEST - 1}
+    compared = tables.comparisons(test, few)
+    assert compared.empty
+    assert better(tables.errors(test, compared)) == []
+    assert rendered(tables.to_markdown(compared)) == list(compared)
+    assert r"p\_holm \\" in tables.to_latex(compared)

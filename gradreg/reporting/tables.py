@@ -1,9 +1,11 @@
-"""Tables for people, from tidy metrics."""
+"""Tables to read, from tidy metrics."""
 
 import html
 import itertools
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,23 +16,35 @@ from gradreg.reporting import literature, significance, summaries
 from gradreg.reporting.summaries import NETWORK, PLAIN, Training
 
 BETTER, FLAG = " *", " †"
-NO_SIGN = "no sign found"
+NO_FLAG = "no sign found"
 COMPARED = ["model", "training", "measured", "images", "seeds", "difference", "low", "high", "p_value"]
-LATEX = {
-    "\\": r"\textbackslash{}",
-    "%": r"\%",
-    "_": r"\_",
-    "&": r"\&",
-    "±": r"$\pm$",
-    "†": r"$\dagger$",
-    "–": "--",
-    "#": r"\#",
-}
+MARKDOWN = re.compile(r"[\\`*_~\[<&|]")  # have a meaning, unless a backslash stands before them
+LATEX = str.maketrans(
+    {"±": r"$\pm$", "†": r"$\dagger$", "–": "--", "<": "$<$", ">": "$>$", "|": "$|$"}  # beside what pandas escapes
+)
+STYLE = (
+    "body{font:15px/1.4 system-ui,sans-serif;margin:1.5em;color:#222}h2{font-size:1.05em;max-width:60em}"
+    "table{border-collapse:collapse}th,td{padding:.35em .8em;text-align:left;border-bottom:1px solid #ccc}"
+    "th{border-bottom:2px solid #444;vertical-align:bottom}"
+)
 Outcomes = Mapping[tuple[str, Training, int], Mapping[str, Any]]
 
 
+@dataclass(frozen=True)
+class Mean:
+    """A cell: a mean in percent, the half-width of its interval, and its marks; nan for no value."""
+
+    value: float
+    half: float = math.nan
+    better: bool = False
+    flagged: bool = False
+
+    def __str__(self) -> str:
+        return interval(self.value, self.half) + (BETTER if self.better else "") + (FLAG if self.flagged else "")
+
+
 def interval(mean: float, half: float, digits: int = 2) -> str:
-    """ "1.23 ± 0.04"; without a half-width, the mean alone; a dash for no value."""
+    """ "1.23 ± 0.04"; the mean alone if there is no half-width, and a dash if there is no mean."""
     if math.isnan(mean):
         return "–"
     text = f"{mean:.{digits}f}"
@@ -40,23 +54,23 @@ def interval(mean: float, half: float, digits: int = 2) -> str:
 def measured(test: pd.DataFrame) -> list[tuple[str, str, str, str]]:
     """The columns of errors of a study: (attack, p, eps, heading), the test error first.
 
-    Under attack at the middle eps of each norm's grid, or the only one.
+    Errors under attack are at the middle eps of each norm's grid.
     """
-    found = [("none", "", "", "test error, %")]
+    columns = [("none", "", "", "test error, %")]
     for attack in summaries.attacks(test):
         attacked = test[(test.attack == attack) & (test.metric == "error")]
         for p in numerals.by_number(attacked.attack_p):
             eps = numerals.middle(attacked[attacked.attack_p == p].attack_eps)
-            found.append((attack, p, eps, f"error, %, {attack.replace('_', '-')} {norm_name(p)} eps = {eps}"))
-    return found
+            columns.append((attack, p, eps, f"error, %, {attack.replace('_', '-')} {norm_name(p)} eps = {eps}"))
+    return columns
 
 
 def comparisons(test: pd.DataFrame, outcomes: Outcomes) -> pd.DataFrame:
     """Every regularised network of a study against plain, one row per error, on the same images.
 
-    outcomes: what each network answered wrongly, by (model, training, seed) and ``labels.outcome``. Differences are in
-    percentage points, with 95 % intervals; p-values as they are and after Holm's correction over all rows of the study.
-    Attacks run on fewer than ``significance.FEWEST`` seeds are left out.
+    outcomes: which images each network got wrong, by (model, training, seed) and ``numerals.outcome``. Differences are
+    in percentage points, with 95 % intervals. P values are given as they are and after Holm's correction over all rows
+    of the study. Attacks run on fewer than ``significance.FEWEST`` seeds are left out.
     """
     test = summaries.with_training(test)
     rows = []
@@ -64,24 +78,24 @@ def comparisons(test: pd.DataFrame, outcomes: Outcomes) -> pd.DataFrame:
         regularised = sorted(set(test[test.model == model].training) - {PLAIN})
         for training, (attack, p, eps, heading) in itertools.product(regularised, measured(test)):
             key = numerals.outcome(attack, p, eps)
-            ours, plain = (
-                [own[key] for (m, t, _), own in sorted(outcomes.items()) if (m, t) == (model, name) and key in own]
-                for name in (training, PLAIN)
+            wrong, wrong_of_plain = (
+                [arrays[key] for (m, t, _), arrays in sorted(outcomes.items()) if (m, t) == network and key in arrays]
+                for network in ((model, training), (model, PLAIN))
             )
-            if min(len(ours), len(plain)) < significance.FEWEST:
+            if min(len(wrong), len(wrong_of_plain)) < significance.FEWEST:
                 continue
-            found = significance.difference(np.array(ours), np.array(plain))
+            difference = significance.difference(np.array(wrong), np.array(wrong_of_plain))
             rows.append(
                 {
                     "model": model,
                     "training": training,
                     "measured": heading,
-                    "images": len(ours[0]),
-                    "seeds": len(ours),
-                    "difference": 100 * found.mean,
-                    "low": 100 * found.low,
-                    "high": 100 * found.high,
-                    "p_value": found.p_value,
+                    "images": len(wrong[0]),
+                    "seeds": len(wrong),
+                    "difference": 100 * difference.mean,
+                    "low": 100 * difference.low,
+                    "high": 100 * difference.high,
+                    "p_value": difference.p_value,
                 }
             )
     table = pd.DataFrame(rows, columns=COMPARED)
@@ -89,84 +103,78 @@ def comparisons(test: pd.DataFrame, outcomes: Outcomes) -> pd.DataFrame:
 
 
 def errors(test: pd.DataFrame, compared: pd.DataFrame | None = None) -> pd.DataFrame:
-    """One row per chosen network: what was chosen, and errors in percent with 95 % intervals over seeds.
+    """One row per chosen network: its setting, and errors in percent with 95 % intervals over seeds.
 
-    test: tidy metrics of the final runs of one study. Published errors of the data set stand below ours, with their
-    source. An error that is less than plain's with p < 0.05 after Holm's correction (``comparisons``) is marked BETTER,
-    one with a sign that it cannot be trusted FLAG.
+    test: tidy metrics of the final runs of one study. Errors on its data set in the literature follow, with their
+    source. An error is marked BETTER if it is less than plain's with P < 0.05 after Holm's correction
+    (``comparisons``), and FLAG if a measurement behind it has a masking flag.
     """
     test = summaries.with_training(test)
     better = set()
     if compared is not None:
-        sure = compared[(compared.p_holm < 1 - significance.LEVEL) & (compared.difference < 0)]
-        better = set(sure[["model", "training", "measured"]].itertuples(index=False, name=None))
+        significant = compared[(compared.p_holm < 1 - significance.LEVEL) & (compared.difference < 0)]
+        better = set(significant[["model", "training", "measured"]].itertuples(index=False, name=None))
     columns = measured(test)
-    table = pd.DataFrame(
-        [
-            _errors_of(of_model[of_model.training == training], columns, better)
-            for _, of_model in test.groupby("model", sort=False)
-            for training in sorted(set(of_model.training))
-        ]
-    )
-    table = table if (table.diverged != "").any() else table.drop(columns="diverged")
-    published = literature.clean(str(test.dataset.iloc[0]))
-    if published:
-        table = table.assign(source="").astype(object)
-        for anchor in published:
-            row = dict.fromkeys(table.columns, "") | {"training": anchor.training, "source": anchor.source}
-            row |= {"model": f"published: {anchor.network}", "test error, %": f"{anchor.error:.2f}"}
-            table.loc[len(table)] = row
-    return table
+    rows = [
+        _errors_of(of_model[of_model.training == training], columns, better)
+        for _, of_model in test.groupby("model", sort=False)
+        for training in sorted(set(of_model.training))
+    ]
+    for value in literature.clean(str(test.dataset.iloc[0])):
+        row = {"model": f"published: {value.network}", "training": value.training, "source": value.source}
+        rows.append(row | {"test error, %": Mean(value.error)})
+    table = pd.DataFrame(rows, dtype=object).fillna("")
+    return table if (table.diverged != "").any() else table.drop(columns="diverged")
 
 
 def _errors_of(
-    own: pd.DataFrame, columns: Sequence[tuple[str, str, str, str]], better: Collection[tuple[str, str, str]]
+    network: pd.DataFrame, columns: Sequence[tuple[str, str, str, str]], better: Collection[tuple[str, Training, str]]
 ) -> dict[str, Any]:
     """The row of one network, from its measurements."""
-    model, training = own.model.iloc[0], own.training.iloc[0]
-    row: dict[str, Any] = {"model": model, "training": training, "setting": setting(own.iloc[0])}
-    for attack, p, eps, heading in columns:
-        at = (own.attack == attack) & (own.attack_p == p) & (own.attack_eps == eps)
-        error = own[at & (own.metric == "error")]
-        star = BETTER if (model, training, heading) in better else ""
-        row[heading] = shown(error.value) + star + (FLAG if summaries.suspect(error).any() else "")
+    model, training, objective, eps = network[["model", "training", "objective", "eps"]].iloc[0]
+    row = {"model": model, "training": training, "setting": objective if training.plain else f"eps = {eps}"}
+    for attack, attack_p, attack_eps, heading in columns:
+        at = (network.attack == attack) & (network.attack_p == attack_p) & (network.attack_eps == attack_eps)
+        error = network[at & (network.metric == "error")]
+        is_better = (model, training, heading) in better
+        row[heading] = mean(error.value, is_better, bool(summaries.suspect(error).any()))
         if attack == "none":
-            row["confidence, %"] = shown(own[at & (own.metric == "confidence")].value)
-    return row | {"seeds": own.seed.nunique(), "diverged": summaries.divergence(own)}
+            row["confidence, %"] = mean(network[at & (network.metric == "confidence")].value)
+    return row | {"seeds": network.seed.nunique(), "diverged": summaries.divergence(network)}
 
 
-def signs(test: pd.DataFrame, validation: pd.DataFrame) -> pd.DataFrame:
+def flags(test: pd.DataFrame, validation: pd.DataFrame) -> pd.DataFrame:
     """The networks of a study with a flag, how many of their seeds have it, and in which measurements.
 
     validation: measurements of the selection runs, which can collapse as well.
     """
-    rows = [*_signs_of("chosen", test), *_signs_of("sweep", validation)]
-    none = {"part": "all", **dict.fromkeys(NETWORK, ""), "sign": NO_SIGN, "seeds": "", "in": ""}
+    rows = [*_flags_of("chosen", test), *_flags_of("sweep", validation)]
+    none = {"part": "all", **dict.fromkeys(NETWORK, ""), "sign": NO_FLAG, "seeds": "", "in": ""}
     return pd.DataFrame(rows or [none])
 
 
-def _signs_of(part: str, table: pd.DataFrame) -> Iterator[dict[str, str]]:
-    for cell, whole in table.groupby(NETWORK, sort=False):
-        flags = whole["flags"].str.split("+")
-        for flag in sorted(set(flags.explode()) - {""}):
-            having = whole[flags.map(set).map(lambda found, flag=flag: flag in found)]
-            attacked = having[having.attack_p != ""]
+def _flags_of(part: str, table: pd.DataFrame) -> Iterator[dict[str, str]]:
+    for network, rows in table.groupby(NETWORK, sort=False):
+        by_row = rows["flags"].str.split("+")
+        for flag in sorted(set(by_row.explode()) - {""}):
+            flagged = rows[by_row.map(lambda flags, flag=flag: flag in flags)]
+            attacked = flagged[flagged.attack_p != ""]
             where = sorted({f"{row.attack} {norm_name(row.attack_p)}" for row in attacked.itertuples()})
             sign, _, epoch = flag.partition(":")
             everywhere = f"all, since epoch {epoch} of training" if epoch else "all"
             yield {
                 "part": part,
-                **dict(zip(NETWORK, cell, strict=True)),
+                **dict(zip(NETWORK, network, strict=True)),
                 "sign": sign,
-                "seeds": f"{having.seed.nunique()} of {whole.seed.nunique()}",
+                "seeds": f"{flagged.seed.nunique()} of {rows.seed.nunique()}",
                 "in": everywhere if sign in ("collapsed", "diverged") else ", ".join(where),
             }
 
 
-def shown(values: pd.Series) -> str:
-    """Shares as a mean in percent with its interval over seeds."""
-    own = (100 * values).dropna().tolist()
-    return interval(float(np.mean(own)) if own else math.nan, summaries.half_width(own))
+def mean(shares: pd.Series, better: bool = False, flagged: bool = False) -> Mean:
+    """The mean of some shares in percent, with its interval over seeds."""
+    percent = (100 * shares).dropna().tolist()
+    return Mean(float(np.mean(percent)) if percent else math.nan, summaries.half_width(percent), better, flagged)
 
 
 def norm_name(p: str) -> str:
@@ -174,55 +182,41 @@ def norm_name(p: str) -> str:
     return f"L{p}"
 
 
-def setting(cell: pd.Series) -> str:
-    """What was chosen for a row: the eps, or the baseline's setting."""
-    return str(cell.objective) if cell.p == "none" else f"eps = {cell.eps}"
+def _bold(cell: object) -> bool:
+    return isinstance(cell, Mean) and cell.better
+
+
+def _as_text(table: pd.DataFrame, escape: Callable[[str], str], bold: str) -> pd.DataFrame:
+    """The table with all cells as escaped text, and in bold where they are marked BETTER."""
+    cells = table.map(lambda cell: (bold if _bold(cell) else "{}").format(escape(str(cell))))
+    return cells.rename(columns=escape)
 
 
 def to_markdown(table: pd.DataFrame) -> str:
-    """The table in GitHub's Markdown; what is marked BETTER in bold."""
-    cells = table.astype(str).map(lambda text: f"**{text}**" if BETTER in text else text)
-    lines = [list(table.columns), ["---"] * len(table.columns), *cells.to_numpy().tolist()]
-    return "".join("| " + " | ".join(str(cell) for cell in line) + " |\n" for line in lines)
+    """The table in GitHub's Markdown."""
+    text = _as_text(table, lambda cell: MARKDOWN.sub(r"\\\g<0>", cell), "**{}**")
+    return f"{text.to_markdown(index=False, disable_numparse=True)}\n"
 
 
 def to_latex(table: pd.DataFrame) -> str:
-    """The table for LaTeX with booktabs; what is marked BETTER in bold."""
+    """The table for LaTeX with booktabs."""
+    bold = table.map(lambda cell: "textbf:--rwrap;" if _bold(cell) else "")
+    style = table.map(str).style.hide(axis="index").apply(lambda _: bold, axis=None)
+    style = style.format(_latex_symbols, escape="latex").format_index(_latex_symbols, escape="latex", axis=1)
+    return str(style.to_latex(hrules=True))
 
-    def cell(text: str) -> str:
-        for plain, escaped in LATEX.items():
-            text = text.replace(plain, escaped)
-        return rf"\textbf{{{text}}}" if BETTER in text else text
 
-    body = [[cell(text) for text in row] for row in table.astype(str).to_numpy().tolist()]
-    head = [cell(str(name)) for name in table.columns]
-    lines = [" & ".join(row) + r" \\" for row in body]
-    return "\n".join(
-        [
-            rf"\begin{{tabular}}{{{'l' * len(head)}}}",
-            r"\toprule",
-            " & ".join(head) + r" \\",
-            r"\midrule",
-            *lines,
-            r"\bottomrule",
-            r"\end{tabular}",
-            "",
-        ]
-    )
+def _latex_symbols(text: str) -> str:
+    return text.translate(LATEX)
 
 
 def to_html(tables: Mapping[str, pd.DataFrame], title: str) -> str:
-    """A page of its own that shows tables below each other, by their captions; what is marked BETTER in bold."""
-    style = (
-        "body{font:15px/1.4 system-ui,sans-serif;margin:1.5em;color:#222}h2{font-size:1.05em;max-width:60em}"
-        "table{border-collapse:collapse}th,td{padding:.35em .8em;text-align:left;border-bottom:1px solid #ccc}"
-        "th{border-bottom:2px solid #444;vertical-align:bottom}"
-    )
+    """A page that shows tables below their captions."""
     body = ""
     for caption, table in tables.items():
-        cells = table.astype(str).map(html.escape).map(lambda text: f"<b>{text}</b>" if BETTER in text else text)
-        body += f"<h2>{html.escape(caption)}</h2>{cells.to_html(index=False, border=0, escape=False)}"
+        cells = _as_text(table, html.escape, "<b>{}</b>").to_html(index=False, border=0, escape=False)
+        body += f"<h2>{html.escape(caption)}</h2>{cells}"
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{style}</style></head><body>{body}</body></html>\n"
+        f"<style>{STYLE}</style></head><body>{body}</body></html>\n"
     )

@@ -1,6 +1,6 @@
 """The tables of one study, each as CSV, Markdown and LaTeX, and as pages for the report.
 
-errors: every chosen network; comparison: each against plain; signs: what makes a result doubtful.
+errors: every chosen network; comparison: each against plain; signs: the flags of results that cannot be trusted.
 """
 
 import argparse
@@ -16,16 +16,18 @@ from gradreg.storage import metrics, npz
 from gradreg.storage.files import write_text
 
 ERRORS = "Errors in %, mean ± half-width of the 95 % interval over seeds"
-MARKS = "* and bold: less than plain, p < 0.05 after Holm's correction over the study. †: see the signs of masking."
-COMPARISON = "Difference from plain in percentage points, 95 % interval over seeds and images, p-values"
-SIGNS = "Signs that a result cannot be trusted"
+MARKS = (
+    "* and bold: less than plain, P < 0.05 after Holm's correction over the study. †: flagged, see the table of signs."
+)
+COMPARISON = "Difference from plain in percentage points, 95 % interval over seeds and images, P values"
+FLAGS = "Signs that a result cannot be trusted"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--test", required=True, help="measurements of the final runs")
     parser.add_argument("--validation", required=True, help="measurements of the selection runs")
-    parser.add_argument("--outcomes", required=True, nargs="+", help="outcomes of the study's groups")
+    parser.add_argument("--outcomes", required=True, nargs="+", help="outcomes of the study's groups (npz)")
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--n-train", required=True, type=int)
     parser.add_argument(
@@ -49,20 +51,21 @@ def main() -> None:
             outcomes.setdefault((group["model"], training, int(seed)), {})[name] = array
 
     compared = tables.comparisons(test, outcomes)
-    shown = compared.round({"difference": 2, "low": 2, "high": 2})
-    for name in ("p_value", "p_holm"):
-        shown[name] = compared[name].map(lambda value: "< 0.001" if value < 0.001 else f"{value:.3f}")
-    errors, signs = tables.errors(test, compared), tables.signs(test, validation)
-    for name, table in (("errors", errors), ("comparison", compared), ("signs", signs)):
-        text = shown if name == "comparison" else table
+    rounded = compared.round({"difference": 2, "low": 2, "high": 2})
+    for column in ("p_value", "p_holm"):
+        rounded[column] = compared[column].map(lambda value: "< 0.001" if value < 0.001 else f"{value:.3f}")
+    errors, flags = tables.errors(test, compared), tables.flags(test, validation)
+    for name, table, shown in (
+        ("errors", errors, errors),
+        ("comparison", compared, rounded),
+        ("signs", flags, flags),
+    ):
         metrics.write(args.out / f"{name}.csv", table)
-        write_text(args.out / f"{name}.md", tables.to_markdown(text))
-        write_text(args.out / f"{name}.tex", tables.to_latex(text))
-    first = f"{ERRORS}. {MARKS}"
-    write_text(
-        args.out / "errors.html", tables.to_html({first: errors, COMPARISON: shown}, f"Errors on {args.dataset}")
-    )
-    write_text(args.out / "signs.html", tables.to_html({SIGNS: signs}, f"Signs on {args.dataset}"))
+        write_text(args.out / f"{name}.md", tables.to_markdown(shown))
+        write_text(args.out / f"{name}.tex", tables.to_latex(shown))
+    page = tables.to_html({f"{ERRORS}. {MARKS}": errors, COMPARISON: rounded}, f"Errors on {args.dataset}")
+    write_text(args.out / "errors.html", page)
+    write_text(args.out / "signs.html", tables.to_html({FLAGS: flags}, f"Flags on {args.dataset}"))
 
 
 if __name__ == "__main__":
