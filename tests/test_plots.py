@@ -1,5 +1,6 @@
 """Figures, from synthetic metrics."""
 
+import itertools
 import json
 
 import matplotlib.pyplot as plt
@@ -8,7 +9,6 @@ import pandas as pd
 import pytest
 from synthetic import history, measurements, with_flags, with_objectives, with_rows
 
-from gradreg.reporting import summaries
 from gradreg.reporting.plots import errors, images, style, theory, transfer, trust
 from gradreg.reporting.summaries import PLAIN, Training
 from gradreg.storage import metrics
@@ -21,12 +21,16 @@ def panels(figure):
 
 
 def legend(figure):
-    return [text.get_text() for own in figure.legends for text in own.get_texts()]
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
 
-def framed(ax):
-    """The marks that stand for a flag."""
-    return [line for line in ax.lines if line.get_markeredgecolor() == "#AA0000"]
+def y_names(ax):
+    return [label.get_text() for label in ax.get_yticklabels()]
+
+
+def drawn(figure):
+    """The lines of all panels that are not empty."""
+    return [line for ax in panels(figure) for line in ax.lines if len(line.get_xdata())]
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
@@ -44,15 +48,10 @@ def test_figures_have_a_panel_per_model_and_norm(seeds):
         assert figure.get_size_inches()[0] <= style.TEXT_WIDTH
 
 
-def test_several_objectives_stand_below_each_other():
+def test_several_objectives_have_a_row_each():
     """A row per model and objective, one colour for one p throughout; a norm that an objective lacks is left out."""
     test = with_objectives(measurements(), "penalty", "noise")
     validation = with_objectives(measurements(n_train=80, part="validation"), "penalty", "noise")
-    assert [title for title, _ in summaries.by_objective(test)][:3] == [
-        ["net", "perturb"],
-        ["net", "penalty"],
-        ["net", "noise"],
-    ]
     for figure, rows, columns in (
         (errors.validation_error(validation, test), 6, 3),
         (errors.robust_error(test), 6, 2),
@@ -61,9 +60,9 @@ def test_several_objectives_stand_below_each_other():
     ):
         assert len(panels(figure)) == rows * columns
         assert figure.get_size_inches()[0] <= style.TEXT_WIDTH
-        assert not [text for legend in figure.legends for text in legend.get_texts() if "penalty" in text.get_text()]
-    hidden = [ax for ax in panels(errors.validation_error(validation, test)) if not ax.get_visible()]
-    assert len(hidden) == 4  # p = 1 of penalty and noise, for two models
+        assert not any("penalty" in text for text in legend(figure))
+    visible = [ax.get_visible() for ax in panels(errors.validation_error(validation, test))]
+    assert visible.count(False) == 4  # p = 1 of penalty and noise, for two models
 
 
 def test_objectives_are_compared_at_their_means():
@@ -71,25 +70,23 @@ def test_objectives_are_compared_at_their_means():
     figure = errors.objectives(test)
     assert len(panels(figure)) == 2 * 3
     ax = panels(figure)[0]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["perturb", "penalty"]
-    own = test[(test.model == "net") & (test.attack == "none") & (test.metric == "error")]
-    plain = 100 * own[own.p == "none"].value.mean()
-    assert ax.lines[0].get_xdata()[0] == pytest.approx(plain)
+    assert y_names(ax) == ["perturb", "penalty"]
+    clean = test[(test.model == "net") & (test.attack == "none") & (test.metric == "error")]
+    assert ax.lines[0].get_xdata()[0] == pytest.approx(100 * clean[clean.p == "none"].value.mean())
     marked = {round(x, 6) for line in ax.lines[1:] for x in np.atleast_1d(line.get_xdata())}
-    assert round(100 * own[(own.objective == "penalty") & (own.p == "2")].value.mean(), 6) in marked
+    assert round(100 * clean[(clean.objective == "penalty") & (clean.p == "2")].value.mean(), 6) in marked
     assert figure.get_size_inches()[0] <= style.TEXT_WIDTH
 
 
 def test_errors_against_training_images():
-    sizes = (100, 300, 1000)
-    test = pd.concat([measurements(n_train=n, seeds=2).query("model == 'net'") for n in sizes])
+    test = pd.concat([measurements(n_train=n, seeds=2).query("model == 'net'") for n in (100, 300, 1000)])
     test.loc[(test.p == "2") & (test.metric == "error") & (test.attack == "none"), "value"] *= 0.5
     figure = errors.sample_size(test)
     left, shares = panels(figure)
     assert (left.get_xscale(), left.get_yscale()) == ("log", "log")
     plain = next(line for line in shares.lines if line.get_linestyle() == "--")
     assert plain.get_ydata() == pytest.approx([1, 1, 1])
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["plain", "p = 1", "p = 2", "p = ∞"]
+    assert legend(figure) == ["plain", "p = 1", "p = 2", "p = ∞"]
     clean = test[(test.attack == "none") & (test.metric == "error")].set_index(["n_train", "seed"])
     ratios = clean[clean.p == "2"].value / clean[clean.p == "none"].value  # seed by seed, then their mean
     expected = ratios.groupby("n_train").mean().to_numpy()
@@ -99,16 +96,15 @@ def test_errors_against_training_images():
 
 def test_the_matrix_shows_means_in_percent():
     test = measurements()
-    figure = errors.norm_matrix(test)
-    ax = panels(figure)[0]
-    own = test[(test.model == "net") & (test.p == "2") & (test.attack == "multi_step") & (test.attack_eps == "0.5")]
-    assert ax.images[0].get_array()[2, 0] == pytest.approx(100 * own.value.mean())
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["plain", "p = 1", "p = 2", "p = ∞"]
+    ax = panels(errors.norm_matrix(test))[0]
+    cell = test[(test.model == "net") & (test.p == "2") & (test.attack == "multi_step") & (test.attack_eps == "0.5")]
+    assert ax.images[0].get_array()[2, 0] == pytest.approx(100 * cell.value.mean())
+    assert y_names(ax) == ["plain", "p = 1", "p = 2", "p = ∞"]
 
 
 def test_diverged_replicas_are_marked_in_figures():
     figure = errors.robust_error(measurements(diverged=[("net", "inf", 0)]))
-    assert any("diverged: 1 (epoch 3)" in text.get_text() for legend in figure.legends for text in legend.get_texts())
+    assert any("diverged: 1 (epoch 3)" in text for text in legend(figure))
 
 
 def test_a_series_keeps_its_look_and_plain_is_grey():
@@ -129,35 +125,26 @@ def test_a_flagged_value_is_framed():
     test = with_flags(measurements())
     for figure in (errors.robust_error(test), trust.attack_strength(test)):
         assert any("flagged" in text for text in legend(figure))
-        assert [bool(framed(ax)) for ax in panels(figure)] == [False, True] * 2
+        framed = [any(line.get_markeredgecolor() == "#AA0000" for line in ax.lines) for ax in panels(figure)]
+        assert framed == [False, True] * 2
     assert not any("flagged" in text for text in legend(errors.robust_error(measurements())))
 
 
-def test_noise_curves_start_at_the_images_as_they_are():
-    rows = [
-        (kind, "", level, "error", value, "")
-        for kind, level, value in (("gaussian", "0.1", 0.2), ("gaussian", "0.2", 0.4), ("uniform", "0.3", 0.3))
-    ]
-    test = with_rows(measurements(), *rows)
+def test_noise_curves_start_at_the_unperturbed_images():
+    noisy = (("gaussian", "0.1", 0.2), ("gaussian", "0.2", 0.4), ("uniform", "0.3", 0.3))
+    test = with_rows(measurements(), *((noise, "", size, "error", value, "") for noise, size, value in noisy))
     figure = errors.noise(test)
     assert len(panels(figure)) == 4
     line = panels(figure)[0].lines[0]
     assert line.get_xdata().tolist() == [0, 0.1, 0.2]
-    own = test[(test.model == "net") & (test.p == "none") & (test.attack == "none") & (test.metric == "error")]
-    assert line.get_ydata() == pytest.approx([100 * own.value.mean(), 20, 40])
+    clean = test[(test.model == "net") & (test.p == "none") & (test.attack == "none") & (test.metric == "error")]
+    assert line.get_ydata() == pytest.approx([100 * clean.value.mean(), 20, 40])
     assert len(panels(errors.robust_error(test))) == 4  # noise is no attack in a norm
 
 
-def test_linearisation_draws_what_rose_against_what_was_predicted():
-    rows = [
-        ("steepest", "2", eps, metric, value, "")
-        for eps, metric, value in (
-            ("0.1", "rise", 0.2),
-            ("0.1", "predicted_rise", 0.1),
-            ("0.5", "rise", 2.0),
-            ("0.5", "predicted_rise", 0.5),
-        )
-    ]
+def test_linearisation_draws_the_rise_against_its_prediction():
+    rises = (("0.1", "rise", 0.2), ("0.1", "predicted_rise", 0.1), ("0.5", "rise", 2), ("0.5", "predicted_rise", 0.5))
+    rows = [("steepest", "2", eps, metric, value, "") for eps, metric, value in rises]
     ax = panels(theory.linearisation(with_rows(measurements(), *rows)))[0]
     assert ax.lines[0].get_xdata() == pytest.approx([0.1, 0.5])
     assert ax.lines[0].get_ydata() == pytest.approx([0.2, 2.0])
@@ -169,17 +156,13 @@ def test_a_norm_in_which_one_model_is_not_attacked_is_left_out():
     test = test[(test.model == "net") | (test.attack_p != "inf")]
     for figure in (theory.linearisation(test), trust.attack_strength(test), errors.robust_error(test)):
         assert len(panels(figure)) == 4
-    hidden = [ax for ax in panels(theory.linearisation(test)) if not ax.get_visible()]
-    assert len(hidden) == 1
+    assert [ax.get_visible() for ax in panels(theory.linearisation(test))] == [True, True, True, False]
 
 
 def test_one_strength_is_drawn_as_a_mark():
     test = measurements()
-    test = test[test.attack_eps.isin(["", "0.5", "0.1"])]
-    marks = {
-        line.get_marker() for ax in panels(errors.robust_error(test)) for line in ax.lines if len(line.get_xdata())
-    }
-    assert "" not in marks
+    figure = errors.robust_error(test[test.attack_eps.isin(["", "0.5", "0.1"])])
+    assert "" not in {line.get_marker() for line in drawn(figure)}
 
 
 def test_training_that_diverged_at_once_has_a_figure_too():
@@ -188,28 +171,21 @@ def test_training_that_diverged_at_once_has_a_figure_too():
 
 
 def assert_panels_fill(figure):
-    """Two panels beside each other as wide as they can be: what lies outside of them has not pushed them together."""
+    """Two panels side by side are as wide as they can be: nothing outside has pushed them together."""
     figure.canvas.draw()
     assert min(ax.get_position().width for ax in panels(figure)) > 0.35
 
 
 def test_the_epoch_of_a_divergence_is_marked():
     whole = history(measurements())
-    assert not any(
-        line.get_marker() == "x"
-        for ax in panels(errors.learning_curves(whole, measurements()))
-        for line in ax.lines
-        if len(line.get_xdata())
-    )
-    assert_panels_fill(errors.learning_curves(whole, measurements()))
-    lost = whole.copy()
-    own = (lost.p == "2") & (lost.seed == lost.seed.iloc[0]) & (lost.epoch >= 2)
-    assert own.any()
-    lost.loc[own, "loss"] = np.nan
+    figure = errors.learning_curves(whole, measurements())
+    assert not any(line.get_marker() == "x" for line in drawn(figure))
+    assert_panels_fill(figure)
+    lost = whole.mask((whole.p == "2") & (whole.seed == 0) & (whole.epoch >= 2), whole.assign(loss=np.nan))
     figure = errors.learning_curves(lost, measurements())
     marks = [line for line in panels(figure)[0].lines if line.get_marker() == "x" and len(line.get_xdata())]
     assert [set(line.get_xdata()) for line in marks] == [{2}]
-    assert figure.legends[0].get_texts()[-1].get_text() == "a replica diverged"
+    assert legend(figure)[-1] == "a replica diverged"
     assert_panels_fill(figure)
 
 
@@ -218,37 +194,31 @@ def test_every_network_of_the_sweep_is_a_mark_against_its_gradient():
     figure = theory.error_and_gradient(validation)
     assert len(panels(figure)) == 6
     assert sum(len(line.get_xdata()) for line in panels(figure)[0].lines) == 4 * 3
-    own = validation[(validation.model == "net") & (validation.attack == "none")]
-    wide = own.pivot_table(index=["p", "seed"], columns="metric", values="value")
+    clean = validation[(validation.model == "net") & (validation.attack == "none")]
+    wide = clean.pivot_table(index=["p", "seed"], columns="metric", values="value")
     rank = wide[["gradient_norm_1", "error"]].corr("spearman").iloc[0, 1]
     assert panels(figure)[0].get_title() == f"rank correlation {rank:.2f}"
 
 
-def test_alignment_and_estimates():
-    test = with_rows(measurements(), ("none", "", "", "alignment", 0.25, ""))
-    figure = theory.alignment(test)
+def test_alignment_is_drawn_at_its_mean():
+    figure = theory.alignment(with_rows(measurements(), ("none", "", "", "alignment", 0.25, "")))
     assert len(panels(figure)) == 2
     assert all(line.get_xdata()[0] == pytest.approx(0.25) for ax in panels(figure) for line in ax.lines[:1])
-    smooth = with_rows(
-        measurements().query("model == 'net'"),
-        *(
-            (kind, p, eps, "estimated_error", 0.3, "")
-            for kind, p in (("gradient_estimate", "2"), ("gradient_estimate", "inf"), ("curvature_estimate", "2"))
-            for eps in ("0.05", "0.5")
-        ),
-    )
-    both = pd.concat([smooth, measurements().query("model == 'other'")])
-    figure = trust.estimates(both)
-    assert len(panels(figure)) == 2  # of the smooth network only
+
+
+def test_estimates_are_those_of_the_smooth_network():
+    estimates = (("gradient_estimate", "2"), ("gradient_estimate", "inf"), ("curvature_estimate", "2"))
+    rows = [(name, p, eps, "estimated_error", 0.3, "") for name, p in estimates for eps in ("0.05", "0.5")]
+    smooth = with_rows(measurements().query("model == 'net'"), *rows)
+    figure = trust.estimates(pd.concat([smooth, measurements().query("model == 'other'")]))
+    assert len(panels(figure)) == 2
     assert "estimate, gradient and curvature" in legend(figure)
 
 
 def test_the_probe_has_a_line_for_one_and_for_five_steps():
-    own = history(measurements(n_train=80, part="validation"))
-    own = own.assign(
-        probe_error_1=np.where(own.p == "none", np.nan, 0.2), probe_error_5=np.where(own.p == "none", np.nan, 0.6)
-    )
-    figure = trust.probe(own, measurements())
+    table = history(measurements(n_train=80, part="validation"))
+    one, five = (np.where(table.p == "none", np.nan, error) for error in (0.2, 0.6))
+    figure = trust.probe(table.assign(probe_error_1=one, probe_error_5=five), measurements())
     assert len(panels(figure)) == 2 * 3
     full, dotted = panels(figure)[0].lines
     assert full.get_ydata() == pytest.approx([60] * 3)
@@ -256,67 +226,46 @@ def test_the_probe_has_a_line_for_one_and_for_five_steps():
     assert panels(figure)[0].get_legend().get_texts()[0].get_text().endswith("(chosen)")
 
 
-def transfers():
+def transfers(*objectives):
     """Two networks, plain and p = 2, two seeds, and plain ones on the halves."""
-    members = [
-        (model, o, p, e, "100", seed)
-        for model in ("net", "other")
-        for o, p, e in (("plain", "none", "0"), ("perturb", "2", "0.5"))
-        for seed in (0, 1)
-    ]
-    members += [("net", "plain", "none", "0", images, seed) for images in ("50", "50from50") for seed in (0, 1)]
-    names = ("model", "objective", "p", "eps", "images", "seed")
+    plain, *regularised = ("plain", "none", "0"), *((objective, "2", "0.5") for objective in objectives)
+    settings = itertools.product(("net", "other"), (plain, *regularised), (0, 1))
+    networks = [(model, *setting, "100", seed) for model, setting, seed in settings]
+    networks += [("net", *plain, images, seed) for images in ("50", "50from50") for seed in (0, 1)]
     rows = []
-    for source in (m for m in members if m[-1] == 0):
-        for target in members:
-            both = {
-                f"{side}_{n}": v
-                for side, m in (("source", source), ("target", target))
-                for n, v in zip(names, m, strict=True)
-            }
-            for metric, value in (
-                ("error", 1.0 if source == target else 0.5),
-                ("cosine", 1.0 if source == target else 0.3),
-            ):
-                rows.append(
-                    {
-                        "dataset": "digits",
-                        "n_train": 100,
-                        **both,
-                        "attack_p": "2",
-                        "attack_eps": "0.5",
-                        "metric": metric,
-                        "value": value,
-                        "n": 20,
-                    }
-                )
-    return pd.DataFrame(rows)
+    for source, target in itertools.product(networks, networks):
+        for metric, value in (("error", 0.5), ("cosine", 0.3)) if source[-1] == 0 else ():
+            value = 1.0 if source == target else value
+            rows.append(("digits", 100, *source, *target, "2", "0.5", metric, value, 20))
+    names = ("model", "objective", "p", "eps", "images", "seed")
+    sides = [f"{side}_{name}" for side in ("source", "target") for name in names]
+    return pd.DataFrame(rows, columns=["dataset", "n_train", *sides, "attack_p", "attack_eps", "metric", "value", "n"])
 
 
 def test_transfer_says_what_differs_and_the_matrix_compares_seeds(tmp_path):
-    metrics.write(tmp_path / "t.csv", transfers())
+    metrics.write(tmp_path / "t.csv", transfers("perturb"))
     table = metrics.read(tmp_path / "t.csv")
-    figure = transfer.transfer(table)
-    first = panels(figure)[0]
-    assert [label.get_text() for label in first.get_yticklabels()] == [
-        "the network itself",
-        "other seed",
-        "other seed, same half of the data",
-        "other seed, other half of the data",
-        "other architecture",
-        "trained with p = 2",
-    ]
-    marks = dict(zip(first.lines[0].get_ydata().round().astype(int), first.lines[0].get_xdata(), strict=False))
+    ax = panels(transfer.transfer(table))[0]
+    assert y_names(ax) == [*transfer.PAIRS, "trained with p = 2"]
+    marks = dict(zip(ax.lines[0].get_ydata().round().astype(int), ax.lines[0].get_xdata(), strict=False))
     assert marks[0] == 100
     assert marks[1] == marks[3] == marks[5] == 50
-    matrix = transfer.transfer_matrix(table)
-    values = panels(matrix)[0].images[0].get_array()
-    assert values.shape == (4, 4)
-    assert (values == 50).all()  # even the same training differs in its seed
+    ax = panels(transfer.transfer_matrix(table))[0]
+    assert y_names(ax) == [f"{model}, {training}" for model in ("net", "other") for training in ("plain", "p = 2")]
+    assert ax.images[0].get_array().shape == (4, 4)
+    assert (ax.images[0].get_array() == 50).all()  # even the same training differs in its seed
+
+
+def test_transfer_tells_objectives_apart():
+    table = transfers("perturb", "noise")
+    assert y_names(panels(transfer.transfer(table))[0])[-2:] == [
+        f"trained with {o}, p = 2" for o in ("noise", "perturb")
+    ]
+    assert y_names(panels(transfer.transfer_matrix(table))[0])[:2] == ["net, plain", "net, noise, p = 2"]
 
 
 def test_one_network_and_one_seed_have_a_transfer_too():
-    table = transfers()
+    table = transfers("perturb")
     alone = table[(table.source_model == "net") & (table.target_model == "net") & (table.target_seed == 0)]
     assert len(panels(transfer.transfer(alone.query("source_images == '100' and target_images == '100'")))) == 2
 
@@ -324,27 +273,25 @@ def test_one_network_and_one_seed_have_a_transfer_too():
 def test_errors_in_the_literature_are_stars():
     figure = errors.robust_error(measurements().assign(dataset="mnist"))
     assert "published, one step" in legend(figure)
-    stars = [line for ax in panels(figure) for line in ax.lines if line.get_marker() == "*"]
-    points = sorted((line.get_xdata()[0], line.get_ydata()[0]) for line in stars)
-    assert points == [(0.25, 17.9)] * 2 + [(0.25, 89.4)] * 2
+    stars = [(*line.get_xdata(), *line.get_ydata()) for line in drawn(figure) if line.get_marker() == "*"]
+    assert sorted(stars) == [(0.25, 17.9)] * 2 + [(0.25, 89.4)] * 2
 
 
-def test_pictures_show_a_row_per_training(tmp_path):
+def test_galleries_show_a_row_per_training(tmp_path):
     paths = []
-    for model in ("net", "other"):
-        for objective, p, eps in (("plain", "none", "0"), ("perturb", "2", "0.5")):
-            cell = {"model": model, "objective": objective, "p": p, "eps": eps}
-            x = np.random.default_rng(0).random((2, 1, 4, 4)).astype("float32")
-            arrays = {"x": x, "y": np.array([1, 2]), "answer": np.array([1, 2]), "confidence": np.ones(2)}
-            arrays |= {"x_2": x, "answer_2": np.array([0, 2]), "confidence_2": np.ones(2)}
-            arrays |= {"dream": x[[0, 1, 0]], "dream_class": np.arange(3), "dream_confidence": np.ones(3)}
-            path = tmp_path / f"{model}-{p}.npz"
-            about = np.array(json.dumps({"cell": cell, "eps": {"2": "0.5"}}))
-            np.savez(path, about=about, dream_distance=np.ones(3), dream_start=x[:1], **arrays)
-            paths.append(path)
+    for model, p in itertools.product(("net", "other"), ("none", "2")):
+        cell = {"model": model, "objective": "plain" if p == "none" else "perturb", "p": p, "eps": "0.5"}
+        x = np.random.default_rng(0).random((2, 1, 4, 4)).astype("float32")
+        arrays = {"x": x, "y": np.array([1, 2]), "answer": np.array([1, 2]), "confidence": np.ones(2)}
+        arrays |= {"x_2": x, "answer_2": np.array([0, 2]), "confidence_2": np.ones(2), "dream_start": x[:1]}
+        arrays |= {"dream": x[[0, 1, 0]], "dream_class": np.arange(3), "dream_confidence": np.ones(3)}
+        paths.append(tmp_path / f"{model}-{p}.npz")
+        about = np.array(json.dumps({"cell": cell, "eps": {"2": "0.5"}}))
+        np.savez(paths[-1], about=about, dream_distance=np.ones(3), **arrays)
     gallery, dreams = images.gallery(paths, "net"), images.dreams(paths, "net")
     assert len(gallery.axes) == 2 * 2 * 3
     assert len(dreams.axes) == 2 * 4
     assert dreams.axes[1].get_title() == "class 0"
+    assert dreams.axes[4].get_ylabel() == r"p = 2, $\epsilon$ = 0.5"
     assert gallery.get_size_inches()[0] <= style.TEXT_WIDTH
     assert len(plt.get_fignums()) == 2

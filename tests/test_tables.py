@@ -86,7 +86,7 @@ def test_latex_has_no_special_character_unescaped(text):
     latex = tables.to_latex(pd.DataFrame({text: [text]}))
     header, cell = (latex.splitlines()[i].removesuffix(r" \\") for i in (2, 4))
     assert header == cell
-    assert ESCAPED.sub(lambda found: MEANING[found[0]], cell) == text
+    assert ESCAPED.sub(lambda match: MEANING[match[0]], cell) == text
     assert not set(ESCAPED.sub("", cell)) & set(r"\%_&#${}~^<>|±†–")
 
 
@@ -99,9 +99,8 @@ def test_latex_is_bold_where_a_value_is_marked():
 
 def rendered(markdown):
     """The cells of a table as HTML."""
-    return re.findall(
-        r"<t[hd][^>]*>(.*?)</t[hd]>", MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(markdown)
-    )
+    page = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(markdown)
+    return re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", page)
 
 
 @given(SPECIAL)
@@ -112,9 +111,8 @@ def test_markdown_shows_every_character(text):
 
 def test_markdown_is_bold_where_a_value_is_marked():
     cells = [tables.Mean(1, 2), tables.Mean(1, 2, better=True), tables.Mean(1, 2, better=True, flagged=True)]
-    markdown = tables.to_markdown(pd.DataFrame({"a": cells}))
     bold = ["<strong>1.00 ± 2.00 *</strong>", "<strong>1.00 ± 2.00 * †</strong>"]
-    assert rendered(markdown) == ["a", "1.00 ± 2.00", *bold]
+    assert rendered(tables.to_markdown(pd.DataFrame({"a": cells}))) == ["a", "1.00 ± 2.00", *bold]
 
 
 def outcomes(test, better):

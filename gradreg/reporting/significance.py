@@ -1,4 +1,4 @@
-"""Whether two ways of training differ: per image, over seeds, and corrected for how often it was asked."""
+"""Whether two trainings differ: over seeds and images, corrected for the number of comparisons."""
 
 import math
 from collections.abc import Sequence
@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-LEVEL = 0.95
-FEWEST = 5  # seeds of either side; with fewer nothing is claimed
+from gradreg.reporting.summaries import LEVEL
+
+FEWEST = 5  # seeds on either side; with fewer there is no P value
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference of mean errors, its 95 % interval, and the p-value of there being none (nan: too few seeds)."""
+    """A difference of mean errors, its 95 % interval and its P value; nan with too few seeds."""
 
     mean: float
     low: float
@@ -23,44 +24,44 @@ class Difference:
     p_value: float
 
 
-def difference(ours: NDArray[Any], theirs: NDArray[Any]) -> Difference:
-    """The difference of two errors, ours - theirs, as it would be over other seeds and other images.
+def difference(first: NDArray[Any], second: NDArray[Any]) -> Difference:
+    """The difference of two errors, first - second, and how far it would vary with other seeds and other images.
 
-    ours (S, N), theirs (T, N): whether network s answered image i wrongly, for the same images. Its variance has a part
-    from the images, var_i(mean over seeds of ours_i - that of theirs_i) / N, and a part from the seeds, var_s(error of
-    s) / S on each side; what one network does on one image is in both, and is taken out once (two-way clustering:
-    Cameron, Gelbach and Miller 2011). Interval and p-value are those of Student's distribution, with the degrees of
-    freedom of the seeds' part (Welch and Satterthwaite). A bootstrap over images and seeds would count that residual
-    three times (Owen 2007), and McNemar's test of one seed would say nothing of another. With fewer than FEWEST seeds
-    on a side nothing is claimed: nan. Raises ValueError when the images differ in number.
+    first (S, N), second (T, N): whether network s misclassifies image i, for the same images. The variance has a part
+    from the images, var_i(mean over seeds of first_i - that of second_i) / N, and a part from the seeds, var_s(error of
+    s) / S on each side. The residual of one network on one image is in both parts, and is subtracted once (two-way
+    clustering: Cameron, Gelbach and Miller 2011). Interval and P value are those of Student's distribution, with the
+    degrees of freedom of the seeds' part (Welch and Satterthwaite). A bootstrap over images and seeds would count the
+    residual three times (Owen 2007), and McNemar's test of one seed says nothing about another seed. With fewer than
+    FEWEST seeds on a side, interval and P value are nan. Raises ValueError when the images differ in number.
     """
-    if ours.shape[1] != theirs.shape[1]:
-        raise ValueError(f"outcomes of {ours.shape[1]} and {theirs.shape[1]} images cannot be compared")
-    mean = float(ours.mean() - theirs.mean())
-    if min(len(ours), len(theirs)) < FEWEST:
+    if first.shape[1] != second.shape[1]:
+        raise ValueError(f"outcomes of {first.shape[1]} and {second.shape[1]} images cannot be compared")
+    mean = float(first.mean() - second.mean())
+    if min(len(first), len(second)) < FEWEST:
         return Difference(mean, math.nan, math.nan, math.nan)
-    of_images = float((ours.mean(0) - theirs.mean(0)).var(ddof=1)) / ours.shape[1]
-    sides = [_of_seeds(side.astype(float)) for side in (ours, theirs)]
-    of_seeds = sum(seeds for seeds, _ in sides)
-    variance = max(of_images + of_seeds - sum(residual for _, residual in sides), of_images, of_seeds)
+    by_images = float((first.mean(0) - second.mean(0)).var(ddof=1)) / first.shape[1]
+    sides = [_variances(side.astype(float)) for side in (first, second)]
+    by_seeds = sum(seeds for seeds, _ in sides)
+    variance = max(by_images + by_seeds - sum(residual for _, residual in sides), by_images, by_seeds)
     if variance == 0:
         return Difference(mean, mean, mean, 1.0 if mean == 0 else 0.0)
-    known = sum(seeds**2 / (len(side) - 1) for (seeds, _), side in zip(sides, (ours, theirs), strict=True))
-    freedom = variance**2 / known if known else math.inf
+    of_variance = sum(seeds**2 / (len(side) - 1) for (seeds, _), side in zip(sides, (first, second), strict=True))
+    freedom = variance**2 / of_variance if of_variance else math.inf
     half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * math.sqrt(variance)
     return Difference(mean, mean - half, mean + half, 2 * float(stats.t.sf(abs(mean) / math.sqrt(variance), freedom)))
 
 
-def _of_seeds(errors: NDArray[Any]) -> tuple[float, float]:
-    """Of errors (S, N): the variance of their mean by seeds, and that by what is one network's on one image alone."""
+def _variances(errors: NDArray[Any]) -> tuple[float, float]:
+    """The variance of the mean of errors (S, N) by seeds, and that by the residuals of single networks and images."""
     seeds, images = errors.shape
     residual = errors - errors.mean(0) - errors.mean(1, keepdims=True) + errors.mean()
-    own = float((residual**2).sum()) / ((seeds - 1) * (images - 1))
-    return float(errors.mean(1).var(ddof=1)) / seeds, own / (seeds * images)
+    variance = float((residual**2).sum()) / ((seeds - 1) * (images - 1))
+    return float(errors.mean(1).var(ddof=1)) / seeds, variance / (seeds * images)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values corrected for their number (Holm 1979), nan where there was none."""
+    """P values corrected for their number (Holm 1979); nan stays nan."""
     known = [i for i, value in enumerate(p_values) if not math.isnan(value)]
     corrected = [math.nan] * len(p_values)
     if known:

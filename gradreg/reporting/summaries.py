@@ -11,6 +11,7 @@ from gradreg.planning import numerals
 
 LEVEL = 0.95
 NETWORK = ["model", "objective", "p", "eps"]
+Parts = list[tuple[list[str], pd.DataFrame]]
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,12 @@ def with_training(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(training=pd.Series(trainings, table.index, dtype=object))
 
 
-def by_objective(table: pd.DataFrame) -> list[tuple[list[str], pd.DataFrame]]:
+def by_objective(table: pd.DataFrame) -> Parts:
     """A part of the table per model and objective, each with the baseline and a column ``training``, and its title.
 
     The title has the model, and the objective where the table has several.
     """
-    parts = []
+    parts: Parts = []
     several = table[table.p != "none"].objective.nunique() > 1
     for model, networks in table.groupby("model", sort=False):
         for objective in dict.fromkeys(networks[networks.p != "none"].objective):

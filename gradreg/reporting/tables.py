@@ -3,6 +3,7 @@
 import html
 import itertools
 import math
+import operator
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,19 +86,8 @@ def comparisons(test: pd.DataFrame, outcomes: Outcomes) -> pd.DataFrame:
             if min(len(wrong), len(wrong_of_plain)) < significance.FEWEST:
                 continue
             difference = significance.difference(np.array(wrong), np.array(wrong_of_plain))
-            rows.append(
-                {
-                    "model": model,
-                    "training": training,
-                    "measured": heading,
-                    "images": len(wrong[0]),
-                    "seeds": len(wrong),
-                    "difference": 100 * difference.mean,
-                    "low": 100 * difference.low,
-                    "high": 100 * difference.high,
-                    "p_value": difference.p_value,
-                }
-            )
+            percent = (100 * value for value in (difference.mean, difference.low, difference.high))
+            rows.append((model, training, heading, len(wrong[0]), len(wrong), *percent, difference.p_value))
     table = pd.DataFrame(rows, columns=COMPARED)
     return table.assign(p_holm=significance.holm(table.p_value.tolist()))
 
@@ -112,7 +102,7 @@ def errors(test: pd.DataFrame, compared: pd.DataFrame | None = None) -> pd.DataF
     test = summaries.with_training(test)
     better = set()
     if compared is not None:
-        significant = compared[(compared.p_holm < 1 - significance.LEVEL) & (compared.difference < 0)]
+        significant = compared[(compared.p_holm < 1 - summaries.LEVEL) & (compared.difference < 0)]
         better = set(significant[["model", "training", "measured"]].itertuples(index=False, name=None))
     columns = measured(test)
     rows = [
@@ -202,12 +192,9 @@ def to_latex(table: pd.DataFrame) -> str:
     """The table for LaTeX with booktabs."""
     bold = table.map(lambda cell: "textbf:--rwrap;" if _bold(cell) else "")
     style = table.map(str).style.hide(axis="index").apply(lambda _: bold, axis=None)
-    style = style.format(_latex_symbols, escape="latex").format_index(_latex_symbols, escape="latex", axis=1)
+    symbols = operator.methodcaller("translate", LATEX)
+    style = style.format(symbols, escape="latex").format_index(symbols, escape="latex", axis=1)
     return str(style.to_latex(hrules=True))
-
-
-def _latex_symbols(text: str) -> str:
-    return text.translate(LATEX)
 
 
 def to_html(tables: Mapping[str, pd.DataFrame], title: str) -> str:

@@ -1,4 +1,4 @@
-"""Choose, among the settings of one group, the one of least mean validation error."""
+"""Choose the setting with the least mean validation error among those of one group."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Join what the final networks of one group answered wrongly into one file, by seed."""
+"""Join the outcomes of one group's final networks into one file, by seed."""
 
 import argparse
 import json
@@ -13,9 +13,9 @@ from gradreg.storage import npz
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--about", required=True, type=json.loads, help="names and labels of the run, as JSON")
+    parser.add_argument("--about", required=True, type=json.loads, help="description of the run, as JSON")
     parser.add_argument("--out", required=True, help="file to write (npz)")
-    parser.add_argument("outcomes", nargs="+", type=Path, help="files of cells (npz), in folders that end in seed-N")
+    parser.add_argument("outcomes", nargs="+", type=Path, help="outcomes of networks (npz), in folders named seed-N")
     args = parser.parse_args()
     joined: dict[str, Any] = {"about": np.array(json.dumps(args.about))}
     for path in args.outcomes:

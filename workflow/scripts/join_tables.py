@@ -1,4 +1,4 @@
-"""Join tables with equal columns, one below the other; a row that stands in several is kept once."""
+"""Join tables with equal columns; a row that several tables have is kept once."""
 
 import argparse
 from pathlib import Path
@@ -19,7 +19,7 @@ def main() -> None:
             raise SystemExit(f"Error: {file} has other columns than {args.tables[0]}")
         header = first
         rows += rest
-    rows = list(dict.fromkeys(rows))  # one selection may stand behind several sizes of final runs
+    rows = list(dict.fromkeys(rows))  # final runs of several sizes can share a selection
     write_text(args.out, header + "".join(rows))
     print(f"{len(rows)} rows from {len(args.tables)} tables")
 

@@ -16,9 +16,7 @@ from gradreg.storage import metrics, npz
 from gradreg.storage.files import write_text
 
 ERRORS = "Errors in %, mean ± half-width of the 95 % interval over seeds"
-MARKS = (
-    "* and bold: less than plain, P < 0.05 after Holm's correction over the study. †: flagged, see the table of signs."
-)
+MARKS = "* and bold: less than plain, P < 0.05 after Holm's correction over the study. †: see the table of signs."
 COMPARISON = "Difference from plain in percentage points, 95 % interval over seeds and images, P values"
 FLAGS = "Signs that a result cannot be trusted"
 
@@ -30,9 +28,7 @@ def main() -> None:
     parser.add_argument("--outcomes", required=True, nargs="+", help="outcomes of the study's groups (npz)")
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--n-train", required=True, type=int)
-    parser.add_argument(
-        "--selections", required=True, type=json.loads, help="model: training images of selection, as JSON"
-    )
+    parser.add_argument("--selections", required=True, type=json.loads, help="model: training images, as JSON")
     parser.add_argument("--out", required=True, type=Path, help="folder")
     args = parser.parse_args()
     test, validation = metrics.read(args.test), metrics.read(args.validation)
@@ -55,14 +51,11 @@ def main() -> None:
     for column in ("p_value", "p_holm"):
         rounded[column] = compared[column].map(lambda value: "< 0.001" if value < 0.001 else f"{value:.3f}")
     errors, flags = tables.errors(test, compared), tables.flags(test, validation)
-    for name, table, shown in (
-        ("errors", errors, errors),
-        ("comparison", compared, rounded),
-        ("signs", flags, flags),
-    ):
+    shown = {"errors": (errors, errors), "comparison": (compared, rounded), "signs": (flags, flags)}
+    for name, (table, text) in shown.items():
         metrics.write(args.out / f"{name}.csv", table)
-        write_text(args.out / f"{name}.md", tables.to_markdown(shown))
-        write_text(args.out / f"{name}.tex", tables.to_latex(shown))
+        write_text(args.out / f"{name}.md", tables.to_markdown(text))
+        write_text(args.out / f"{name}.tex", tables.to_latex(text))
     page = tables.to_html({f"{ERRORS}. {MARKS}": errors, COMPARISON: rounded}, f"Errors on {args.dataset}")
     write_text(args.out / "errors.html", page)
     write_text(args.out / "signs.html", tables.to_html({FLAGS: flags}, f"Flags on {args.dataset}"))

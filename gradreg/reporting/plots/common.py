@@ -1,7 +1,7 @@
 """What all figures share: grids of panels, lines, legends, axes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import matplotlib.pyplot as plt
@@ -15,29 +15,45 @@ from matplotlib.ticker import FuncFormatter
 from gradreg.planning import numerals
 from gradreg.reporting import summaries
 from gradreg.reporting.plots import style
-from gradreg.reporting.summaries import Training
+from gradreg.reporting.plots.style import Look
+from gradreg.reporting.summaries import Parts, Training
 
 ERROR = "error, %"
 FAR = 4  # times plain's error: an axis that reaches further is logarithmic
 FEWEST = 3  # seeds; an interval from two is 13 times as wide as the distance between them
-FLAGGED: dict[str, Any] = {"ls": "", "marker": "s", "ms": 7, "mfc": "none", "mec": "#AA0000", "mew": 0.9}
-PLAIN_LINE: dict[str, Any] = {"color": style.BASELINE["color"], "ls": "--"}
-LITERATURE_LINE: dict[str, Any] = {"color": "#000000", "ls": ":", "lw": 0.8}
+FLAGGED: Look = {"ls": "", "marker": "s", "ms": 7, "mfc": "none", "mec": "#AA0000", "mew": 0.9}
+PLAIN_LINE: Look = {"color": style.BASELINE["color"], "ls": "--"}
+LITERATURE_LINE: Look = {"color": "#000000", "ls": ":", "lw": 0.8}
 
 
 def grid(
-    rows: int,
-    columns: int,
-    *,
-    width: float | None = None,
-    height: float = 1.75,
-    sharex: bool | Literal["row", "col"] = False,
-    sharey: bool | Literal["row", "col"] = False,
+    rows: int, columns: int, *, width: float | None = None, height: float = 1.75, **shared: Any
 ) -> tuple[Figure, np.ndarray]:
     """Panels that fill the width of the text, or of a given width each; sizes in inches."""
     size = (width * columns if width else style.TEXT_WIDTH, height * rows + 0.45)
-    figure, axes = plt.subplots(rows, columns, figsize=size, sharex=sharex, sharey=sharey, squeeze=False)
+    return plt.subplots(rows, columns, figsize=size, squeeze=False, **shared)
+
+
+def pairs(parts: Parts, **options: Any) -> tuple[Figure, np.ndarray]:
+    """A panel per part under its title, two side by side; the figure, and the axes in use."""
+    columns = min(2, len(parts))
+    figure, axes = grid(math.ceil(len(parts) / columns), columns, **options)
+    for ax in axes.flat[len(parts) :]:
+        ax.set_visible(False)
+    for ax, (title, _) in zip(axes.flat, parts, strict=False):
+        ax.set_title(", ".join(title))
     return figure, axes
+
+
+def panels(
+    row: Sequence[Axes], part: pd.DataFrame, column: str, values: Sequence[str]
+) -> Iterator[tuple[Axes, str, pd.DataFrame]]:
+    """Each panel of a row with its value of a column and the rows that have it; a panel without rows is hidden."""
+    for ax, value in zip(row, values, strict=True):
+        panel = part[part[column] == value]
+        ax.set_visible(not panel.empty)
+        if not panel.empty:
+            yield ax, value, panel
 
 
 def label_edges(axes: np.ndarray, titles: Sequence[str], xlabels: Sequence[str], ylabels: Sequence[str]) -> None:
@@ -81,7 +97,7 @@ def baseline(clean: pd.DataFrame, chosen: pd.DataFrame) -> pd.Series:
     return clean[(clean.p == "none") & (clean.objective == objective)].value
 
 
-def dash(training: Training) -> dict[str, Any]:
+def dash(training: Training) -> Look:
     """A dashed line for plain, a solid line for all others."""
     return {"ls": "--" if training.plain else "-"}
 
@@ -91,22 +107,19 @@ def ring() -> Line2D:
     return Line2D([], [], ls="", marker="o", ms=8, mfc="none", mec="#444444", label="chosen")
 
 
-def trainings(
-    parts: Sequence[tuple[list[str], pd.DataFrame]],
-) -> tuple[list[Training], dict[Training, dict[str, Any]]]:
-    """The trainings of all parts of a figure in order, and the look of each."""
-    ordered = sorted({training for _, part in parts for training in part.training})
-    return ordered, style.series(ordered)
+def looks_of(parts: Parts) -> dict[Training, Look]:
+    """The look of each training of all parts of a figure."""
+    return style.series(sorted({training for _, part in parts for training in part.training}))
 
 
-def handles(looks: dict[Training, dict[str, Any]], tables: Sequence[pd.DataFrame]) -> list[Line2D]:
-    """A legend entry per training of some tables, with the number of its replicas that diverged, and when."""
-    table = pd.concat(tables)
+def handles(looks: dict[Training, Look], parts: Parts) -> list[Line2D]:
+    """A legend entry per training, with the number of its replicas that diverged, and when."""
+    table = pd.concat([part for _, part in parts])
     entries = []
-    for training in sorted(set(table.training)):
+    for training, look in looks.items():
         lost = summaries.divergence(table[table.training == training])
         label = style.training_name(training) + (f", diverged: {lost}" if lost else "")
-        entries.append(Line2D([], [], label=label, **looks[training]))
+        entries.append(Line2D([], [], label=label, **look))
     return entries
 
 

@@ -1,7 +1,6 @@
 """Errors: by training strength, under attack, by objective, by number of training images."""
 
 import math
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,10 +13,15 @@ from gradreg.planning import numerals
 from gradreg.reporting import literature, summaries
 from gradreg.reporting.plots import common, style
 from gradreg.reporting.plots.common import ERROR, FAR, FEWEST
+from gradreg.reporting.plots.style import Look
 from gradreg.reporting.summaries import NETWORK, PLAIN, Training
 
-STAR: dict[str, Any] = {"ls": "", "marker": "*", "ms": 7, "color": "#000000"}  # errors in the literature
-DIVERGED: dict[str, Any] = {"ls": "", "marker": "x", "ms": 5, "mew": 1.2}  # on the epoch axis
+STAR: Look = {"ls": "", "marker": "*", "ms": 7, "color": "#000000"}  # errors in the literature
+DIVERGED: Look = {"ls": "", "marker": "x", "ms": 5, "mew": 1.2}  # on the epoch axis
+SIZES = {
+    "gaussian": ("Gaussian noise", "standard deviation"),
+    "uniform": ("uniform noise", "largest change of a pixel"),
+}
 # For attacks other than one-step and multi-step.
 OTHER_DASHES = ("--", "-.", (0, (1, 3)), (0, (5, 5)))
 OTHER_MARKS = ("_", "|", "1", "2")
@@ -31,23 +35,19 @@ def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
     """
     clean = validation[(validation.attack == "none") & (validation.metric == "error")]
     parts = summaries.by_objective(clean.assign(value=100 * clean.value))
-    norms = [Training(p) for p in numerals.by_number(clean[clean.p != "none"].p)]
-    looks = style.series(norms)
+    norms = numerals.by_number(clean[clean.p != "none"].p)
+    looks = style.series([Training(p) for p in norms])
     figure, axes = common.grid(len(parts), len(norms), sharey="row")
-    for row, (_, part) in enumerate(parts):
+    for row, (_, part) in zip(axes, parts, strict=True):
         final = chosen[chosen.model == part.model.iloc[0]]
         plain = common.baseline(part, final)
-        for ax, training in zip(axes[row], norms, strict=True):
-            panel = part[part.p == training.p]
-            if panel.empty:
-                ax.set_visible(False)
-                continue
+        for ax, p, panel in common.panels(row, part, "p", norms):
             ax.axhline(plain.mean(), **common.PLAIN_LINE, label="plain (its best setting)")
             half = summaries.half_width(plain.tolist())
             if len(plain) >= FEWEST:
                 ax.axhspan(plain.mean() - half, plain.mean() + half, color=style.BASELINE["color"], alpha=0.15, lw=0)
-            _strengths(ax, panel, final[final.objective == panel.objective.iloc[0]], looks[training])
-        visible = [ax for ax in axes[row] if ax.get_visible()]
+            _strengths(ax, panel, final[final.objective == panel.objective.iloc[0]], looks[Training(p)])
+        visible = [ax for ax in row if ax.get_visible()]
         low, high = visible[0].get_ylim()  # of all columns
         if high > FAR * plain.mean():
             for ax in visible:
@@ -56,7 +56,7 @@ def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
             visible[0].set_ylim(max(0, low), high)
     common.label_edges(
         axes,
-        [f"training with {style.training_name(training)}" for training in norms],
+        [f"training with {style.training_name(Training(p))}" for p in norms],
         [r"training $\epsilon$ (logarithmic)"] * len(norms),
         ["\n".join([*title, f"validation {ERROR}"]) for title, _ in parts],
     )
@@ -65,7 +65,7 @@ def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
     return figure
 
 
-def _strengths(ax: Axes, panel: pd.DataFrame, final: pd.DataFrame, look: dict[str, Any]) -> None:
+def _strengths(ax: Axes, panel: pd.DataFrame, final: pd.DataFrame, look: Look) -> None:
     """Error of one objective at one p against its eps; divergence is annotated, the chosen eps is ringed."""
     x, mean, half = common.curve(panel, "eps", FEWEST)
     ax.errorbar(x, mean, half, capsize=2, elinewidth=0.7, **look)
@@ -93,7 +93,7 @@ def robust_error(test: pd.DataFrame) -> Figure:
     table = table.assign(value=100 * table.value)
     parts, norms = summaries.by_objective(table), numerals.by_number(table.attack_p)
     stars = [value for value in literature.attacked(str(test.dataset.iloc[0])) if value.p in norms]
-    _, looks = common.trainings(parts)
+    looks = common.looks_of(parts)
     attack_looks = _attack_looks(table)
     figure, axes = common.grid(len(parts), len(norms), sharex="col", sharey=True)
     framed = False
@@ -124,7 +124,7 @@ def robust_error(test: pd.DataFrame) -> Figure:
         [rf"attack $\epsilon$ in {style.norm_name(p)}" for p in norms],
         ["\n".join([*title, ERROR]) for title, _ in parts],
     )
-    handles = common.handles(looks, [part for _, part in parts])
+    handles = common.handles(looks, parts)
     for attack, look in attack_looks.items():
         handles.append(Line2D([], [], color="k", label=attack.replace("_", "-"), **{"marker": "", **look}))
     handles += [common.flagged()] if framed else []
@@ -133,9 +133,9 @@ def robust_error(test: pd.DataFrame) -> Figure:
     return figure
 
 
-def _attack_looks(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+def _attack_looks(table: pd.DataFrame) -> dict[str, Look]:
     """The look of each attack: a line over a grid of eps, a mark if there is only one eps."""
-    looks: dict[str, dict[str, Any]] = {"multi_step": {"ls": "-"}, "one_step": {"ls": ":", "marker": ""}}
+    looks: dict[str, Look] = {"multi_step": {"ls": "-"}, "one_step": {"ls": ":", "marker": ""}}
     for i, attack in enumerate(summaries.attacks(table)[1:]):
         strengths = table[table.attack == attack].groupby("attack_p").attack_eps.nunique()
         line = {"ls": OTHER_DASHES[i % len(OTHER_DASHES)], "marker": ""}
@@ -149,12 +149,11 @@ def noise(test: pd.DataFrame) -> Figure:
     table = test[(test.metric == "error") & test.attack.isin(["gaussian", "uniform", "none"])]
     table = table.assign(value=100 * table.value, attack_eps=table.attack_eps.replace("", "0"))
     parts = summaries.by_objective(table)
-    sizes = {"gaussian": "standard deviation", "uniform": "largest change of a pixel"}
-    sizes = {distribution: size for distribution, size in sizes.items() if distribution in set(table.attack)}
-    _, looks = common.trainings(parts)
-    figure, axes = common.grid(len(parts), len(sizes), sharex="col", sharey="row", width=3.4)
-    for row, (_, part) in enumerate(parts):
-        for ax, distribution in zip(axes[row], sizes, strict=True):
+    distributions = [distribution for distribution in SIZES if distribution in set(table.attack)]
+    looks = common.looks_of(parts)
+    figure, axes = common.grid(len(parts), len(distributions), sharex="col", sharey="row", width=3.4)
+    for row, (_, part) in zip(axes, parts, strict=True):
+        for ax, distribution in zip(row, distributions, strict=True):
             panel = part[part.attack.isin([distribution, "none"])]
             for training in sorted(set(part.training)):
                 x, mean, half = common.curve(panel[panel.training == training], "attack_eps")
@@ -162,9 +161,9 @@ def noise(test: pd.DataFrame) -> Figure:
                 low = np.maximum(mean - half, mean / 3)  # the axis is logarithmic
                 ax.fill_between(x, low, mean + half, color=looks[training]["color"], alpha=0.15, lw=0)
             common.log_axis(ax)
-    titles = [f"{distribution.replace('gaussian', 'Gaussian')} noise" for distribution in sizes]
-    common.label_edges(axes, titles, list(sizes.values()), ["\n".join([*title, ERROR]) for title, _ in parts])
-    handles = common.handles(looks, [part for _, part in parts])
+    titles, xlabels = zip(*(SIZES[distribution] for distribution in distributions), strict=True)
+    common.label_edges(axes, titles, xlabels, ["\n".join([*title, ERROR]) for title, _ in parts])
+    handles = common.handles(looks, parts)
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
 
@@ -207,7 +206,7 @@ def learning_curves(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
     """Training loss and validation error by epoch of the chosen settings, in their selection runs."""
     final = chosen.drop_duplicates(NETWORK)[NETWORK]
     parts = summaries.by_objective(history.merge(final, on=NETWORK))
-    trainings, looks = common.trainings(parts)
+    looks = common.looks_of(parts)
     columns = (("loss", "training loss", 1), ("held_out_error", f"validation {ERROR}", 100))
     figure, axes = common.grid(len(parts), 2, sharex=True, width=2.9)
     for row, (title, part) in enumerate(parts):
@@ -230,8 +229,8 @@ def learning_curves(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
                 ax.set_xlabel("epoch")
                 ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     handles = [
-        Line2D([], [], color=looks[training]["color"], label=style.training_name(training), **common.dash(training))
-        for training in trainings
+        Line2D([], [], color=look["color"], label=style.training_name(training), **common.dash(training))
+        for training, look in looks.items()
     ]
     if any(part.loss.isna().any() for _, part in parts):
         handles.append(Line2D([], [], color="black", label="a replica diverged", **DIVERGED))
@@ -307,26 +306,24 @@ def sample_size(test: pd.DataFrame) -> Figure:
     by_seed = clean[clean.training == PLAIN].set_index(["model", "n_train", "seed"]).value
     plain = by_seed.loc[list(clean[["model", "n_train", "seed"]].itertuples(index=False, name=None))].to_numpy()
     columns = [(clean, "test error, %"), (clean.assign(value=clean.value / plain), "share of plain's test error")]
-    trainings, models = sorted(set(clean.training)), list(dict.fromkeys(clean.model))
-    looks = style.series(trainings)
+    models, looks = list(dict.fromkeys(clean.model)), style.series(sorted(set(clean.training)))
     published = literature.clean(str(test.dataset.iloc[0]))
     figure, axes = common.grid(len(models), 2, sharex=True, width=3.4, height=2.2)
     for row, model in enumerate(models):
         for ax, (table, label) in zip(axes[row], columns, strict=True):
-            for i, training in enumerate(trainings):
+            for i, (training, look) in enumerate(looks.items()):
                 line = table[(table.model == model) & (table.training == training)]
                 summary = summaries.over_seeds(line, ["n_train"]).sort_values("n_train")
-                x = summary.n_train.to_numpy(float) * 1.03 ** (i - (len(trainings) - 1) / 2)  # side by side
+                x = summary.n_train.to_numpy(float) * 1.03 ** (i - (len(looks) - 1) / 2)  # side by side
                 half = summary.half.fillna(0).to_numpy()
-                look = common.dash(training) | looks[training]
-                ax.errorbar(x, summary["mean"], half, capsize=2, elinewidth=0.7, **look)
+                ax.errorbar(x, summary["mean"], half, capsize=2, elinewidth=0.7, **common.dash(training), **look)
             ax.set_xscale("log")
             ax.set_xlabel("training images")
             ax.set_ylabel(f"{model}\n{label}" if len(models) > 1 and table is clean else label)
         for value in published:
             axes[row, 0].axhline(value.error, **common.LITERATURE_LINE)
         common.log_axis(axes[row, 0])
-    handles = common.handles(looks, [clean])
+    handles = common.handles(looks, [([], clean)])
     if published:
         handles.append(Line2D([], [], **common.LITERATURE_LINE, label="published, all training images"))
     figure.legend(handles=handles, loc="outside upper center", ncols=3)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from gradreg.planning import numerals
 from gradreg.reporting import summaries
 from gradreg.reporting.plots import style
+from gradreg.reporting.plots.style import Look
 from gradreg.storage import npz
 
 
@@ -113,12 +114,7 @@ def _show_step(ax: Axes, step: np.ndarray) -> None:
 def _show(ax: Axes, x: np.ndarray, answer: int, confidence: float, label: int) -> None:
     """An image, with the prediction and its confidence below."""
     ax.imshow(_picture(x), cmap="gray_r", vmin=0, vmax=1)
-    right = answer == label
-    # Both colour and symbol tell right from wrong.
-    ax.set_xlabel(
-        f"{'✓' if right else '✗'} {answer} ({100 * confidence:.0f} %)",
-        fontsize=6.5,
-        labelpad=2,
-        color=style.COLOURS[0] if right else style.COLOURS[1],
-        fontweight="normal" if right else "bold",
-    )
+    right = answer == label  # told by symbol, colour and weight
+    look: Look = {"color": style.COLOURS[0]} if right else {"color": style.COLOURS[1], "fontweight": "bold"}
+    text = f"{'✓' if right else '✗'} {answer} ({100 * confidence:.0f} %)"
+    ax.set_xlabel(text, fontsize=6.5, labelpad=2, **look)

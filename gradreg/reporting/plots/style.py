@@ -8,11 +8,11 @@ import matplotlib as mpl
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from gradreg.reporting.summaries import PLAIN, Training
+from gradreg.reporting.summaries import Training
 from gradreg.storage.files import atomic_path
 
+Look = dict[str, Any]  # matplotlib's options for lines and marks
 TEXT_WIDTH = 7.0  # inches, two columns
-
 # Okabe and Ito's colours, distinct under every common form of colour blindness; grey is the baseline's.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<"]  # one more than colours, so that pairs repeat late
@@ -47,15 +47,14 @@ def use() -> None:
     )
 
 
-def series(trainings: Sequence[Training]) -> dict[Training, dict[str, Any]]:
+def series(trainings: Sequence[Training]) -> dict[Training, Look]:
     """Colour and marker of each training; plain always has the baseline's, and p = 1, 2, inf the first three."""
     fixed = FIRST if any(training in FIRST for training in trainings) else []
     order = [*fixed, *(training for training in trainings if not training.plain and training not in fixed)]
-    looks = {training: look(order.index(training)) for training in trainings if not training.plain}
-    return {PLAIN: BASELINE} | looks
+    return {training: BASELINE if training.plain else look(order.index(training)) for training in trainings}
 
 
-def look(i: int) -> dict[str, Any]:
+def look(i: int) -> Look:
     """Colour and marker of the i-th series; colours and markers repeat after the last."""
     return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
 

@@ -19,12 +19,9 @@ def gradient_norms(test: pd.DataFrame) -> Figure:
     table = test[test.metric.str.startswith("gradient_norm_")]
     parts = summaries.by_objective(table.assign(q=table.metric.str.removeprefix("gradient_norm_")))
     norms = numerals.by_number(parts[0][1].q)
-    _, looks = common.trainings(parts)
-    columns = min(2, len(parts))
-    figure, axes = common.grid(math.ceil(len(parts) / columns), columns, sharey=True, width=3.2, height=1.9)
-    for ax in axes.flat[len(parts) :]:
-        ax.set_visible(False)
-    for ax, (title, part) in zip(axes.flat, parts, strict=False):
+    looks = common.looks_of(parts)
+    figure, axes = common.pairs(parts, sharey=True, width=3.2, height=1.9)
+    for ax, (_, part) in zip(axes.flat, parts, strict=False):
         trainings = sorted(set(part.training))
         for i, training in enumerate(trainings):
             summary = summaries.over_seeds(part[part.training == training], ["q"]).set_index("q").loc[norms]
@@ -34,12 +31,11 @@ def gradient_norms(test: pd.DataFrame) -> Figure:
             ax.errorbar(x, mean, [low, half], ls="", capsize=2, elinewidth=0.7, **looks[training])
         common.log_axis(ax)
         ax.set_xticks(range(len(norms)), [style.norm_name(q) for q in norms])
-        ax.set_title(", ".join(title))
     for ax in axes[-1]:
         ax.set_xlabel("norm of the input gradient")
     for ax in axes[:, 0]:
         ax.set_ylabel(r"mean of $\Vert\partial L/\partial x\Vert$")
-    handles = common.handles(looks, [part for _, part in parts])
+    handles = common.handles(looks, parts)
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
 
@@ -52,14 +48,10 @@ def linearisation(test: pd.DataFrame) -> Figure:
     """
     table = test[test.attack == "steepest"]
     parts, norms = summaries.by_objective(table), numerals.by_number(table.attack_p)
-    _, looks = common.trainings(parts)
+    looks = common.looks_of(parts)
     figure, axes = common.grid(len(parts), len(norms), sharex="col", sharey="row")
-    for row, (_, part) in enumerate(parts):
-        for ax, p in zip(axes[row], norms, strict=True):
-            panel = part[part.attack_p == p]
-            if panel.empty:
-                ax.set_visible(False)
-                continue
+    for row, (_, part) in zip(axes, parts, strict=True):
+        for ax, _, panel in common.panels(row, part, "attack_p", norms):
             for training in sorted(set(panel.training)):
                 line = panel[panel.training == training]
                 means = line.groupby(["attack_eps", "metric"]).value.mean().unstack("metric")
@@ -77,7 +69,7 @@ def linearisation(test: pd.DataFrame) -> Figure:
         [r"mean $\epsilon\,\Vert\partial L/\partial x\Vert_q$"] * len(norms),
         ["\n".join([*title, "mean $L(x+s) - L(x)$"]) for title, _ in parts],
     )
-    handles = common.handles(looks, [part for _, part in parts])
+    handles = common.handles(looks, parts)
     handles.append(Line2D([], [], color="#999999", lw=0.8, ls=":", label="linear"))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
@@ -94,10 +86,10 @@ def error_and_gradient(validation: pd.DataFrame) -> Figure:
     parts = summaries.by_objective(wide)
     prefix = "gradient_norm_"
     norms = numerals.by_number([metric.removeprefix(prefix) for metric in wide if metric.startswith(prefix)])
-    trainings, looks = common.trainings(parts)
+    looks = common.looks_of(parts)
     figure, axes = common.grid(len(parts), len(norms), sharex="col", sharey="row")
-    for row, (_, part) in enumerate(parts):
-        for ax, q in zip(axes[row], norms, strict=True):
+    for row, (_, part) in zip(axes, parts, strict=True):
+        for ax, q in zip(row, norms, strict=True):
             for training in sorted(set(part.training)):
                 networks = part[part.training == training]
                 ax.plot(networks[prefix + q], 100 * networks.error, ls="", alpha=0.8, **looks[training])
@@ -106,7 +98,7 @@ def error_and_gradient(validation: pd.DataFrame) -> Figure:
             common.log_axis(ax)
     xlabels = [f"mean {style.norm_name(q)} norm of $\\partial L/\\partial x$" for q in norms]
     common.label_edges(axes, [], xlabels, ["\n".join([*title, f"validation {ERROR}"]) for title, _ in parts])
-    handles = [Line2D([], [], ls="", label=style.training_name(key), **looks[key]) for key in trainings]
+    handles = [Line2D([], [], ls="", label=style.training_name(key), **look) for key, look in looks.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
 
@@ -114,13 +106,10 @@ def error_and_gradient(validation: pd.DataFrame) -> Figure:
 def alignment(test: pd.DataFrame) -> Figure:
     """Alignment of gradient and image, a row per training: mean of |cos| over images, with its interval over seeds."""
     parts = summaries.by_objective(test[test.metric == "alignment"])
-    _, looks = common.trainings(parts)
-    columns = min(2, len(parts))
-    rows, height = math.ceil(len(parts) / columns), 0.2 * max(part.training.nunique() for _, part in parts) + 0.5
-    figure, axes = common.grid(rows, columns, width=3.4, height=height, sharex=True)
-    for ax in axes.flat[len(parts) :]:
-        ax.set_visible(False)
-    for ax, (title, part) in zip(axes.flat, parts, strict=False):
+    looks = common.looks_of(parts)
+    height = 0.2 * max(part.training.nunique() for _, part in parts) + 0.5
+    figure, axes = common.pairs(parts, width=3.4, height=height, sharex=True)
+    for ax, (_, part) in zip(axes.flat, parts, strict=False):
         trainings = sorted(set(part.training))
         for i, training in enumerate(trainings):
             values = part[part.training == training].value.dropna().tolist()
@@ -129,7 +118,6 @@ def alignment(test: pd.DataFrame) -> Figure:
             error = 0 if math.isnan(half) else half
             ax.errorbar(mean, i, xerr=error, capsize=2, ls="", elinewidth=0.7, **looks[training])
         common.label_rows(ax, [style.training_name(training) for training in trainings])
-        ax.set_title(", ".join(title))
         ax.set_xlabel("alignment |cos|")
         ax.tick_params(labelbottom=True)
     axes[0, 0].set_xlim(left=0)  # of all panels, after all marks are drawn

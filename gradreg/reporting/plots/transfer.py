@@ -66,9 +66,8 @@ def transfer(table: pd.DataFrame) -> Figure:
 
 def transfer_matrix(table: pd.DataFrame) -> Figure:
     """Error of each network (column) on perturbations made for another (row) with another seed: a panel per norm."""
-    whole = table[
-        (table.source_images == table.n_train.astype(str)) & (table.target_images == table.n_train.astype(str))
-    ]
+    everything = table.n_train.astype(str)
+    whole = table[(table.source_images == everything) & (table.target_images == everything)]
     other = whole.target_seed.max()
     whole = whole[(whole.source_seed == 0) & (whole.target_seed == other) & (whole.metric == "error")]
     whole, sources = _with_name(whole, "source")

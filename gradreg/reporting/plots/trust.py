@@ -1,7 +1,7 @@
 """Trust: do stronger attacks find more, did training collapse, and how good are the estimates of the error?"""
 
+import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,14 +14,20 @@ from gradreg.planning import numerals
 from gradreg.reporting import summaries
 from gradreg.reporting.plots import common, style
 from gradreg.reporting.plots.common import ERROR
+from gradreg.reporting.plots.style import Look
 from gradreg.reporting.summaries import NETWORK, Training
 
 GAP = 0.16  # between the marks of one row
-HOLLOW: dict[str, Any] = {"mfc": "none", "ms": 5}
+HOLLOW: Look = {"mfc": "none", "ms": 5}
+SHARES = {
+    "multi_step": ("-", "multi-step attack"),
+    "gradient_estimate": ("--", "estimate, gradient"),
+    "curvature_estimate": (":", "estimate, gradient and curvature"),
+}
 
 
 def attack_strength(test: pd.DataFrame) -> Figure:
-    """Error under every attack at one eps per norm: a row per model, a column per norm, a line per training.
+    """Error under every attack at one eps per norm: a row per model, a column per norm, marks per training.
 
     The eps is the one of the attacks that were run at one eps only, or else the middle one of the grid; an attack that
     was not run at it is not shown. Intervals are over the seeds that were attacked. A hollow mark beside a strong
@@ -29,34 +35,28 @@ def attack_strength(test: pd.DataFrame) -> Figure:
     """
     test = summaries.with_training(test)
     table = test[(test.metric == "error") & (test.attack_p != "")]
+    multi_step = test[test.metric == "error_of_multi_step"]
     attacks = ["one_step", *summaries.attacks(table)]
     looks = {attack: style.look(i) for i, attack in enumerate(attacks)}
-    hollow = {**HOLLOW, "marker": looks["multi_step"]["marker"]}
-    models, norms = list(dict.fromkeys(table.model)), numerals.by_number(table.attack_p)
+    parts, norms = list(table.groupby("model", sort=False)), numerals.by_number(table.attack_p)
     trainings = sorted(set(table.training))
-    multi_step = test[test.metric == "error_of_multi_step"]
-    figure, axes = common.grid(len(models), len(norms), sharex=True, sharey=True, height=0.22 * len(trainings) + 0.5)
+    figure, axes = common.grid(len(parts), len(norms), sharex=True, sharey=True, height=0.22 * len(trainings) + 0.5)
     framed = False
-    for row, model in enumerate(models):
-        for ax, p in zip(axes[row], norms, strict=True):
-            panel = table[(table.model == model) & (table.attack_p == p)]
-            if panel.empty:
-                ax.set_visible(False)
-                continue
+    for row, (model, part) in zip(axes, parts, strict=True):
+        for ax, p, panel in common.panels(row, part, "attack_p", norms):
             eps = _shown_eps(panel)
-            same_images = multi_step[(multi_step.model == model) & (multi_step.attack_p == p)]
-            same_images = same_images[same_images.attack_eps == eps]
-            framed |= _strengths(ax, panel[panel.attack_eps == eps], same_images, trainings, looks, hollow)
+            same = multi_step[(multi_step.model == model) & (multi_step.attack_p == p) & (multi_step.attack_eps == eps)]
+            framed |= _strengths(ax, panel[panel.attack_eps == eps], same, trainings, looks)
             norm = f"{style.norm_name(p)}, $\\epsilon$ = {eps}"
-            ax.set_title(f"{model}, {norm}" if len(models) > 1 else norm)
+            ax.set_title(f"{model}, {norm}" if len(parts) > 1 else norm)
             ax.grid(axis="y", lw=0.3, color="#dddddd")
-            if row == len(models) - 1:
-                ax.set_xlabel(ERROR)
-        common.label_rows(axes[row, 0], [style.training_name(training) for training in trainings])
+        common.label_rows(row[0], [style.training_name(training) for training in trainings])
+    for ax in axes[-1]:
+        ax.set_xlabel(ERROR)
     handles = [Line2D([], [], ls="", label=attack.replace("_", "-"), **looks[attack]) for attack in attacks]
     if len(multi_step):
-        label = "multi-step, on the images of the strong attack"
-        handles.append(Line2D([], [], ls="", label=label, color="#000000", **hollow))
+        hollow = looks["multi_step"] | HOLLOW | {"color": "#000000"}
+        handles.append(Line2D([], [], ls="", label="multi-step, on the images of the strong attack", **hollow))
     handles += [common.flagged()] if framed else []
     figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 6))
     return figure
@@ -70,31 +70,30 @@ def _shown_eps(panel: pd.DataFrame) -> str:
 
 
 def _strengths(
-    ax: Axes,
-    panel: pd.DataFrame,
-    same_images: pd.DataFrame,
-    trainings: Sequence[Training],
-    looks: dict[str, dict[str, Any]],
-    hollow: dict[str, Any],
+    ax: Axes, panel: pd.DataFrame, same_images: pd.DataFrame, trainings: Sequence[Training], looks: dict[str, Look]
 ) -> bool:
-    """The marks of one panel of ``attack_strength``; whether one of them is framed."""
+    """The marks of one panel of ``attack_strength``; whether one of them is framed.
+
+    same_images: errors of the multi-step attack on the images of the other attacks.
+    """
     framed = False
-    for i, (attack, look) in enumerate(looks.items()):
-        for j, training in enumerate(trainings):
-            rows = panel[(panel.attack == attack) & (panel.training == training)]
-            values = (100 * rows.value).dropna().tolist()
-            if not values:
-                continue
-            half, y = summaries.half_width(values), j + GAP * (i - (len(looks) - 1) / 2)
-            mean = float(np.mean(values))
-            error = 0 if np.isnan(half) else half
-            ax.errorbar(mean, y, xerr=error, ls="", capsize=1.5, elinewidth=0.7, **look)
-            multi_step = same_images[(same_images.attack == attack) & (same_images.training == training)].value
-            if len(multi_step):
-                ax.plot(100 * multi_step.mean(), y, ls="", **look | hollow)
-            if summaries.suspect(rows).any():
-                ax.plot(mean, y, **common.FLAGGED)
-                framed = True
+    hollow = HOLLOW | {"marker": looks["multi_step"]["marker"]}
+    for (i, attack), (j, training) in itertools.product(enumerate(looks), enumerate(trainings)):
+        rows, multi_step = (
+            errors[(errors.attack == attack) & (errors.training == training)] for errors in (panel, same_images)
+        )
+        values = (100 * rows.value).dropna().tolist()
+        if not values:
+            continue
+        half, y = summaries.half_width(values), j + GAP * (i - (len(looks) - 1) / 2)
+        mean = float(np.mean(values))
+        bar = 0 if np.isnan(half) else half
+        ax.errorbar(mean, y, xerr=bar, ls="", capsize=1.5, elinewidth=0.7, **looks[attack])
+        if len(multi_step):
+            ax.plot(100 * multi_step.value.mean(), y, ls="", **looks[attack] | hollow)
+        if summaries.suspect(rows).any():
+            ax.plot(mean, y, **common.FLAGGED)
+            framed = True
     return framed
 
 
@@ -110,19 +109,15 @@ def probe(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
         axes[0, 0].set_title("no network reached the end of an epoch")
         return figure
     parts = summaries.by_objective(table)
-    norms = [Training(p) for p in numerals.by_number(table.p)]
+    norms = numerals.by_number(table.p)
     figure, axes = common.grid(len(parts), len(norms), sharex=True, sharey=True)
     final = set(chosen[NETWORK].itertuples(index=False, name=None))
-    for row, (_, part) in enumerate(parts):
-        for ax, training in zip(axes[row], norms, strict=True):
-            panel = part[part.p == training.p]
-            if panel.empty:
-                ax.set_visible(False)
-                continue
+    for row, (_, part) in zip(axes, parts, strict=True):
+        for ax, _, panel in common.panels(row, part, "p", norms):
             for i, eps in enumerate(numerals.by_number(panel.eps)):
                 line = panel[panel.eps == eps]
                 is_final = tuple(line[NETWORK].iloc[0]) in final
-                look = {"color": style.COLOURS[i % len(style.COLOURS)], "lw": 1.6 if is_final else 0.9}
+                look: Look = {"color": style.COLOURS[i % len(style.COLOURS)], "lw": 1.6 if is_final else 0.9}
                 for metric, dash in (("probe_error_5", "-"), ("probe_error_1", ":")):
                     summary = summaries.over_seeds(line.assign(value=100 * line[metric]), ["epoch"])
                     label = f"$\\epsilon$ = {eps}" + (" (chosen)" if is_final else "") if dash == "-" else None
@@ -130,7 +125,7 @@ def probe(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
             ax.set_ylim(0, 102)
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             ax.legend(fontsize=6, loc="upper right", frameon=True, framealpha=0.85, edgecolor="none")
-    titles = [f"training with {style.training_name(training)}" for training in norms]
+    titles = [f"training with {style.training_name(Training(p))}" for p in norms]
     ylabels = ["\n".join([*title, f"probe {ERROR}"]) for title, _ in parts]
     common.label_edges(axes, titles, ["epoch"] * len(norms), ylabels)
     dashes = (("five steps", "-"), ("one step", ":"))
@@ -146,20 +141,14 @@ def estimates(test: pd.DataFrame) -> Figure:
     """
     models = set(test[test.metric == "estimated_error"].model)
     table = test[test.model.isin(models) & (test.attack_p != "") & test.metric.isin(["error", "estimated_error"])]
-    table = table[table.attack.isin(["multi_step", "gradient_estimate", "curvature_estimate"])]
+    table = table[table.attack.isin(SHARES)]
     parts, norms = summaries.by_objective(table.assign(value=100 * table.value)), numerals.by_number(table.attack_p)
-    _, looks = common.trainings(parts)
-    dashes = {"multi_step": "-", "gradient_estimate": "--", "curvature_estimate": ":"}
-    labels = {
-        "multi_step": "multi-step attack",
-        "gradient_estimate": "estimate, gradient",
-        "curvature_estimate": "estimate, gradient and curvature",
-    }
+    looks = common.looks_of(parts)
     figure, axes = common.grid(len(parts), len(norms), sharex="col", sharey=True)
     for row, (_, part) in enumerate(parts):
         for ax, p in zip(axes[row], norms, strict=True):
             for training in sorted(set(part.training)):
-                for attack, dash in dashes.items():
+                for attack, (dash, _) in SHARES.items():
                     line = part[(part.attack_p == p) & (part.training == training) & (part.attack == attack)]
                     x, mean, _ = common.curve(line, "attack_eps")
                     ax.plot(x, mean, ls=dash, **looks[training] | ({} if dash == "-" else {"marker": ""}))
@@ -171,8 +160,7 @@ def estimates(test: pd.DataFrame) -> Figure:
         [rf"$\epsilon$ in {style.norm_name(p)}" for p in norms],
         ["\n".join([*title, "images within $\\epsilon$, %"]) for title, _ in parts],
     )
-    handles = common.handles(looks, [part for _, part in parts])
-    for attack, label in labels.items():
-        handles.append(Line2D([], [], color="k", ls=dashes[attack], label=label))
+    handles = common.handles(looks, parts)
+    handles += [Line2D([], [], color="k", ls=dash, label=label) for dash, label in SHARES.values()]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     return figure
