@@ -1,9 +1,9 @@
 # make               set up and run the default experiment to results/quickstart/report.html
 # make test          set up and run the tests
-# make test-faults   kill runs, fill disks and the like (docs/reliability.md)
-# make test-cluster  send jobs through a Slurm on this machine, which is installed where there is none (Debian, root)
-# make smoke         run the experiments that are sized for a GPU on a few images, as a test that they work
-# make bench         measure speed: training steps, blocks, other people's trainers, the workflow, attacks (docs/performance.md)
+# make test-faults   run the tests that kill runs, fill disks and the like (docs/reliability.md)
+# make test-cluster  run the tests on a Slurm on this machine, installing it if needed (Debian, root)
+# make smoke         run the experiments for a GPU on a few images, as a test that they work
+# make bench         measure speed: training steps, blocks, other implementations, the workflow, attacks (docs/performance.md)
 # make results       run every published experiment (under four hours on two cores)
 # make publish       copy the tables, figures and metrics of finished experiments to results/published/
 PYTHON ?= python3

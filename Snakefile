@@ -1,4 +1,4 @@
-# From the data to the report: see README.md. The grid of networks comes from config.yaml.
+# Data, training, attacks, figures, report: see README.md. The grid of networks comes from config.yaml.
 from snakemake.utils import min_version
 
 min_version("9.20")
@@ -11,11 +11,8 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/reporting.smk"
-include: "workflow/rules/budget.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
-include: "workflow/rules/resume.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/analyse.smk"
 include: "workflow/rules/publish.smk"
@@ -25,16 +22,17 @@ rule all:
     default_target: True
     input:
         REPORT,
+    localrule: True
 
 
 onstart:
-    clear_forced(workflow.dag_settings)
-    print_budget(workflow)
+    hooks.clear_forced(EXPERIMENT, workflow.dag_settings)
+    hooks.print_runtime(JOBS, workflow, GPUS)
 
 
 onsuccess:
-    print_share()
-    remove_empty_folders()
+    hooks.print_share(ROOT)
+    hooks.remove_empty_folders(ROOT)
     # Snakemake's own closing lines follow this block; the report is named below them.
     if os.path.exists(REPORT):
         atexit.register(print, f"Report: {REPORT}", file=sys.stderr)

@@ -11,9 +11,9 @@ from collections import defaultdict
 
 import yaml
 
-from gradreg import device
-from gradreg import runtime_estimate as budget
+from gradreg import device, runtime_estimate
 from gradreg.planning.experiment import Experiment
+from gradreg.planning.hooks import Work
 
 
 def main() -> None:
@@ -24,20 +24,20 @@ def main() -> None:
     args = parser.parse_args()
     with open(args.config, encoding="utf-8") as file:
         experiment = Experiment({**yaml.safe_load(file), "scale": args.scale}, [args.config])
-    work: dict[tuple[str, str], list[budget.Work]] = defaultdict(list)
+    work: dict[tuple[str, str], list[Work]] = defaultdict(list)
     finals = 0
     for group, runs in experiment.groups.items():
         final = experiment.final_run(group, vars(runs[-1]))
         for run in (*runs, final):
             plan = experiment.plan(run)
-            item = budget.Work(run.dataset, plan.hp, plan.attack, plan.n_read, plan.seeds, plan.seeds)
+            item = Work(run.dataset, plan.training, plan.attack, plan.n_evaluated, plan.seeds, plan.seeds)
             work[group.dataset, group.model].append(item)
         finals += experiment.plan(final).seeds
     print("| data | network | trained | training, h | attacks, h |")
     print("| --- | --- | --- | --- | --- |")
     total = 0.0
     for names, items in work.items():
-        seconds = budget.estimate(items, args.device)
+        seconds = runtime_estimate.estimate(items, args.device)
         total += seconds.training + seconds.evaluation
         networks = sum(item.train for item in items)
         hours = f"{seconds.training / 3600:.2f} | {seconds.evaluation / 3600:.2f}"

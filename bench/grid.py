@@ -19,7 +19,8 @@ from bench.common import machine, summary
 from gradreg import device
 from gradreg.data import splits as arrays
 from gradreg.evaluation.measure import wrong
-from gradreg.planning.checks import training as recipe
+from gradreg.planning.entries import recipe
+from gradreg.planning.specs import ObjectiveSpec, TrainingSpec
 from gradreg.storage.files import write_json
 from gradreg.training import block as training
 
@@ -48,9 +49,9 @@ def main() -> None:
         name = f"p = {p:g}, eps = {eps:g}, {args.precision}"
         if name in found or time.monotonic() - begun > 60 * args.minutes:
             continue
-        hp = {"model": jobs.MODEL, "objective": {"kind": "perturb", "p": p, "eps": eps}, "train": settings}
+        spec = TrainingSpec(jobs.MODEL, ObjectiveSpec("perturb", p=p, eps=eps), settings)
         start, said = time.perf_counter(), []
-        replicas = training.train_block(range(args.seeds), train, None, hp, args.device, say=said.append)
+        replicas = training.train_block(range(args.seeds), train, None, spec, args.device, say=said.append)
         device.wait_for(args.device)
         seconds = time.perf_counter() - start
         errors = [_error(replica.parameters, test) for replica in replicas]

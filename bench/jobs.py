@@ -19,12 +19,13 @@ from bench.common import DENSE, ROOT, SCRIPTS, command, in_turn, ratios, shown, 
 from gradreg.data import splits as arrays
 from gradreg.evaluation.measure import wrong
 from gradreg.models import checkpoint
-from gradreg.planning.checks import training as recipe
+from gradreg.planning.entries import recipe
+from gradreg.planning.specs import ModelSpec, ObjectiveSpec, TrainingSpec, to_json
 from gradreg.reporting.summaries import half_width
 
 MNIST = ROOT / "results" / "data" / "mnist.npz"
 EPS, BATCH, RATE, MOMENTUM = 1.0, 128, 0.05, 0.9
-MODEL = DENSE | {"init": 0.05, "input": "pixels"}
+MODEL = ModelSpec.of(DENSE | {"init": 0.05})
 
 
 def prepare() -> None:
@@ -34,27 +35,26 @@ def prepare() -> None:
         command([*call, "--configfile", "config/mnist.yaml"])
 
 
-def settings(n_train: int, epochs: int, precision: str = "float32") -> dict[str, Any]:
-    """Hyper-parameters as train.py takes them."""
-    train = recipe({"epochs": epochs, "batch_size": BATCH, "lr": RATE, "lr_schedule": "constant", "momentum": MOMENTUM})
-    sizes = {"n_train": n_train, "n_validation": None, "n_stop": None, "skip": 0}
-    objective = {"kind": "perturb", "p": "2", "eps": str(EPS), "space": "pixels"}
-    train |= {"precision": precision.split(",")[0], "compile": "compiled" in precision}
-    return {"model": MODEL, "objective": objective, "train": train, **sizes}
+def settings(n_train: int, epochs: int, precision: str = "float32") -> TrainingSpec:
+    """The settings of a training."""
+    steps = {"epochs": epochs, "batch_size": BATCH, "lr": RATE, "lr_schedule": "constant", "momentum": MOMENTUM}
+    how = {"precision": precision.split(",")[0], "compile": "compiled" in precision}
+    return TrainingSpec(MODEL, ObjectiveSpec("perturb", p=2.0, eps=EPS), recipe(steps, how), n_train=n_train)
 
 
-def train(folder: Path, hp: dict[str, Any], seeds: list[int], device: torch.device) -> dict[str, float]:
+def train(folder: Path, spec: TrainingSpec, seeds: list[int], device: torch.device) -> dict[str, float]:
     """Run train.py; the seconds of the process, of its epochs, and of those after the first."""
     cells = [folder / f"seed-{seed}" for seed in seeds]
     run = {
         "dataset": "mnist",
-        "n_train": hp["n_train"],
+        "n_train": spec.n_train,
         "model": "maxout",
         "objective": "perturb",
         "p": "2",
         "eps": str(EPS),
     }
-    call = [sys.executable, SCRIPTS / "train.py", "--data", MNIST, "--hp", json.dumps(hp), "--run", json.dumps(run)]
+    call = [sys.executable, SCRIPTS / "train.py", "--data", MNIST]
+    call += ["--settings", to_json({"run": run, "training": spec})]
     output = ""
 
     def job() -> None:
@@ -76,17 +76,17 @@ def error(cell: Path) -> float:
 def blocks(device: torch.device, rounds: int, n_train: int, sizes: tuple[int, ...] = (1, 2, 5, 10)) -> dict[str, Any]:
     """One process that trains R replicas against R processes, one after another: one epoch on n_train images."""
     prepare()
-    hp, outside = settings(n_train, 1), []
+    spec, outside = settings(n_train, 1), []
     with tempfile.TemporaryDirectory() as folder:
 
         def together(count: int) -> float:
-            own = train(Path(folder), hp, list(range(count)), device)
+            own = train(Path(folder), spec, list(range(count)), device)
             if count == 5:
                 outside.append(own["whole"] - own["epochs"])
             return own["whole"]
 
         def apart(count: int) -> float:
-            return sum(train(Path(folder), hp, [seed], device)["whole"] for seed in range(count))
+            return sum(train(Path(folder), spec, [seed], device)["whole"] for seed in range(count))
 
         ways: dict[Any, Any] = {("block", r): (lambda r=r: together(r)) for r in sizes}
         ways |= {("apart", r): (lambda r=r: apart(r)) for r in sizes}

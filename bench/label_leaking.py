@@ -9,8 +9,9 @@ import math
 import torch
 
 from gradreg.data import splits as arrays
-from gradreg.models import checkpoint
-from gradreg.planning.checks import training as recipe
+from gradreg.models.checkpoint import build
+from gradreg.planning.entries import recipe
+from gradreg.planning.specs import ModelSpec, ObjectiveSpec, TrainingSpec
 from gradreg.training import block as training
 
 DATA = "results/data/mnist.npz"
@@ -25,14 +26,11 @@ def main() -> None:
     print("| eps | initial weights | training loss on x + s | training loss on x | validation error, % |")
     print("| --- | --- | --- | --- | --- |")
     for eps, init, warmup in ROWS:
-        model = {"kind": "maxout", "units": [240, 240], "pieces": 5, "init": init}
-        hp = {
-            "model": model,
-            "objective": {"kind": "perturb", "p": math.inf, "eps": 0.1},
-            "train": recipe({"epochs": EPOCHS, "max_norm": 1.9365, "eps_warmup": warmup}),
-        }
-        (replica,) = training.train_block([0], train, held_out, hp, torch.device("cpu"))
-        net = checkpoint.build(model, (1, 28, 28), 10)
+        model = ModelSpec("maxout", settings={"units": [240, 240], "pieces": 5, "init": init})
+        train_recipe = recipe({"epochs": EPOCHS, "max_norm": 1.9365, "eps_warmup": warmup})
+        spec = TrainingSpec(model, ObjectiveSpec("perturb", p=math.inf, eps=0.1), train_recipe)
+        (replica,) = training.train_block([0], train, held_out, spec, torch.device("cpu"))
+        net = build(model, (1, 28, 28), 10)
         net.load_state_dict(replica.parameters)
         part = train.first(10000)
         clean = torch.nn.functional.cross_entropy(net(part.pixels()), part.labels).item()

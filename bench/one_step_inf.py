@@ -12,8 +12,9 @@ import torch
 
 from gradreg.attacks import steepest as attacks
 from gradreg.data import splits as arrays
-from gradreg.models import checkpoint
-from gradreg.planning.checks import training as recipe
+from gradreg.models.checkpoint import build
+from gradreg.planning.entries import recipe
+from gradreg.planning.specs import ModelSpec, ObjectiveSpec, TrainingSpec
 from gradreg.reporting import summaries
 from gradreg.reporting.tables import interval
 from gradreg.training import block as training
@@ -21,7 +22,7 @@ from gradreg.training import block as training
 DATA = "results/data/mnist.npz"
 SEEDS, EPS = range(3), 0.1
 MODEL = {"kind": "maxout", "units": [100, 100], "pieces": 4, "init": 0.05}
-TRAIN = recipe({"max_norm": 1.9365})
+TRAIN = {"max_norm": 1.9365}
 STEP = {"kind": "perturb"}
 # Name, what differs in the objective, in the network and in training.
 CASES: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = [
@@ -42,12 +43,16 @@ def main() -> None:
     x, y = attacked.pixels(), attacked.labels
     print("| training | validation error, % | after one step, % | after 20 steps, % |")
     print("| --- | --- | --- | --- |")
-    for name, objective, model, own in CASES:
-        hp = {"model": MODEL | model, "objective": objective | {"p": math.inf, "eps": EPS}, "train": TRAIN | own}
-        replicas = training.train_block(SEEDS, train, held_out, hp, torch.device("cpu"))
+    for name, objective, model, train_settings in CASES:
+        spec = TrainingSpec(
+            ModelSpec.of(MODEL | model),
+            ObjectiveSpec.of(objective | {"p": math.inf, "eps": EPS}),
+            recipe(TRAIN, train_settings),
+        )
+        replicas = training.train_block(SEEDS, train, held_out, spec, torch.device("cpu"))
         errors: list[list[float]] = [[], [], []]
         for replica in replicas:
-            net = checkpoint.build(MODEL, (1, 28, 28), 10).eval().requires_grad_(False)
+            net = build(spec.model, (1, 28, 28), 10).eval().requires_grad_(False)
             net.load_state_dict(replica.parameters)
             errors[0].append(100 * replica.history[-1]["held_out_error"])
             for i, steps in ((1, 1), (2, 20)):

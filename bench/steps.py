@@ -14,8 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.common import DENSE, in_turn, ratios, shown, summary, table, timed
 from gradreg.data.splits import Split
 from gradreg.device import wait_for
-from gradreg.models import checkpoint
-from gradreg.planning.checks import training as recipe
+from gradreg.models.checkpoint import build
+from gradreg.planning.entries import recipe
+from gradreg.planning.specs import ModelSpec, ObjectiveSpec, TrainingSpec
 from gradreg.training.replicas import Stack
 
 BATCH = 128
@@ -114,7 +115,7 @@ def _shape(name: str) -> tuple[int, int, int]:
 
 def _products(model: dict[str, Any], shape: tuple[int, ...]) -> tuple[float, float]:
     """Arithmetic of the first layer with weights, and of all, for one image."""
-    network = checkpoint.build(model, shape, 10).eval()
+    network = build(ModelSpec.of(model), shape, 10).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.zeros(1, *shape))
     counts = [
@@ -137,15 +138,15 @@ def _steps(
     cap = {"max_norm": 1.9365} if "maxout" in model["kind"] else {}
     steps = (1 if name in SLOW else 20) * (10 if device.type == "cuda" else 1)
     how = {"precision": precision.split(",")[0], "compile": "compiled" in precision}
-    settings = recipe({"min_steps": steps, **how, **cap})
-    settings |= {"epochs": 10**6, "lr": 1e-6}  # images that are learnt by heart have denormal gradients
-    few = data.first(BATCH * min(4, settings["min_steps"]))
-    stack = Stack([0], few, None, {"model": model, "objective": objective | strength, "train": settings})
+    # Images that are learnt by heart have denormal gradients: a tiny rate.
+    settings = recipe({"min_steps": steps, "epochs": 10**6, "lr": 1e-6, **how, **cap})
+    spec = TrainingSpec(ModelSpec.of(model), ObjectiveSpec.of(objective | strength), settings)
+    stack = Stack([0], data.first(BATCH * min(4, steps)), None, spec)
 
     def seconds() -> float:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
         wait_for(stack.device)
-        return timed(lambda: (stack.descend(1), wait_for(stack.device))) / stack.steps
+        return timed(lambda: (stack.descend(1), wait_for(stack.device))) / stack.batches.steps
 
     return seconds
 

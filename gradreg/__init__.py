@@ -16,18 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gradreg.norms import dual_exponent, norm, project, steepest_step
-    from gradreg.objectives import (
-        adversarial,
-        alignment,
-        ascend,
-        curvature,
-        finite_difference,
-        input_gradient,
-        noise,
-        penalty,
-        perturb,
-        plain,
-    )
+    from gradreg.objectives.adversarial import adversarial
+    from gradreg.objectives.alignment import alignment
+    from gradreg.objectives.ascent import ascend
+    from gradreg.objectives.curvature import curvature
+    from gradreg.objectives.differentiation import input_gradient
+    from gradreg.objectives.finite_difference import finite_difference
+    from gradreg.objectives.noise import noise
+    from gradreg.objectives.penalty import penalty
+    from gradreg.objectives.perturb import perturb
+    from gradreg.objectives.plain import plain
     from gradreg.sampling import draw
 
 __version__ = "0.1.0"
@@ -48,14 +46,13 @@ __all__ = [
     "project",
     "steepest_step",
 ]
-_MODULES = ("norms", "sampling", "objectives")
+_MODULES = dict.fromkeys(("dual_exponent", "norm", "project", "steepest_step"), "norms")
+_MODULES |= {"draw": "sampling", "ascend": "objectives.ascent", "input_gradient": "objectives.differentiation"}
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        for module in map(importlib.import_module, (f"{__name__}.{path}" for path in _MODULES)):
-            if name in vars(module):
-                return vars(module)[name]
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES.get(name, f'objectives.{name}')}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -5,8 +5,9 @@ import math
 import torch
 import torch.nn.functional as F
 
-from gradreg import objectives
-from gradreg import sampling as draws
+from gradreg.objectives.ascent import EXACT_PROJECTIONS
+from gradreg.objectives.binding import bind
+from gradreg.sampling import draw
 
 GENERATOR = torch.Generator().manual_seed(0)
 W = torch.randn(3, 6, generator=GENERATOR, dtype=torch.float64)
@@ -14,7 +15,7 @@ V = torch.randn(6, 4, generator=GENERATOR, dtype=torch.float64)
 PARAMS = {"w": W, "v": V}
 X = torch.rand(5, 4, generator=GENERATOR, dtype=torch.float64)
 Y = torch.tensor([0, 1, 2, 1, 0])
-DRAW = draws.draw("ball", X.shape, GENERATOR, 2.0).double()
+DRAW = draw("ball", X.shape, GENERATOR, 2.0).double()
 NORMS = [1.0, 1.5, 2.0, 3.0, math.inf]
 EVERY = {
     "plain": {},
@@ -47,9 +48,9 @@ def smooth(params, x):
 
 def bound(name, p):
     settings = {"kind": name} | EVERY[name]
-    if name == "adversarial-start" and p not in objectives.EXACT_PROJECTIONS:
+    if name == "adversarial-start" and p not in EXACT_PROJECTIONS:
         del settings["start"]
-    return objectives.bind(**settings, p=None if name == "plain" else p)
+    return bind(**settings, p=None if name == "plain" else p)
 
 
 def value(name, p, params=PARAMS, eps=0.2):

@@ -81,7 +81,7 @@ def results(project, *names):
             content = file.read_bytes()
             if file.name == "train.json":
                 record = json.loads(content)
-                content = {key: record[key] for key in ("cell", "hp", "status", "diverged_in_epoch", "weights")}
+                content = {key: record[key] for key in ("cell", "training", "status", "diverged_in_epoch", "weights")}
             found[str(file.relative_to(root))] = content
     return found
 

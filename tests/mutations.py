@@ -10,7 +10,7 @@ from configs import BASE, SHIPPED, merged
 from hypothesis import strategies as st
 from project import TINY
 
-from gradreg.planning.checks import schema
+from gradreg.planning.schema import schema
 
 ROOT = Path(__file__).parents[1]
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
@@ -18,15 +18,15 @@ VALID = [BASE, TINY | {"sweep": TINY["sweep"][:1]}, DEFAULT]
 VALID += [merged(DEFAULT, yaml.safe_load(file.read_text(encoding="utf-8"))) for file in SHIPPED]
 
 
-def _names(rules, found):
+def _names(rules, names):
     if isinstance(rules, dict):
-        found |= rules.get("properties", {}).keys() | {str(item) for item in rules.get("enum", ())}
-        for own in rules.values():
-            _names(own, found)
+        names |= rules.get("properties", {}).keys() | {str(item) for item in rules.get("enum", ())}
+        for nested in rules.values():
+            _names(nested, names)
     elif isinstance(rules, list):
-        for own in rules:
-            _names(own, found)
-    return found
+        for nested in rules:
+            _names(nested, names)
+    return names
 
 
 NAMES = sorted(_names(schema(), {"plain", "perturb", "softmax", "1.5", "8/255", "all", "none", "inf"}))
@@ -46,7 +46,7 @@ scalars = st.one_of(
 )
 keys = scalars.filter(lambda key: key == key)  # not nan, which is another key each time
 values = st.recursive(
-    scalars, lambda own: st.lists(own, max_size=3) | st.dictionaries(keys, own, max_size=3), max_leaves=5
+    scalars, lambda items: st.lists(items, max_size=3) | st.dictionaries(keys, items, max_size=3), max_leaves=5
 )
 
 

@@ -4,8 +4,8 @@ import pytest
 import yaml
 from configs import BASE, PENALTY, ROOT, SHIPPED, edited, merged
 
-from gradreg.planning.checks import final_sizes, selection_size
 from gradreg.planning.config import resolve
+from gradreg.planning.entries import final_sizes, selection_size
 from gradreg.planning.experiment import Experiment
 
 

@@ -1,6 +1,7 @@
 """Objectives under what differentiates and transforms them: finite differences, vmap, compilation, functional_call."""
 
 import math
+import sys
 
 import pytest
 import torch
@@ -8,14 +9,21 @@ import torch.nn.functional as F
 from family import DRAW, EVERY, NORMS, PARAMS, W, X, Y, bound, smooth, value
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gradreg import objectives
-from gradreg.models import layers
+from gradreg.models.layers import Dropout
 from gradreg.norms import steepest_step
+from gradreg.objectives.differentiation import gradients
 
 
 @pytest.fixture(params=NORMS, ids=lambda p: f"p={p:g}")
 def p(request):
     return request.param
+
+
+def replace_steps(monkeypatch, function):
+    """Put a function where objectives take their steps."""
+    for module in [module for name, module in sys.modules.items() if name.startswith("gradreg.objectives.")]:
+        if hasattr(module, "steepest_step"):
+            monkeypatch.setattr(module, "steepest_step", function)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -29,7 +37,7 @@ def test_gradients_match_finite_differences(name, p, monkeypatch):
             steps.append(real(g, exponent, eps).detach())
             return steps[-1]
 
-        monkeypatch.setattr(objectives, "steepest_step", recorded)
+        replace_steps(monkeypatch, recorded)
         value(name, p)
         kept = list(steps)
 
@@ -37,7 +45,7 @@ def test_gradients_match_finite_differences(name, p, monkeypatch):
             kept.append(kept.pop(0))
             return kept[-1]
 
-        monkeypatch.setattr(objectives, "steepest_step", replayed)
+        replace_steps(monkeypatch, replayed)
     found = torch.func.grad(lambda params: value(name, p, params))(PARAMS)
     h = 1e-6
     for key, tensor in PARAMS.items():
@@ -66,7 +74,7 @@ def test_last_gradients_are_those_that_can_be_differentiated_but_for_their_formu
             return function(*args, **(kwargs or {}))
 
     with Names():
-        found, (mean, hidden) = objectives.gradients(value, (weight, X))
+        found, (mean, hidden) = gradients(value, (weight, X))
     assert {"native_group_norm_backward", "silu_backward"} <= seen
     expected, (mean_, hidden_) = torch.func.grad_and_value(value, has_aux=True)((weight, X))
     for own, other in zip((*found, mean, hidden), (*expected, mean_, hidden_), strict=True):
@@ -138,7 +146,7 @@ def test_nothing_is_left_changed(name):
 def test_all_passes_share_one_dropout_mask(name):
     """With a mask in the forward pass the objective is that of the network without the dropped units."""
     mask = torch.tensor([1.0, 0, 1, 1, 0, 2], dtype=torch.float64)
-    layer = layers.Dropout([6], keep=0.5, rescale=True)
+    layer = Dropout([6], keep=0.5, rescale=True)
 
     def masked(params, x):
         hidden = torch.func.functional_call(layer, {"mask": params["mask"]}, (torch.tanh(x @ params["v"].T),))

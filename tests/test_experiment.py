@@ -2,16 +2,19 @@
 
 import copy
 import inspect
+import math
 import subprocess
 import sys
 
 import pytest
 from configs import BASE
 
-from gradreg import objectives, registry
-from gradreg.planning.checks import offered
-from gradreg.planning.experiment import Experiment, Group, Run, as_json
-from gradreg.planning.numerals import numbers
+from gradreg import registry
+from gradreg.objectives.binding import bind
+from gradreg.planning import report
+from gradreg.planning.experiment import Experiment, Group, Run
+from gradreg.planning.schema import selectable
+from gradreg.planning.specs import ObjectiveSpec, to_json
 
 
 def experiment(**top):
@@ -19,36 +22,29 @@ def experiment(**top):
 
 
 def test_runs_of_a_small_sweep():
-    own = experiment()
-    assert [run.path for run in own.selection] == [
+    planned = experiment()
+    assert [run.path for run in planned.selection] == [
         "digits-900/net/plain/p-none/eps-0",
         "digits-900/net/perturb/p-2/eps-0.1",
         "digits-900/net/perturb/p-2/eps-0.2",
     ]
-    assert [run.path for run in own.final] == [run.path.replace("-900", "-1297") for run in own.selection]
-    assert [group.path for group in own.groups] == [
+    assert [run.path for run in planned.final] == [run.path.replace("-900", "-1297") for run in planned.selection]
+    assert [group.path for group in planned.groups] == [
         "digits-1297/net/baseline/p-none",
         "digits-1297/net/perturb/p-2",
     ]
     run = Run("digits", 900, "net", "perturb", "2", "0.1")
-    plan = own.plan(run)
-    assert (plan.part, plan.seeds) == ("validation", 3)
-    assert plan.hp["objective"] == {
-        "kind": "perturb",
-        "alpha": 0,
-        "differentiate": False,
-        "start": 0,
-        "space": "pixels",
-        "p": "2",
-        "eps": "0.1",
-    }
-    assert plan.hp["n_validation"] == 300
+    plan = planned.plan(run)
+    assert (plan.n_evaluated, plan.seeds) == (300, 3)
+    settings = {"alpha": 0, "differentiate": False, "start": 0}
+    assert plan.training.objective == ObjectiveSpec("perturb", p=2.0, eps=0.1, space="pixels", settings=settings)
+    assert plan.training.n_validation == 300
     assert run.cells(2) == [f"{run.path}/seed-0", f"{run.path}/seed-1"]
-    final = own.final_run(Group("digits", 1297, "net", "perturb", "2"), {"objective": "perturb", "eps": "0.1"})
-    assert own.plan(final).part == "test"
-    assert own.plan(final).hp["n_validation"] is None
+    final = planned.final_run(Group("digits", 1297, "net", "perturb", "2"), {"objective": "perturb", "eps": "0.1"})
+    assert planned.plan(final).n_evaluated == 500
+    assert planned.plan(final).training.n_validation is None
     with pytest.raises(KeyError):
-        own.plan(Run("digits", 900, "net", "perturb", "2", "0.3"))
+        planned.plan(Run("digits", 900, "net", "perturb", "2", "0.3"))
 
 
 def test_the_plain_baseline_is_one_cell_per_model_whatever_the_norms():
@@ -73,20 +69,16 @@ def test_settings_are_layered():
         "models": {"net": {"kind": "sigmoid_mlp", "units": [8], "train": {"epochs": 4, "batch_size": 10}}},
         "baseline": {"plain": {"train": {"batch_size": 20}}},
     }
-    plain, perturb = (plan.hp for plan in list(Experiment(config).selection.values())[:2])
-    assert {key: plain["train"][key] for key in ("lr", "epochs", "batch_size")} == {
-        "lr": 0.5,
-        "epochs": 4,
-        "batch_size": 20,
-    }
-    assert perturb["train"]["batch_size"] == 10
-    assert "train" not in plain["model"]
+    plain, perturb = (plan.training for plan in list(Experiment(config).selection.values())[:2])
+    assert (plain.recipe.lr, plain.recipe.epochs, plain.recipe.batch_size) == (0.5, 4, 20)
+    assert perturb.recipe.batch_size == 10
+    assert "train" not in plain.model.settings
 
 
 @pytest.mark.parametrize(("size", "expected"), [(5, [(0, 1, 2), (0, 1, 2, 3, 4)]), (2, [(0, 1), (2,), (2, 3), (4,)])])
 def test_blocks_are_fixed_and_cover_every_seed_once(size, expected):
-    own = experiment(seeds_per_job=size)
-    blocks = {block: sizes for dataset, block, sizes in own.blocks() if dataset == "digits"}
+    planned = experiment(seeds_per_job=size)
+    blocks = {block: sizes for dataset, block, sizes in planned.blocks() if dataset == "digits"}
     assert list(blocks) == expected
     for size_, seeds in (("900", 3), ("1297", 5)):
         covered = [seed for block, sizes in blocks.items() if size_ in sizes for seed in block]
@@ -96,7 +88,7 @@ def test_blocks_are_fixed_and_cover_every_seed_once(size, expected):
 def test_what_says_only_where_jobs_run_changes_no_hyperparameter():
     plain, other = experiment(), experiment(device="cpu", seeds_per_job=2, data_dir="elsewhere")
     assert plain.settings == other.settings
-    assert [plan.hp for plan in plain.selection.values()] == [plan.hp for plan in other.selection.values()]
+    assert [plan.training for plan in plain.selection.values()] == [plan.training for plan in other.selection.values()]
 
 
 def swept(**changes):
@@ -106,51 +98,50 @@ def swept(**changes):
 
 
 def test_an_objective_may_have_strengths_of_its_own():
-    own = swept(
+    planned = swept(
         objectives={
             "perturb": {"kind": "perturb"},
             "cure": {"kind": "curvature", "h": {"inf": 0.05}, "eps": {"inf": [3, 1]}},
         }
     )
-    runs = {run: plan.hp["objective"] for run, plan in own.selection.items() if run.p != "none"}
+    runs = {run: plan.training.objective for run, plan in planned.selection.items() if run.p != "none"}
     assert [(run.objective, run.p, run.eps) for run in runs] == [
         ("perturb", "2", "0.1"),
         ("perturb", "2", "0.2"),
         ("cure", "inf", "1"),
         ("cure", "inf", "3"),
     ]
-    last = {"kind": "curvature", "space": "pixels", "h": "0.05", "direction": "steepest", "p": "inf", "eps": "3"}
+    last = ObjectiveSpec("curvature", p=math.inf, eps=3.0, settings={"h": 0.05, "direction": "steepest"})
     assert list(runs.values())[-1] == last
 
 
 def test_every_setting_reaches_the_function_of_its_kind():
     """What a plan says of an objective is what ``bind`` takes, for every kind, with the schema's defaults."""
     required = {"h": {"2": 0.1}, "steps": 2, "weight": 0.5}
-    for kind in offered("objectives"):
+    for kind in selectable("objectives"):
         wanted = inspect.signature(registry.function("objectives", kind)).parameters
         definition = {"kind": kind} | {key: value for key, value in required.items() if key in wanted}
-        for plan in swept(objectives={"own": definition}).selection.values():
-            if plan.hp["objective"]["kind"] == kind:
-                settings = numbers(plan.hp["objective"])
-                del settings["eps"], settings["space"]
-                assert objectives.bind(**settings).kind == kind
+        for plan in swept(objectives={"mine": definition}).selection.values():
+            objective = plan.training.objective
+            if objective.kind == kind:
+                assert bind(kind, p=objective.p, **objective.settings).kind == kind
 
 
 def test_the_size_of_the_training_set_is_an_axis():
-    own = swept(n_train=[120, "all"], selection={"n_train": "5/6", "n_validation": 200})
-    assert sorted({run.n_train for run in own.final}) == [120, 1297]
-    assert sorted({run.n_train for run in own.selection}) == [100, 1080]
-    for group, runs in own.groups.items():
+    planned = swept(n_train=[120, "all"], selection={"n_train": "5/6", "n_validation": 200})
+    assert sorted({run.n_train for run in planned.final}) == [120, 1297]
+    assert sorted({run.n_train for run in planned.selection}) == [100, 1080]
+    for group, runs in planned.groups.items():
         assert {run.n_train for run in runs} == {{120: 100, 1297: 1080}[group.n_train]}
-    assert own.selection_size("digits", 120, "net") == 100
+    assert planned.selection_size("digits", 120, "net") == 100
 
 
 def test_one_selection_may_serve_several_sizes():
     """Chosen once at one size: the same runs, trained once, behind each of the groups."""
-    own = swept(n_train=[120, 240], selection={"n_train": 100, "n_validation": 200})
-    assert {run.n_train for run in own.selection} == {100}
-    assert len(own.groups) == 4
-    assert len(own.selection) == 3
+    planned = swept(n_train=[120, 240], selection={"n_train": 100, "n_validation": 200})
+    assert {run.n_train for run in planned.selection} == {100}
+    assert len(planned.groups) == 4
+    assert len(planned.selection) == 3
 
 
 def test_no_classes_mean_no_gallery():
@@ -159,13 +150,13 @@ def test_no_classes_mean_no_gallery():
 
 
 def test_json_does_not_depend_on_the_order_of_keys():
-    assert as_json({"b": 1, "a": {"d": 2, "c": 3}}) == as_json({"a": {"c": 3, "d": 2}, "b": 1})
+    assert to_json({"b": 1, "a": {"d": 2, "c": 3}}) == to_json({"a": {"c": 3, "d": 2}, "b": 1})
 
 
 def test_the_same_sizes_with_other_settings_are_a_mistake():
     config = copy.deepcopy(BASE)
     config["sweep"].append(copy.deepcopy(config["sweep"][0]) | {"n_train": 1200, "train": {"epochs": 5}})
-    with pytest.raises(ValueError, match="digits-900/net/plain/p-none/eps-0 is meant twice, with different settings"):
+    with pytest.raises(ValueError, match="digits-900/net/plain/p-none/eps-0 is asked for twice, with diff"):
         Experiment(config)
 
 
@@ -175,51 +166,52 @@ def test_planning_imports_no_torch():
 
 
 def test_plain_is_trained_on_the_halves_where_that_is_asked_for():
-    own = swept(transfer={"halves": True})
-    assert [run.path for run in own.halves] == [
+    planned = swept(transfer={"halves": True})
+    assert [run.path for run in planned.halves] == [
         "digits-648/net/plain/p-none/eps-0",
         "digits-648from648/net/plain/p-none/eps-0",
     ]
-    for run, plan in own.halves.items():
-        assert own.plan(run) == plan
-        assert (plan.hp["n_train"], plan.hp["skip"], plan.seeds) == (648, run.skip, 2)
+    for run, plan in planned.halves.items():
+        assert planned.plan(run) == plan
+        assert (plan.training.n_train, plan.training.skip, plan.seeds) == (648, run.skip, 2)
     group = Group("digits", 1297, "net", "baseline", "none")
-    assert own.half_runs(group, {"objective": "plain", "eps": "0"}) == list(own.halves)
-    assert ("digits", (0, 1), ["648", "648from648"]) in list(own.blocks())
-    assert own.transfers["digits", 1297]["eps"] == {"2": "0.5"}
+    assert planned.half_runs(group, {"objective": "plain", "eps": "0"}) == list(planned.halves)
+    assert ("digits", (0, 1), ["648", "648from648"]) in list(planned.blocks())
+    assert planned.transfers["digits", 1297].eps == {"2": "0.5"}
     assert not swept(transfer={}).halves
     assert not experiment().transfers
 
 
 def test_strong_attacks_have_blocks_of_their_own(extras):
     strong = {"hard": {"attacks": ["apgd_ce"], "seeds": 3}, "near": {"attacks": ["fmn"]}}
-    own = Experiment(
+    planned = Experiment(
         copy.deepcopy(BASE)
         | {"seeds_per_job": 2}
         | {"sweep": [BASE["sweep"][0] | {"attack": {"eps": {2: [0.5, 1], 3: [1]}, "strong": strong}}]}
     )
-    assert [(name, block) for name, _, block, _ in own.strong_blocks()] == [
+    assert [(name, block) for name, _, block, _ in planned.strong_blocks()] == [
         ("hard", (0, 1)),
         ("hard", (2,)),
         ("near", (0, 1)),
         ("near", (2, 3)),
         ("near", (4,)),
     ]
-    (plan, *_) = own.final.values()
-    assert plan.strong["hard"]["eps"] == {"2": ["1"]}  # the middle one, in the norm that the attack knows
-    assert plan.strong["near"]["eps"] == {"2": ["0.5", "1"]}  # one run gives the whole curve
-    assert all(not plan.strong for plan in own.selection.values())
+    (plan, *_) = planned.final.values()
+    assert plan.strong["hard"][0].eps == {"2": ["1"]}  # the middle one, in the norm that the attack knows
+    assert plan.strong["near"][0].eps == {"2": ["0.5", "1"]}  # one run gives the whole curve
+    assert all(not plan.strong for plan in planned.selection.values())
 
 
 def test_figures_are_those_that_have_something_to_show():
-    simple = experiment().figures("digits", 1297)
+    simple = report.figures(experiment(), ("digits", 1297))
     assert {"robust_error", "attack_strength", "probe", "linearisation", "estimates"} <= set(simple)
     assert not {"noise", "transfer", "transfer_matrix", "objectives"} & set(simple)
-    more = swept(
+    rich = swept(
         transfer={},
         attack={"eps": {2: [0.5]}, "noise": {"gaussian": [0.1]}},
         models={"net": {"kind": "maxout", "units": [8], "pieces": 2}},
         objectives={"exact": {"kind": "penalty"}, "other": {"kind": "penalty", "power": 2}},
-    ).figures("digits", 1297)
+    )
+    more = report.figures(rich, ("digits", 1297))
     assert {"noise", "transfer", "transfer_matrix", "objectives"} <= set(more)
     assert not {"estimates", "probe"} & set(more)  # no smooth network, no length of a perturbation

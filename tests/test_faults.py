@@ -135,7 +135,7 @@ def test_a_signal_saves_and_says_where(tmp_path, untouched, number):
         subprocess.run(["pkill", "-TERM", "-g", str(process.pid), "-f", "workflow/scripts/train.py"], check=True)
     _, said = process.communicate(timeout=60)
     assert process.returncode != 0
-    told = f"Interrupted by {number.name}; what was trained is saved in {RESUME}, and the next run goes on from there"
+    told = f"Interrupted by {number.name}; training is saved in {RESUME}, and the next run goes on from there"
     assert told in said.splitlines()
     states = faults.saved(project)
     assert set(states) == {f"digits-200/softmax/plain/p-none/eps-0/seed-{seed}.safetensors" for seed in (0, 1)}
@@ -174,7 +174,7 @@ def test_a_state_of_other_settings_or_code_is_not_gone_on_from(tmp_path):
     project.snakemake("--cores", 1, *CELLS, check=False, **fault)
     for change in (
         lambda: project.configure(only(3, lr=0.5)),
-        lambda: project.append("gradreg/objectives.py", "\nEDITED = True\n"),
+        lambda: project.append("gradreg/objectives/plain.py", "\nEDITED = True\n"),
     ):
         change()
         since = time.time()

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -11,49 +12,60 @@ import yaml
 from cluster import wait
 from project import ROOT, configured, create
 
-SEEN = 'echo "sees ${CUDA_VISIBLE_DEVICES-all}"; exec sleep 60'
 RUN = "results/tiny/cells/digits-200/softmax"
 LOGS = "results/tiny/logs/train/digits-200/softmax"
+# A job that reserves a GPU, says which it sees, and goes on.
+JOB = """
+import os, time
+from gradreg.device import reserve_gpu
+reserve_gpu()
+print("sees", os.environ.get("CUDA_VISIBLE_DEVICES", "all"), flush=True)
+time.sleep(60)
+"""
 # What the jobs of a run see of the GPUs while they train: a file each, with what others see at the same time.
 SITE = """
-import os, sys, time, pathlib
+import os, pathlib, sys, threading, time
 
-if any(argument.endswith("train.py") for argument in sys.orig_argv):
-    folder = pathlib.Path(os.environ["SEEN"])
-    own = folder / f"{os.getpid()}"
-    own.write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+def watch():
+    folder, limit = pathlib.Path(os.environ["SEEN"]), time.monotonic() + 60
+    while "," in os.environ["CUDA_VISIBLE_DEVICES"] and time.monotonic() < limit:
+        time.sleep(0.05)
+    file = folder / f"{os.getpid()}"
+    file.write_text(os.environ["CUDA_VISIBLE_DEVICES"])
     time.sleep(3)
     with (folder / "log").open("a") as log:
         now = []
-        for file in folder.glob("[0-9]*"):
+        for other in folder.glob("[0-9]*"):
             try:
-                now.append(file.read_text())
+                now.append(other.read_text())
             except FileNotFoundError:
                 pass
         log.write(" ".join(sorted(now)) + "\\n")
     time.sleep(1)
-    own.unlink()
+    file.unlink()
+
+if any(argument.endswith("train.py") for argument in sys.orig_argv):
+    threading.Thread(target=watch).start()
 """
 
 
 @pytest.fixture
 def start(tmp_path):
-    """A function that starts a command after ``on_gpu`` and tells what GPU it sees."""
+    """A function that starts a job and tells what GPU it sees."""
     jobs = []
 
-    def one(number=1, **environment):
+    def one(**environment):
         clean = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
-        script = f". {ROOT}/workflow/job.sh; on_gpu {number} && sh -c '{SEEN}'"
         process = subprocess.Popen(
-            ["bash", "-euo", "pipefail", "-c", script],
-            env=clean | {"TMPDIR": str(tmp_path)} | environment,
+            [sys.executable, "-c", JOB],
+            env=clean | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)} | environment,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
         jobs.append(process)
         while not (line := process.stdout.readline()).startswith("sees "):
-            assert line, "the command was not run"
+            assert line, "the job did not run"
         return process, line.removeprefix("sees ").strip()
 
     yield one
@@ -91,31 +103,33 @@ def test_the_next_job_goes_where_the_fewest_are(start):
     assert [start(CUDA_VISIBLE_DEVICES="0,1")[1] for _ in range(2)] == ["1", "0"]
 
 
-def test_where_no_place_can_be_held_the_job_runs_all_the_same(start):
-    assert start(CUDA_VISIBLE_DEVICES="0,1", TMPDIR="/proc")[1] == "0,1"
+def test_where_no_place_can_be_held_the_job_runs_all_the_same(start, tmp_path):
+    (tmp_path / f"gradreg-gpus-{os.getuid()}").write_text("no folder")
+    assert start(CUDA_VISIBLE_DEVICES="0,1")[1] == "0,1"
 
 
 def test_a_signal_while_the_driver_is_asked_ends_the_job(tmp_path):
-    tools, log = tmp_path / "bin", tmp_path / "log"
+    tools = tmp_path / "bin"
     tools.mkdir()
     (tools / "nvidia-smi").write_text(f"#!/bin/sh\ntouch '{tmp_path}/asked'\nsleep 30\n")
     (tools / "nvidia-smi").chmod(0o755)
     environment = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
+    path = f"{tools}{os.pathsep}{os.environ['PATH']}"
     process = subprocess.Popen(
-        ["bash", "-euo", "pipefail", "-c", f". {ROOT}/workflow/job.sh; on_gpu 1 && logged '{log}' echo run"],
-        env=environment | {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"},
+        [sys.executable, "-c", JOB],
+        env=environment | {"PATH": path, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
         start_new_session=True,
     )
-    wait(lambda: (tmp_path / "asked").exists(), 10)
+    wait(lambda: (tmp_path / "asked").exists(), 30)
     os.killpg(process.pid, signal.SIGTERM)
     assert process.wait(10) == -signal.SIGTERM
-    assert not log.exists()
+    assert process.stdout.read() == b""
 
 
 def test_what_is_given_by_a_scheduler_stays(start):
     assert [start(CUDA_VISIBLE_DEVICES="3")[1] for _ in range(2)] == ["3", "3"]
     assert start(CUDA_VISIBLE_DEVICES="")[1] == ""
-    assert start(0, CUDA_VISIBLE_DEVICES="0,1")[1] == "0,1", "a job that asks for none"
 
 
 def test_where_nothing_is_given_the_driver_is_asked(start, tmp_path):
@@ -144,7 +158,7 @@ def test_the_profile_fills_the_gpus_and_no_more(tmp_path, gpus, together):
     (tmp_path / "seen").mkdir()
     project.snakemake(
         *("--cores", 4, "--workflow-profile", "profiles/gpu", "--resources", f"gpu={gpus}"),
-        *("--set-resources", "train_digits_seeds_0_to_1:device=cpu", "--until", "train_digits_seeds_0_to_1", "--"),
+        *("--set-resources", "train_digits_seeds_0_to_1:device=auto", "--until", "train_digits_seeds_0_to_1", "--"),
         *(f"{RUN}/{name}/p-none/eps-0/seed-0/train.json" for name in names),
         SEEN=str(tmp_path / "seen"),
         CUDA_VISIBLE_DEVICES="0,1",

@@ -158,13 +158,7 @@ MISTAKES = [
         "a.eps: p = inf is not attacked, or not known to apgd_t",
     ),
     (
-        {
-            "attack": {
-                "eps": {2: [1]},
-                "others": {"a": {"kind": "random"}},
-                "strong": {"a": {"attacks": ["targeted"]}},
-            }
-        },
+        {"attack": {"eps": {2: [1]}, "others": {"a": {"kind": "random"}}, "strong": {"a": {"attacks": ["targeted"]}}}},
         "strong.a: there is another attack of this name",
     ),
     ({"attack": {"eps": {2: [1]}, "noise": {"gaussian": [-1]}}}, "noise.gaussian[0]: -1 is not a number"),
@@ -173,7 +167,7 @@ MISTAKES = [
     ({"transfer": {"eps": {"inf": 0.1}}}, "transfer.eps: p = inf is not among the attacked norms"),
     ({"attack": {"eps": {2: [1]}, "others": {"a": {"kind": "random", "draws": 0}}}}, "draws: 0 must be at least 1"),
     ({"selection": {"n_train": 1000, "n_validation": 300}}, "the validation images would be trained on"),
-    ({"n_train": 900}, "sweep[0] reads runs of 900 images on the test set; take another number"),
+    ({"n_train": 900}, "sweep[0] evaluates runs of 900 images on the test set; take another number"),
     ({"eps": {2: [8_255]}}, "sweep[0].eps.2[0]: eps = 8255 is longer than the whole box [0, 1]^64 at p = 2 (8)"),
     ({"eps": {2: ["1e400"]}}, "sweep[0].eps.2[0]: '1e400' is not a number"),
     ({"train": {"lr": "1e400"}}, "sweep[0].train.lr: inf is not a finite number"),
@@ -182,14 +176,11 @@ MISTAKES = [
     ({"n_train": 5000}, "sweep[0].n_train: 5000 is more than the 1297 training images of digits"),
     ({"n_train": [100, 2000]}, "sweep[0].n_train: 2000 is more than the 1297 training images of digits"),
     ({"n_train": [100, 100]}, "sweep[0].n_train: [100, 100] is not a number from 1 up, 'all', or a list of these"),
-    (
-        {"selection": {"n_train": "6/5", "n_validation": 300}},
-        "sweep[0].selection.n_train: 6/5 is no share below 1",
-    ),
+    ({"selection": {"n_train": "6/5", "n_validation": 300}}, "sweep[0].selection.n_train: 6/5 is not a share below 1"),
     ({"n_train": 1, "selection": {"n_train": 0.5, "n_validation": 300}}, "selection.n_train: 0.5 of 1 images is none"),
     (
         {"n_train": [100, 200], "selection": {"n_train": "1/2", "n_validation": 300}},
-        "sweep[0] reads runs of 100 images on the test set; take another number",
+        "sweep[0] evaluates runs of 100 images on the test set; take another number",
     ),
     ({"n_train": "some"}, "sweep[0].n_train: 'some' is not a number from 1 up, 'all', or a list of these"),
     ({"objectives": {"plain": {"kind": "perturb"}}}, "sweep[0].objectives.plain: the baseline has a setting of"),
@@ -231,7 +222,7 @@ def test_what_is_chosen_in_one_entry_is_not_read_on_the_test_set_in_another():
     config["sweep"].append(copy.deepcopy(config["sweep"][0]) | {"n_train": 900, "seeds": 3})
     config["sweep"][1]["selection"] = {"n_train": 600, "n_validation": 300}
     (line,) = mistakes(config)
-    assert line.startswith("sweep[0].selection.n_train: sweep[1] reads runs of 900 images on the test set")
+    assert line.startswith("sweep[0].selection.n_train: sweep[1] evaluates runs of 900 images on the test set")
 
 
 def test_lines_say_file_and_line(tmp_path):
@@ -277,7 +268,7 @@ def test_runs_of_one_size_have_one_number_of_seeds():
     other["models"] = {"other": other["models"]["net"]}
     config["sweep"].append(other)
     (line,) = mistakes(config)
-    assert line == "sweep[1].seeds: 7 seeds, but 5 elsewhere for digits with n_train = 1297"
+    assert line == "sweep[1].seeds: 7, but 5 elsewhere for digits with n_train = 1297"
 
 
 def test_an_entry_needs_no_eps_where_each_objective_has_its_own():

@@ -5,10 +5,11 @@ import torch
 
 from gradreg import registry
 from gradreg.models import checkpoint, layers
+from gradreg.planning.specs import ModelSpec
 
 
 def build(kind, settings, seed=0, shape=(1, 28, 28)):
-    return checkpoint.build({"kind": kind, **settings}, shape, 10, torch.Generator().manual_seed(seed))
+    return checkpoint.build(ModelSpec(kind, settings=settings), shape, 10, torch.Generator().manual_seed(seed))
 
 
 def test_the_maxout_papers_dense_net_has_its_size():
@@ -70,7 +71,7 @@ def test_caps_shorten_long_filters_only_and_leave_biases():
 def test_a_loaded_network_is_bit_identical(tmp_path, kind, settings):
     net = build(kind, settings, shape=(1, 4, 4))
     state = dict(net.named_parameters())
-    checkpoint.save(tmp_path / "a" / "model.safetensors", state, {"kind": kind, **settings}, (1, 4, 4), 10)
+    checkpoint.save(tmp_path / "a" / "model.safetensors", state, ModelSpec(kind, settings=settings), (1, 4, 4), 10)
     loaded = checkpoint.load(tmp_path / "a" / "model.safetensors")
     x = torch.rand(5, 1, 4, 4)
     assert torch.equal(loaded(x), net(x))

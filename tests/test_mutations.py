@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from mutations import VALID, mutated
 from project import create
 
+from gradreg.planning import report
 from gradreg.planning.config import ConfigError
-from gradreg.planning.experiment import Experiment, as_json
+from gradreg.planning.experiment import Experiment
+from gradreg.planning.specs import to_json
 
 EXAMPLES, THROUGH_SNAKEMAKE = 1000, 20
 
@@ -22,13 +24,13 @@ def planned(config):
     except ConfigError as error:
         return str(error).splitlines()
     for plan in (*experiment.selection.values(), *experiment.final.values(), *experiment.halves.values()):
-        as_json(plan.hp)
-        as_json(plan.attack)
+        to_json([plan.training, plan.attack, plan.strong])
     list(experiment.blocks())
     list(experiment.strong_blocks())
     for study in experiment.studies:
-        experiment.figures(*study)
-    as_json(experiment.settings)
+        report.figures(experiment, study)
+        report.facts(experiment, study)
+    to_json(experiment.settings)
     return []
 
 

@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from family import DRAW, NORMS, PARAMS, V, W, X, Y, losses, smooth, value
 
-from gradreg import objectives
+import gradreg
 from gradreg.norms import dual_exponent, norm, steepest_step
+from gradreg.objectives.binding import bind
 
 
 @pytest.fixture(params=NORMS, ids=lambda p: f"p={p:g}")
@@ -17,11 +18,11 @@ def p(request):
 
 
 def gradient():
-    return objectives.input_gradient(smooth, PARAMS, X, Y)
+    return gradreg.input_gradient(smooth, PARAMS, X, Y)
 
 
 def test_plain_is_cross_entropy():
-    loss, logits = objectives.plain(smooth, PARAMS, X, Y)
+    loss, logits = gradreg.plain(smooth, PARAMS, X, Y)
     torch.testing.assert_close(loss, F.cross_entropy(smooth(PARAMS, X), Y))
     torch.testing.assert_close(logits, smooth(PARAMS, X))
 
@@ -39,7 +40,7 @@ def test_input_gradient_is_per_sample():
 @pytest.mark.parametrize("power", [1, 2])
 def test_the_penalty_is_the_loss_and_the_dual_norm_of_its_gradient(p, power):
     expected = (losses() + 0.2 * norm(gradient(), dual_exponent(p)) ** power).mean()
-    found, logits = objectives.penalty(smooth, PARAMS, X, Y, p=p, eps=0.2, power=power)
+    found, logits = gradreg.penalty(smooth, PARAMS, X, Y, p=p, eps=0.2, power=power)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(logits, smooth(PARAMS, X))
 
@@ -61,9 +62,9 @@ def test_perturb_and_penalty_agree_to_second_order(p):
 @pytest.mark.parametrize("power", [1, 2])
 def test_finite_differences_approach_the_penalty_at_their_order(p, order, expected, power):
     h = [0.03, 0.01, 0.003]
-    exact = objectives.penalty(smooth, PARAMS, X, Y, p=p, eps=0.2, power=power)[0]
+    exact = gradreg.penalty(smooth, PARAMS, X, Y, p=p, eps=0.2, power=power)[0]
     gaps = [
-        (objectives.finite_difference(smooth, PARAMS, X, Y, p=p, eps=0.2, h=k, order=order, power=power)[0] - exact)
+        (gradreg.finite_difference(smooth, PARAMS, X, Y, p=p, eps=0.2, h=k, order=order, power=power)[0] - exact)
         .abs()
         .item()
         for k in h
@@ -74,8 +75,8 @@ def test_finite_differences_approach_the_penalty_at_their_order(p, order, expect
 
 @pytest.mark.parametrize(("eps", "h"), [(0.2, 0.2), (0.05, 0.2), (0.5, 0.2)])
 def test_first_order_first_power_is_perturb_in_other_letters(p, eps, h):
-    found = objectives.finite_difference(smooth, PARAMS, X, Y, p=p, eps=eps, h=h)[0]
-    torch.testing.assert_close(found, objectives.perturb(smooth, PARAMS, X, Y, p=p, eps=h, alpha=1 - eps / h)[0])
+    found = gradreg.finite_difference(smooth, PARAMS, X, Y, p=p, eps=eps, h=h)[0]
+    torch.testing.assert_close(found, gradreg.perturb(smooth, PARAMS, X, Y, p=p, eps=h, alpha=1 - eps / h)[0])
     s = steepest_step(gradient(), p, h)
     torch.testing.assert_close(found, (losses() + eps * (losses(x=X + s) - losses()) / h).mean())
 
@@ -83,9 +84,9 @@ def test_first_order_first_power_is_perturb_in_other_letters(p, eps, h):
 @pytest.mark.parametrize("kind", ["perturb", "adversarial", "noise"])
 def test_alpha_mixes_the_two_losses(kind, p):
     settings = {"perturb": {}, "adversarial": {"steps": 2}, "noise": {"distribution": "gaussian"}}[kind]
-    clean = objectives.plain(smooth, PARAMS, X, Y)[0]
-    moved, logits = objectives.bind(kind, p=p, **settings)(smooth, PARAMS, X, Y, 0.3, DRAW)
-    mixed, same = objectives.bind(kind, p=p, **settings, alpha=0.25)(smooth, PARAMS, X, Y, 0.3, DRAW)
+    clean = gradreg.plain(smooth, PARAMS, X, Y)[0]
+    moved, logits = bind(kind, p=p, **settings)(smooth, PARAMS, X, Y, 0.3, DRAW)
+    mixed, same = bind(kind, p=p, **settings, alpha=0.25)(smooth, PARAMS, X, Y, 0.3, DRAW)
     torch.testing.assert_close(mixed, 0.25 * clean + 0.75 * moved)
     torch.testing.assert_close(same, logits)
 
@@ -97,7 +98,7 @@ def test_noise_has_the_stated_norm(p):
         seen.append(x)
         return smooth(params, x)
 
-    objectives.noise(watching, PARAMS, X, Y, p=p, eps=0.3, draw=DRAW)
+    gradreg.noise(watching, PARAMS, X, Y, p=p, eps=0.3, draw=DRAW)
     s = seen[-1] - X
     torch.testing.assert_close(norm(s, p), torch.full((5,), 0.3, dtype=torch.float64))
     torch.testing.assert_close(F.cosine_similarity(s, DRAW), torch.ones(5, dtype=torch.float64))
@@ -106,21 +107,21 @@ def test_noise_has_the_stated_norm(p):
 def test_a_random_start_moves_where_the_step_is_taken(p):
     """N-FGSM: x + r + step(x + r), not projected."""
     origin = X + 2 * 0.3 * DRAW
-    s = steepest_step(objectives.input_gradient(smooth, PARAMS, origin, Y), p, 0.3)
-    found = objectives.perturb(smooth, PARAMS, X, Y, p=p, eps=0.3, start=2.0, draw=DRAW)[0]
+    s = steepest_step(gradreg.input_gradient(smooth, PARAMS, origin, Y), p, 0.3)
+    found = gradreg.perturb(smooth, PARAMS, X, Y, p=p, eps=0.3, start=2.0, draw=DRAW)[0]
     torch.testing.assert_close(found, losses(x=origin + s).mean())
     with pytest.raises(ValueError, match="a random start needs draw"):
-        objectives.perturb(smooth, PARAMS, X, Y, p=p, eps=0.3, start=2.0)
+        gradreg.perturb(smooth, PARAMS, X, Y, p=p, eps=0.3, start=2.0)
 
 
 def test_one_ascent_step_is_the_steepest_step(p):
-    s = objectives.ascend(smooth, PARAMS, X, Y, p=p, eps=0.3, steps=1)
+    s = gradreg.ascend(smooth, PARAMS, X, Y, p=p, eps=0.3, steps=1)
     torch.testing.assert_close(s, steepest_step(gradient(), p, 0.3))
 
 
 @pytest.mark.parametrize("steps", [2, 7])
 def test_the_ascent_stays_in_the_ball_and_gains(p, steps):
-    s = objectives.ascend(smooth, PARAMS, X, Y, p=p, eps=0.5, steps=steps)
+    s = gradreg.ascend(smooth, PARAMS, X, Y, p=p, eps=0.5, steps=steps)
     assert (norm(s, p) <= 0.5 * (1 + 1e-9)).all()
     assert losses(x=X + s).mean() > losses().mean()
 
@@ -135,7 +136,7 @@ def test_the_projected_ascent_maximises_a_linear_loss(p, start):
 
     params = {"a": torch.tensor([0.3, -1.0, 0.2, 0.05], dtype=torch.float64)}
     y = torch.ones(5, dtype=torch.int64)
-    s = objectives.ascend(
+    s = gradreg.ascend(
         linear, params, X, y, p=p, eps=0.3, steps=40, step=0.25, start=start, draw=0.9 * DRAW / norm(DRAW, p)[:, None]
     )
     best = steepest_step(params["a"].expand_as(X), p, 0.3)
@@ -145,13 +146,13 @@ def test_the_projected_ascent_maximises_a_linear_loss(p, start):
 def test_frank_wolfe_has_neither_step_nor_start():
     for extra in ({"step": 1.0}, {"start": 0.5, "draw": DRAW}):
         with pytest.raises(ValueError, match="Frank-Wolfe, which has no step and no start"):
-            objectives.ascend(smooth, PARAMS, X, Y, p=1.5, eps=0.1, steps=2, **extra)
+            gradreg.ascend(smooth, PARAMS, X, Y, p=1.5, eps=0.1, steps=2, **extra)
     with pytest.raises(ValueError, match=r"start must be in \[0, 1\]"):
-        objectives.ascend(smooth, PARAMS, X, Y, p=2.0, eps=0.1, steps=2, start=1.5, draw=DRAW)
+        gradreg.ascend(smooth, PARAMS, X, Y, p=2.0, eps=0.1, steps=2, start=1.5, draw=DRAW)
 
 
 def test_alignment_is_the_one_step_loss_and_one_minus_the_cosine(p):
-    there = objectives.input_gradient(smooth, PARAMS, X + 0.2 * DRAW, Y)
+    there = gradreg.input_gradient(smooth, PARAMS, X + 0.2 * DRAW, Y)
     turn = 1 - F.cosine_similarity(gradient(), there)
     torch.testing.assert_close(value("alignment", p), value("perturb", p) + 0.3 * turn.mean())
 
@@ -166,16 +167,7 @@ def test_alignment_survives_vanishing_gradients(margin):
     params = {"w": W.float(), "v": V.float()}
 
     def loss(own):
-        return objectives.alignment(
-            confident,
-            own,
-            X.float(),
-            Y,
-            p=2.0,
-            eps=0.1,
-            weight=1.0,
-            draw=DRAW.float(),
-        )[0]
+        return gradreg.alignment(confident, own, X.float(), Y, p=2.0, eps=0.1, weight=1.0, draw=DRAW.float())[0]
 
     grads = torch.func.grad(loss)(params)
     assert all(g.isfinite().all() for g in grads.values())
@@ -186,11 +178,11 @@ def test_cure_is_curvature_along_the_sign():
     """Moosavi-Dezfooli et al. 2019: z = sign(g) / ||sign(g)||_2, the L2 norm of the change of the gradient."""
     g = gradient()
     z = g.sign() / g.sign().norm(dim=1, keepdim=True)
-    change = (objectives.input_gradient(smooth, PARAMS, X + 0.1 * z, Y) - g) / 0.1
+    change = (gradreg.input_gradient(smooth, PARAMS, X + 0.1 * z, Y) - g) / 0.1
     expected = (losses() + 0.2 * change.norm(dim=1) ** 2).mean()
     torch.testing.assert_close(value("curvature-sign", 2.0), expected)
     with pytest.raises(ValueError, match="direction must be steepest or sign"):
-        objectives.curvature(smooth, PARAMS, X, Y, p=2.0, eps=0.1, h=0.1, direction="random")
+        gradreg.curvature(smooth, PARAMS, X, Y, p=2.0, eps=0.1, h=0.1, direction="random")
 
 
 def test_curvature_of_a_quadratic_is_exact():
@@ -203,7 +195,7 @@ def test_curvature_of_a_quadratic_is_exact():
         ]
     )
     expected = losses() + 0.2 * torch.einsum("nij,nj->ni", hessians, z).pow(2).sum(1)
-    found = objectives.curvature(smooth, PARAMS, X, Y, p=2.0, eps=0.2, h=1e-5)[0]
+    found = gradreg.curvature(smooth, PARAMS, X, Y, p=2.0, eps=0.2, h=1e-5)[0]
     torch.testing.assert_close(found, expected.mean(), rtol=1e-4, atol=0)
 
 
@@ -223,8 +215,8 @@ def test_unknown_objectives_and_settings_are_refused():
         ),
     ):
         with pytest.raises(ValueError, match=message):
-            objectives.bind(**settings)
+            bind(**settings)
     with pytest.raises(ValueError, match="order must be 1 or 2"):
-        objectives.finite_difference(smooth, PARAMS, X, Y, p=2.0, eps=0.1, h=0.1, order=3)
+        gradreg.finite_difference(smooth, PARAMS, X, Y, p=2.0, eps=0.1, h=0.1, order=3)
     with pytest.raises(ValueError, match="power must be 1 or 2"):
-        objectives.penalty(smooth, PARAMS, X, Y, p=2.0, eps=0.1, power=3)
+        gradreg.penalty(smooth, PARAMS, X, Y, p=2.0, eps=0.1, power=3)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gradreg.attacks.steepest import loss_gradient
+from gradreg.attacks.gradients import loss_gradient
 from gradreg.norms import steepest_step
 
 pytest.importorskip("art", reason="adversarial-robustness-toolbox is not installed (the extra peers)")

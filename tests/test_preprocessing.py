@@ -1,14 +1,17 @@
 """Input layers: contrast normalisation and ZCA, their gradients and their file; standardized pixels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from gradreg.models import checkpoint, preprocessing
 from gradreg.models.preprocessing import Whitening
+from gradreg.planning.specs import ModelSpec
 
 IMAGES = torch.randint(0, 256, (200, 3, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-SPEC = {"kind": "sigmoid_mlp", "units": [6], "input": "whitened"}
+SPEC = ModelSpec("sigmoid_mlp", "whitened", {"units": [6]})
 
 
 @pytest.fixture
@@ -70,7 +73,7 @@ def test_a_whitening_is_one_file_that_networks_refer_to_by_its_hash(whitening, t
 
 
 def test_standardized_pixels(tmp_path):
-    spec = SPEC | {"input": "standardized"}
+    spec = replace(SPEC, input="standardized")
     net = checkpoint.build(spec, (1, 2, 2), 10, torch.Generator().manual_seed(0))
     checkpoint.save(tmp_path / "net.safetensors", dict(net.named_parameters()), spec, (1, 2, 2), 10)
     x = torch.rand(3, 1, 2, 2)

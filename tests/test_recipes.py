@@ -4,16 +4,18 @@ import math
 
 import pytest
 import torch
-from test_training import CPU, TRAIN, hp
+from test_training import CPU, TRAIN, spec
 
 from gradreg.models import checkpoint
 from gradreg.models import preprocessing as inputs
-from gradreg.planning.checks import training as recipe
+from gradreg.planning.entries import recipe
+from gradreg.planning.specs import ModelSpec
 from gradreg.training import block as training
 from gradreg.training import early_stopping as courses
 from gradreg.training import schedules
+from gradreg.training.augmentation import augmented
 from gradreg.training.optimizer import per_layer
-from gradreg.training.replicas import Stack, augmented
+from gradreg.training.replicas import Stack
 
 PLAIN = {"kind": "plain"}
 STEADY = {"lr_schedule": "constant", "nesterov": False, "momentum": 0.5, "eps_warmup": 0.0}
@@ -30,11 +32,11 @@ def test_the_published_dense_run_stands_where_its_continuation_begins():
     assert schedules.learning_rate(settings, 244, 0, steps) == pytest.approx(0.0615083, abs=1e-6)
     assert schedules.momentum(settings, 243) == pytest.approx(0.694377, abs=1e-6)
     later = courses._afterwards(settings, 243, steps)
-    assert (later["lr"], later["momentum"]) == (
+    assert (later.lr, later.momentum) == (
         schedules.learning_rate(settings, 244, 0, steps),
         schedules.momentum(settings, 243),
     )
-    assert schedules.learning_rate(later, 1, 1, 600) == pytest.approx(later["lr"] / 1.000004, rel=1e-9)
+    assert schedules.learning_rate(later, 1, 1, 600) == pytest.approx(later.lr / 1.000004, rel=1e-9)
     assert schedules.learning_rate(later, 10**6, 0, 600) == pytest.approx(1e-6)
 
 
@@ -55,48 +57,54 @@ def test_schedules_by_their_ends():
 
 def test_momentum_and_rates_make_the_published_step():
     """v <- m v - lr g; w <- w + v, with a factor on the rate of each layer: written down again on a linear net."""
-    settings = hp({"kind": "sigmoid_mlp", "units": [5]}, PLAIN, **STEADY, lr=0.3, lr_factors=[0.1, 1], epochs=1)
-    settings["train"] |= {"weight_decay": 0.0, "max_norm": None}
+    recipe_ = STEADY | {"lr": 0.3, "lr_factors": [0.1, 1], "epochs": 1, "weight_decay": 0.0, "max_norm": None}
+    settings = spec({"kind": "sigmoid_mlp", "units": [5]}, PLAIN, **recipe_)
     stack = Stack([0], TRAIN.first(200), None, settings)
-    own = {name: value[0].clone().requires_grad_() for name, value in stack.parameters.items()}
+    weights = {name: value[0].clone().requires_grad_() for name, value in stack.parameters.items()}
     generator = torch.Generator().manual_seed(0)
-    checkpoint.build(settings["model"], (1, 8, 8), 10, generator)
+    checkpoint.build(settings.model, (1, 8, 8), 10, generator)
     order = torch.randperm(200, generator=generator)
-    stack.run_epoch(1)
-    velocity = {name: torch.zeros_like(value) for name, value in own.items()}
+    stack.run_epoch()
+    velocity = {name: torch.zeros_like(value) for name, value in weights.items()}
     for index in order.split(50):
         logits = torch.func.functional_call(
-            checkpoint.build(settings["model"], (1, 8, 8), 10), own, (TRAIN.pixels(index),)
+            checkpoint.build(settings.model, (1, 8, 8), 10), weights, (TRAIN.pixels(index),)
         )
         loss = torch.nn.functional.cross_entropy(logits, TRAIN.labels[index])
-        for (name, value), g in zip(own.items(), torch.autograd.grad(loss, list(own.values())), strict=True):
+        for (name, value), g in zip(weights.items(), torch.autograd.grad(loss, list(weights.values())), strict=True):
             velocity[name] = 0.5 * velocity[name] - 0.3 * (0.1 if name.startswith("1.") else 1) * g
             value.data += velocity[name]
-    for name, value in own.items():
+    for name, value in weights.items():
         torch.testing.assert_close(stack.parameters[name][0], value.detach(), atol=1e-5, rtol=1e-4)
 
 
 def test_values_per_layer():
-    net = checkpoint.build({"kind": "maxout", "units": [6, 5], "pieces": 2}, (1, 4, 4), 10)
+    net = checkpoint.build(ModelSpec.of({"kind": "maxout", "units": [6, 5], "pieces": 2}), (1, 4, 4), 10)
     stacked = {name: value.detach().unsqueeze(0) for name, value in net.named_parameters()}
     assert per_layer("max_norm", 2.0, stacked) == 2.0
-    found = per_layer("max_norm", [1, 2, 3], stacked)
-    assert found == {"1.weight": 1, "1.bias": 1, "3.weight": 2, "3.bias": 2, "5.weight": 3, "5.bias": 3}
+    assert per_layer("max_norm", [1, 2, 3], stacked) == {
+        "1.weight": 1,
+        "1.bias": 1,
+        "3.weight": 2,
+        "3.bias": 2,
+        "5.weight": 3,
+        "5.bias": 3,
+    }
     with pytest.raises(ValueError, match="max_norm has 2 values, but the network 3 layers with weights"):
         per_layer("max_norm", [1, 2], stacked)
     with pytest.raises(ValueError, match="lr_factors has 1 values"):
-        training.check(TRAIN, hp(lr_factors=[1.0]))
+        training.check(TRAIN, spec(lr_factors=[1.0]))
 
 
 def test_caps_of_each_layer_hold():
-    (replica,) = training.train_block([0], TRAIN.first(200), None, hp(max_norm=[0.3, 0.2, 0.1]), CPU)
+    (replica,) = training.train_block([0], TRAIN.first(200), None, spec(max_norm=[0.3, 0.2, 0.1]), CPU)
     for name, bound in (("1.weight", 0.3), ("3.weight", 0.2), ("5.weight", 0.1)):
         assert replica.parameters[name].norm(dim=1).max() == pytest.approx(bound, rel=1e-5)
 
 
 def test_averages_are_those_of_the_steps():
     """w_t <- d_t w_t + (1 - d_t) w, d_t = min(averaging, t / (t + 9)), and they are what is read and kept."""
-    settings = hp(objective=PLAIN, averaging=0.7, epochs=1)
+    settings = spec(objective=PLAIN, averaging=0.7, epochs=1)
     stack = Stack([0], TRAIN.first(300), TRAIN.last(50), settings)
     followed, expected = stack.descent.step, stack.parameters_of(0)
     seen = []
@@ -106,26 +114,26 @@ def test_averages_are_those_of_the_steps():
         seen.append({name: value[0].clone() for name, value in stack.parameters.items()})
 
     stack.descent.step = step
-    stack.run_epoch(1)
-    for t, own in enumerate(seen, start=1):
+    stack.run_epoch()
+    for t, weights in enumerate(seen, start=1):
         decay = min(0.7, t / (t + 9))
-        expected = {name: decay * value + (1 - decay) * own[name] for name, value in expected.items()}
+        expected = {name: decay * value + (1 - decay) * weights[name] for name, value in expected.items()}
     for name, value in stack.replicas()[0].parameters.items():
         torch.testing.assert_close(value, expected[name])
         assert not torch.equal(value, stack.parameters[name][0])
 
 
 def test_smoothed_labels():
-    plain, smooth = (Stack([0], TRAIN, None, hp(label_smoothing=share)) for share in (0.0, 0.1))
+    plain, smooth = (Stack([0], TRAIN, None, spec(label_smoothing=share)) for share in (0.0, 0.1))
     labels = torch.tensor([[3, 0]])
-    assert plain._targets(labels) is labels
+    assert plain.batches.targets(labels) is labels
     expected = torch.full((1, 2, 10), 0.01)
     expected[0, 0, 3] = expected[0, 1, 0] = 0.91
-    torch.testing.assert_close(smooth._targets(labels), expected)
+    torch.testing.assert_close(smooth.batches.targets(labels), expected)
     logits = torch.randn(2, 10, generator=torch.Generator().manual_seed(0))
     reference = torch.nn.functional.cross_entropy(logits, labels[0], label_smoothing=0.1)
-    torch.testing.assert_close(torch.nn.functional.cross_entropy(logits, smooth._targets(labels)[0]), reference)
-    assert math.isfinite(smooth.run_epoch(1)[0]["loss"])
+    torch.testing.assert_close(torch.nn.functional.cross_entropy(logits, smooth.batches.targets(labels)[0]), reference)
+    assert math.isfinite(smooth.run_epoch()[0]["loss"])
 
 
 # Augmentation
@@ -135,8 +143,8 @@ def test_shifts_cut_images_out_of_themselves():
     x = torch.rand(40, 2, 5, 5, generator=torch.Generator().manual_seed(0)) + 1
     padded = torch.nn.functional.pad(x, (2, 2, 2, 2))
     seen = set()
-    for own, around in zip(augmented(x, 2, False, torch.Generator().manual_seed(1)), padded, strict=True):
-        places = [(i, j) for i in range(5) for j in range(5) if torch.equal(around[:, i : i + 5, j : j + 5], own)]
+    for image, around in zip(augmented(x, 2, False, torch.Generator().manual_seed(1)), padded, strict=True):
+        places = [(i, j) for i in range(5) for j in range(5) if torch.equal(around[:, i : i + 5, j : j + 5], image)]
         assert len(places) == 1
         seen |= set(places)
     assert len(seen) > 12
@@ -152,20 +160,20 @@ def test_flips_mirror_about_half_of_the_images():
 
 
 def test_augmentation_changes_training_and_not_the_order():
-    still, moved = (Stack([0], TRAIN.first(100), None, hp(pad=pad, flip=pad > 0)) for pad in (0, 1))
-    assert torch.equal(still._order(still.generators[0]), moved._order(moved.generators[0]))
+    still, moved = (Stack([0], TRAIN.first(100), None, spec(pad=pad, flip=pad > 0)) for pad in (0, 1))
+    assert torch.equal(still.batches.order(), moved.batches.order())
     index = torch.arange(10).view(1, 10)
-    assert torch.equal(still._pixels(index)[0], TRAIN.pixels(slice(0, 10)))
-    assert not torch.equal(moved._pixels(index)[0], TRAIN.pixels(slice(0, 10)))
+    assert torch.equal(still.batches.pixels(index)[0], TRAIN.pixels(slice(0, 10)))
+    assert not torch.equal(moved.batches.pixels(index)[0], TRAIN.pixels(slice(0, 10)))
 
 
 # Stopping and what follows
 
 
 def run(retrain, held_out=None, patience=3, **train):
-    own = {**STEADY, "lr": 0.1, "epochs": 40, **train, "patience": patience, "retrain": retrain}
+    course = {**STEADY, "lr": 0.1, "epochs": 40, **train, "patience": patience, "retrain": retrain}
     model = {"kind": "maxout", "units": [15], "pieces": 2, "init": 0.1, "keep_hidden": 0.8}
-    settings = hp(model, PLAIN, **own) | {"n_stop": 100}
+    settings = spec(model, PLAIN, n_stop=100, **course)
     seen = []
     (replica,) = training.train_block(
         [0], TRAIN.first(400), held_out, settings, CPU, on_epoch=lambda epoch, rows: seen.append(rows)
@@ -181,7 +189,7 @@ def test_training_stops_when_validation_gets_no_better():
     assert replica.best_epoch == best
     assert len(errors) == best + 3
     assert replica.retrained is None
-    settings["train"] |= {"patience": None, "epochs": best}
+    settings = settings.with_recipe(patience=None, epochs=best)
     (until,) = training.train_block([0], TRAIN.first(300), None, settings, CPU)
     assert checkpoint.digest(until.parameters) == checkpoint.digest(replica.parameters)
 
@@ -189,7 +197,7 @@ def test_training_stops_when_validation_gets_no_better():
 def test_with_held_out_images_nothing_is_set_apart_and_nothing_follows():
     replica, settings = run("fresh", held_out=TRAIN.last(200))
     alone = Stack([0], TRAIN.first(400), TRAIN.last(200), settings)
-    assert alone.run_epoch(1)[0] == replica.history[0]
+    assert alone.run_epoch()[0] == replica.history[0]
     assert replica.retrained is None
     assert {row["phase"] for row in replica.history} == {1}
 
@@ -199,7 +207,7 @@ def test_a_fresh_start_takes_as_many_epochs_as_were_best():
     assert replica.retrained == replica.best_epoch
     assert [row["phase"] for row in replica.history] == [1] * (replica.best_epoch + 3) + [2] * replica.best_epoch
     assert [row["epoch"] for row in replica.history] == list(range(1, len(replica.history) + 1))
-    settings["train"] |= {"patience": None, "epochs": replica.best_epoch}
+    settings = settings.with_recipe(patience=None, epochs=replica.best_epoch)
     (whole,) = training.train_block([0], TRAIN.first(400), None, settings, CPU)
     assert checkpoint.digest(whole.parameters) == checkpoint.digest(replica.parameters)
 
@@ -208,9 +216,9 @@ def test_continuing_ends_when_the_held_out_images_are_as_well_known():
     replica, settings = run("continue_without_dropout")
     first = run("none")[0]
     assert replica.best_epoch == first.best_epoch
-    own = Stack([0], TRAIN.first(300), None, settings)
-    own.start_from(first.parameters)
-    bound = own.read(TRAIN.first(300))[0][0]
+    before = Stack([0], TRAIN.first(300), None, settings)
+    before.start_from(first.parameters)
+    bound = before.read(TRAIN.first(300))[0][0]
     reached = Stack([0], TRAIN.first(400), None, settings)
     reached.start_from(replica.parameters)
     watched = TRAIN.first(400).last(100)
@@ -230,7 +238,7 @@ def test_continuing_with_dropout_starts_from_the_best_network():
 
 def test_few_held_out_images_are_one_batch():
     """Fewer than a batch: the objective on them is still a number."""
-    stack = Stack([0], TRAIN.first(100), None, hp({"kind": "maxout", "units": [5], "pieces": 2, "keep_hidden": 0.5}))
+    stack = Stack([0], TRAIN.first(100), None, spec({"kind": "maxout", "units": [5], "pieces": 2, "keep_hidden": 0.5}))
     assert math.isfinite(stack.objective_on(TRAIN.first(20)))
 
 
@@ -255,20 +263,20 @@ def test_an_objective_may_act_on_whitened_images():
     model = {"kind": "sigmoid_mlp", "units": [7], "input": "whitened"}
     objective = {"kind": "perturb", "p": math.inf, "eps": 0.5}
     stacks = {
-        space: Stack([0], TRAIN.first(100), None, hp(model, objective | {"space": space}), whitening)
+        space: Stack([0], TRAIN.first(100), None, spec(model, objective | {"space": space}), whitening)
         for space in ("pixels", "whitened")
     }
-    net = checkpoint.build(model, (1, 8, 8), 10, torch.Generator().manual_seed(0))
+    net = checkpoint.build(ModelSpec.of(model), (1, 8, 8), 10, torch.Generator().manual_seed(0))
     x, y = TRAIN.pixels(slice(0, 50)), TRAIN.labels[:50]
     seen = whitening(x).requires_grad_()
     loss = torch.nn.functional.cross_entropy(net(seen), y, reduction="sum")
     (g,) = torch.autograd.grad(loss, seen)
     expected = torch.nn.functional.cross_entropy(net(seen + 0.5 * g.sign()), y)
-    own = dict(net.named_parameters())
-    assert stacks["whitened"].loss(own, {}, x, y, 0.5)[0].item() == pytest.approx(expected.item(), rel=1e-5)
-    assert stacks["pixels"].loss(own, {}, x, y, 0.5)[0].item() != pytest.approx(expected.item(), rel=1e-2)
+    weights = dict(net.named_parameters())
+    assert stacks["whitened"].loss(weights, {}, x, y, 0.5)[0].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert stacks["pixels"].loss(weights, {}, x, y, 0.5)[0].item() != pytest.approx(expected.item(), rel=1e-2)
     for stack in stacks.values():
-        assert math.isfinite(stack.run_epoch(1)[0]["loss"])
+        assert math.isfinite(stack.run_epoch()[0]["loss"])
 
 
 def test_a_network_whose_images_depend_on_each_other_is_refused(monkeypatch):
@@ -279,7 +287,7 @@ def test_a_network_whose_images_depend_on_each_other_is_refused(monkeypatch):
     monkeypatch.setattr(
         registry,
         "function",
-        lambda section, kind, own=registry.function: (lambda *_: normed) if kind == "normed" else own(section, kind),
+        lambda section, kind, real=registry.function: (lambda *_: normed) if kind == "normed" else real(section, kind),
     )
-    with pytest.raises(ValueError, match="model of kind normed has buffers; batch normalisation and the like"):
-        training.check(TRAIN, hp({"kind": "normed"}))
+    with pytest.raises(ValueError, match="model of kind normed has buffers; batch normalisation and other layers"):
+        training.check(TRAIN, spec({"kind": "normed"}))

@@ -1,11 +1,14 @@
 """Registrations match their functions, and recipes the settings of the schema."""
 
 import inspect
+from dataclasses import fields
 
 import pytest
 
 from gradreg import registry
-from gradreg.planning.checks import schema, training
+from gradreg.planning.entries import recipe
+from gradreg.planning.schema import schema
+from gradreg.planning.specs import Recipe
 
 GIVEN = {
     "models": {"image_shape", "classes"},
@@ -51,15 +54,16 @@ def test_invalid_registrations_are_refused(tmp_path, monkeypatch):
 
 def test_recipes_have_the_settings_of_the_schema():
     properties = schema()["$defs"]["training"]["properties"].keys() - {"recipe"}
-    for name, recipe in registry.section("recipes").items():
-        assert recipe["settings"].keys() <= properties
-        assert training({"recipe": name}).keys() == properties
+    assert {field.name for field in fields(Recipe)} == properties
+    for name, registered in registry.section("recipes").items():
+        assert registered["settings"].keys() <= properties
+        assert isinstance(recipe({"recipe": name}), Recipe)
 
 
 def test_settings_override_their_recipe_in_any_order():
     layers = {"lr": 0.3}, {"recipe": "maxout-mnist-dense", "epochs": 7}, {"momentum": 0.6}
-    settings = training(*layers)
-    assert (settings["lr"], settings["epochs"], settings["momentum"]) == (0.3, 7, 0.6)
-    assert (settings["lr_schedule"], settings["momentum_end"], settings["weight_decay"]) == ("exponential", 0.7, 0.0)
-    assert training(*reversed(layers)) == settings
-    assert training({"recipe": "maxout-mnist-dense"}, {"recipe": "one-cycle"}) == training()
+    whole = recipe(*layers)
+    assert (whole.lr, whole.epochs, whole.momentum) == (0.3, 7, 0.6)
+    assert (whole.lr_schedule, whole.momentum_end, whole.weight_decay) == ("exponential", 0.7, 0.0)
+    assert recipe(*reversed(layers)) == whole
+    assert recipe({"recipe": "maxout-mnist-dense"}, {"recipe": "one-cycle"}) == recipe()

@@ -99,7 +99,7 @@ def test_networks_on_whitened_images_share_one_whitening_of_each_training_set(fi
     )
     record = json.loads((finished.folder / cell / "train.json").read_text())
     assert record["whitening"] == Whitening.load(finished.folder / made[0]).digest
-    assert record["hp"]["model"]["input"] == "whitened"
+    assert record["training"]["model"]["input"] == "whitened"
 
 
 def test_another_strong_attack_runs_alone(finished):
@@ -122,7 +122,7 @@ def test_an_added_size_trains_final_runs_only(finished):
     trained = re.findall(r"rule train_\w+:\n(?:    .*\n)*?    output: (.*)\n", done.stdout + done.stderr)
     assert len(trained) == 3
     assert all("twin-250" in output for output in trained)
-    assert "Budget: at most 6 networks to train, 6 to measure." in done.stderr
+    assert "At most 6 networks to train, 6 to evaluate." in done.stderr
     assert (finished.folder / figure).stat().st_size > 0
     validation = metrics.read(finished.folder / "results/tiny/metrics/validation.csv")
     assert not validation.duplicated().any()  # the runs stand behind two sizes, and count once
@@ -160,7 +160,7 @@ def test_another_attack_evaluates_and_trains_nothing(finished):
     ("file", "expected"),
     [
         ("gradreg/attacks/steepest.py", {"train": False, "evaluate": True, "figures": True}),
-        ("gradreg/plots/errors.py", {"train": False, "evaluate": False, "figures": True}),
+        ("gradreg/reporting/plots/errors.py", {"train": False, "evaluate": False, "figures": True}),
         ("gradreg/attacks/autoattack.py", {"train": False, "evaluate": False, "figures": True}),
         ("gradreg/evaluation/transfer.py", {"train": False, "evaluate": False, "figures": True}),
         ("gradreg/data/prepare.py", {"train": False, "evaluate": False, "figures": False}),
@@ -175,10 +175,17 @@ def test_edited_code_reruns_what_depends_on_it(finished, file, expected):
     assert {stage: counts[stage] > 0 for stage in expected} == expected
     if expected["train"]:
         assert counts["train"] >= 8  # every selection run
-    if file == "gradreg/plots/errors.py":
+    if file == "gradreg/reporting/plots/errors.py":
         assert counts == {"figures": 2, "report": 1, "all": 1}
     if file == "gradreg/attacks/autoattack.py":
         assert counts["strong"] == 3
+
+
+def test_an_edited_objective_reruns_its_own_networks(finished):
+    finished.append("gradreg/objectives/penalty.py", "\nEDITED = True\n")
+    trained = [job.output for job in finished.plan() if job.stage == "train"]
+    assert trained
+    assert all("/exact/" in output for output in trained)
 
 
 def test_an_added_eps_that_does_not_win_retrains_no_final_cell(finished):

@@ -14,10 +14,7 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.mark.parametrize(
-    ("distribution", "cdf"),
-    [("gaussian", stats.norm.cdf), ("uniform", stats.uniform(-1, 2).cdf)],
-)
+@pytest.mark.parametrize(("distribution", "cdf"), [("gaussian", stats.norm.cdf), ("uniform", stats.uniform(-1, 2).cdf)])
 def test_entries_follow_their_distribution(distribution, cdf):
     entries = sampling.draw(distribution, (100, 50), generator()).flatten().numpy()
     assert stats.kstest(entries, cdf).pvalue > 0.01

@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from test_training import CONVOLUTIONAL, CPU, TRAIN, hp
+from test_training import CONVOLUTIONAL, CPU, TRAIN, spec
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gradreg import registry
@@ -41,17 +41,17 @@ class NoWaiting(TorchDispatchMode):
 
 
 def stack(seeds, model, kind, **train):
-    return Stack(seeds, TRAIN.first(150), None, hp(model, objective(kind), averaging=0.5, pad=1, flip=True, **train))
+    return Stack(seeds, TRAIN.first(150), None, spec(model, objective(kind), averaging=0.5, pad=1, flip=True, **train))
 
 
 @pytest.mark.parametrize("kind", registry.section("objectives"))
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model["kind"])
 def test_steps_do_not_wait_for_the_device(model, kind):
     for seeds in ([0], [0, 1]):
-        own = stack(seeds, model, kind)
+        replicas = stack(seeds, model, kind)
         with NoWaiting():
-            own.descend(1)
-        assert own.loss_sum.isfinite().all()
+            replicas.descend(1)
+        assert replicas.loss_sum.isfinite().all()
 
 
 def test_waiting_would_be_noticed():
@@ -69,8 +69,8 @@ def test_numbers_may_be_tensors(kind):
         step({k: v if isinstance(v, torch.Tensor) else torch.tensor(v) for k, v in given.items()}, key)
 
     tensors.step.step = as_tensors
-    for own in (numbers, tensors):
-        own.descend(1)
+    for replicas in (numbers, tensors):
+        replicas.descend(1)
     for name, value in numbers.parameters.items():
         torch.testing.assert_close(tensors.parameters[name], value)
         torch.testing.assert_close(tensors.descent.averages[name], numbers.descent.averages[name])
@@ -147,29 +147,29 @@ def test_what_cannot_be_recorded_is_run_and_the_reason_told_once(monkeypatch):
 def test_the_faster_way_is_taken(monkeypatch, together, stacked, text):
     monkeypatch.setattr(training, "_seconds", lambda make, seeds, *_: 0.002 if len(seeds) == 1 else together)
     said = []
-    assert training._stacked(Stack, [4, 5, 6], TRAIN, hp(), said.append) is stacked
+    assert training._stacked(Stack, [4, 5, 6], TRAIN, spec(), said.append) is stacked
     assert said == [text]
-    assert not training._stacked(Stack, [4], TRAIN, hp(), said.append)
-    assert not training._stacked(Stack, [4, 5], TRAIN, hp(patience=3), said.append)
+    assert not training._stacked(Stack, [4], TRAIN, spec(), said.append)
+    assert not training._stacked(Stack, [4, 5], TRAIN, spec(patience=3), said.append)
     assert len(said) == 1
 
 
 def test_what_is_too_large_for_the_device_is_said_before_it_starts(monkeypatch):
-    assert 0 < training._seconds(Stack, [0, 1], TRAIN, hp()) < 60
+    assert 0 < training._seconds(Stack, [0, 1], TRAIN, spec()) < 60
 
     def descend(*_):
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(Stack, "descend", descend)
     with pytest.raises(training.TooLargeError, match="one replica of this network needs more memory than the device"):
-        training._stacked(Stack, [0, 1], TRAIN, hp(), print)
+        training._stacked(Stack, [0, 1], TRAIN, spec(), print)
 
 
 def test_bfloat16_is_near_float32_and_its_weights_are_float32():
     settings = {"epochs": 8, "max_norm": None}
     few, many = TRAIN.last(400), TRAIN.first(800)
     exact, rough, again = (
-        training.train_block([0, 1, 2], many, few, hp(precision=precision, **settings), CPU)
+        training.train_block([0, 1, 2], many, few, spec(precision=precision, **settings), CPU)
         for precision in ("float32", "bfloat16", "bfloat16")
     )
     for a, b, c in zip(exact, rough, again, strict=True):
@@ -180,15 +180,15 @@ def test_bfloat16_is_near_float32_and_its_weights_are_float32():
 
 
 def test_tf32_needs_a_gpu():
-    with pytest.raises(ValueError, match="precision: tf32 is a GPU's, and there is none; use float32 or bfloat16"):
-        training.train_block([0], TRAIN, None, hp(precision="tf32"), CPU)
+    with pytest.raises(ValueError, match="precision: tf32 needs a GPU, and there is none; use float32 or bfloat16"):
+        training.train_block([0], TRAIN, None, spec(precision="tf32"), CPU)
 
 
 def test_compiled_steps_are_the_same_steps():
     said, settings = [], {"epochs": 2, "eps_warmup": 1.0}
     blocks = [
-        training.train_block([0, 1, 2], TRAIN.first(300), None, hp(compile=own, **settings), CPU, say=said.append)
-        for own in (False, True)
+        training.train_block([0, 1, 2], TRAIN.first(300), None, spec(compile=compile, **settings), CPU, say=said.append)
+        for compile in (False, True)
     ]
     assert len(said) == 1, "one compilation for all replicas and strengths"
     assert re.fullmatch(r"steps are compiled, in \d+ s", said[0]), said
@@ -203,7 +203,7 @@ def test_what_cannot_be_compiled_is_run_and_the_reason_told_once(monkeypatch):
 
     monkeypatch.setattr(torch, "compile", compile)
     said = []
-    (replica,) = training.train_block([0], TRAIN.first(300), None, hp(compile=True), CPU, say=said.append)
+    (replica,) = training.train_block([0], TRAIN.first(300), None, spec(compile=True), CPU, say=said.append)
     assert said == ["steps are not compiled: no C++ compiler"]
-    (plain,) = training.train_block([0], TRAIN.first(300), None, hp(), CPU)
+    (plain,) = training.train_block([0], TRAIN.first(300), None, spec(), CPU)
     torch.testing.assert_close(replica.parameters["1.weight"], plain.parameters["1.weight"], rtol=1e-4, atol=1e-5)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from synthetic import measurements, with_flags
 
-from gradreg.planning import numerals
 from gradreg.reporting import significance, summaries, tables
 from gradreg.reporting.summaries import PLAIN, Training
+from gradreg.storage.metrics import outcome
 
 
 def test_the_table_has_a_row_per_network_with_intervals():
@@ -121,7 +121,7 @@ def outcomes(test, better):
     made_up = {}
     for model, p, seed in itertools.product(("net", "other"), ("none", "1", "2", "inf"), range(5)):
         network = (model, Training(p))
-        keys = [numerals.outcome(*error[:3]) for error in tables.measured(test)]
+        keys = [outcome(*error[:3]) for error in tables.measured(test)]
         wrong = generator.random((len(keys), 400)) < (0.0 if network in better else 0.2)
         made_up[*network, seed] = dict(zip(keys, wrong, strict=True))
     return made_up

@@ -9,7 +9,8 @@ import torch
 from gradreg.data.digits import split
 from gradreg.data.splits import Split
 from gradreg.models import checkpoint
-from gradreg.planning.checks import training as recipe
+from gradreg.planning.entries import recipe
+from gradreg.planning.specs import ModelSpec, ObjectiveSpec, TrainingSpec
 from gradreg.training import block as training
 from gradreg.training import schedules
 from gradreg.training.replicas import Stack
@@ -35,15 +36,15 @@ CONVOLUTIONAL = {
 }
 
 
-def hp(model=None, objective=None, **train):
-    """Hyper-parameters of a small run."""
-    return {
-        "model": model or {"kind": "maxout", "units": [15, 9], "pieces": 3, "init": 0.1},
-        "objective": objective or {"kind": "perturb", "p": 2.0, "eps": 0.3},
-        "train": recipe(
-            {"epochs": 2, "batch_size": 50, "lr": 0.2, "weight_decay": 1e-4, "max_norm": 1.9, "eps_warmup": 0.5}, train
-        ),
-    }
+def spec(model=None, objective=None, n_stop=None, **train):
+    """The settings of a small run."""
+    small = {"epochs": 2, "batch_size": 50, "lr": 0.2, "weight_decay": 1e-4, "max_norm": 1.9, "eps_warmup": 0.5}
+    return TrainingSpec(
+        ModelSpec.of(model or {"kind": "maxout", "units": [15, 9], "pieces": 3, "init": 0.1}),
+        ObjectiveSpec.of(objective or {"kind": "perturb", "p": 2.0, "eps": 0.3}),
+        recipe(small, train),
+        n_stop=n_stop,
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def hp(model=None, objective=None, **train):
     ],
 )
 def test_a_replica_in_a_block_equals_the_same_replica_alone(model, objective):
-    settings = hp(model, objective)
+    settings = spec(model, objective)
     train, held_out = TRAIN.first(300), TRAIN.last(60)
     block = training.train_block([0, 3, 5], train, held_out, settings, CPU)
     (alone,) = training.train_block([3], train, held_out, settings, CPU)
@@ -91,10 +92,10 @@ def test_a_replica_in_a_block_equals_the_same_replica_alone(model, objective):
 def test_stacked_replicas_agree_with_looped_ones(objective):
     """The path that GPUs take, run on the CPU: equal up to rounding."""
     model = {"kind": "maxout", "units": [15, 9], "pieces": 3, "init": 0.1, "keep_hidden": 0.8}
-    settings, train = hp(model, objective), TRAIN.first(300)
+    settings, train = spec(model, objective), TRAIN.first(300)
     stack = Stack([0, 1], train, TRAIN.last(60), settings)
-    for epoch in (1, 2):
-        stack.run_epoch(epoch)
+    for _ in range(2):
+        stack.run_epoch()
     for together, alone in zip(
         stack.replicas(), training.train_block([0, 1], train, TRAIN.last(60), settings, CPU), strict=True
     ):
@@ -108,7 +109,7 @@ def test_training_learns_and_tells_of_every_epoch():
         [0],
         TRAIN.first(997),
         TRAIN.last(300),
-        hp(epochs=8),
+        spec(epochs=8),
         CPU,
         on_epoch=lambda epoch, rows: seen.append((epoch, rows)),
     )
@@ -120,24 +121,24 @@ def test_training_learns_and_tells_of_every_epoch():
 
 
 def test_without_held_out_data_none_is_read():
-    (replica,) = training.train_block([0], TRAIN.first(100), None, hp(epochs=1), CPU)
+    (replica,) = training.train_block([0], TRAIN.first(100), None, spec(epochs=1), CPU)
     assert set(replica.history[0]) == {"phase", "epoch", "loss", "error", "probe_error_1", "probe_error_5"}
 
 
 def test_norm_caps_hold_after_training():
-    (replica,) = training.train_block([0], TRAIN.first(200), None, hp(max_norm=0.5), CPU)
+    (replica,) = training.train_block([0], TRAIN.first(200), None, spec(max_norm=0.5), CPU)
     for name, value in replica.parameters.items():
         if name.endswith("weight"):
             assert value.norm(dim=1).max() <= 0.5 * (1 + 1e-6)
 
 
 def test_a_diverged_replica_freezes_and_says_when():
-    settings = hp({"kind": "sigmoid_mlp", "units": [5]}, epochs=3, lr=1e38, max_norm=None)
+    settings = spec({"kind": "sigmoid_mlp", "units": [5]}, epochs=3, lr=1e38, max_norm=None)
     (replica,) = training.train_block([0], TRAIN.first(200), TRAIN.last(50), settings, CPU)
     assert replica.diverged == 1
     assert len(replica.history) == 3
     assert all(math.isnan(row["loss"]) for row in replica.history)
-    fresh = checkpoint.build({"kind": "sigmoid_mlp", "units": [5]}, (1, 8, 8), 10, torch.Generator().manual_seed(0))
+    fresh = checkpoint.build(settings.model, (1, 8, 8), 10, torch.Generator().manual_seed(0))
     for name, value in fresh.named_parameters():
         assert torch.equal(replica.parameters[name], value)
 
@@ -154,7 +155,7 @@ def test_a_step_goes_against_the_gradient(model, kind):
     objective |= {"h": 0.1} if kind == "curvature" else {}
     train = {"epochs": 1, "batch_size": 60, "lr_schedule": "constant", "lr": 0.1, "weight_decay": 0.0, "max_norm": None}
     train |= {"momentum": 0.0, "nesterov": False}
-    stack = Stack([0], TRAIN.first(60), None, hp(model, objective, **train))
+    stack = Stack([0], TRAIN.first(60), None, spec(model, objective, **train))
     before, seen = {name: value.clone() for name, value in stack.parameters.items()}, []
     gradients = stack.step_gradients
     stack.step_gradients = lambda *given: seen.append(gradients(*given)) or seen[0]
@@ -165,43 +166,43 @@ def test_a_step_goes_against_the_gradient(model, kind):
 
 def test_noise_leaves_the_order_of_samples_as_it_is():
     """A seed means the same initial weights and the same order for every objective and every dropout."""
-    settings = hp(), hp(objective={"kind": "noise", "distribution": "sign", "p": 2.0, "eps": 0.1})
-    plain, noisy = (Stack([0], TRAIN.first(200), None, own) for own in settings)
+    settings = spec(), spec(objective={"kind": "noise", "distribution": "sign", "p": 2.0, "eps": 0.1})
+    plain, noisy = (Stack([0], TRAIN.first(200), None, each) for each in settings)
     for stack in (plain, noisy):
-        stack.run_epoch(1)
-    assert torch.equal(plain._order(plain.generators[0]), noisy._order(noisy.generators[0]))
-    assert [name for name in noisy._random(50)] == ["draw"]
-    assert plain._random(50) == {}
-    first, second = (noisy._random(50)["draw"] for _ in range(2))
+        stack.run_epoch()
+    assert torch.equal(plain.batches.order(), noisy.batches.order())
+    assert [name for name in noisy.batches.random(50)] == ["draw"]
+    assert plain.batches.random(50) == {}
+    first, second = (noisy.batches.random(50)["draw"] for _ in range(2))
     assert first.shape == (1, 50, 1, 8, 8)
     assert not torch.equal(first, second)
 
 
 def test_divergence_leaves_the_others_of_a_stack_alone():
-    settings = hp(max_norm=None, objective={"kind": "plain"})
+    settings = spec(max_norm=None, objective={"kind": "plain"})
     stack = Stack([0, 1], TRAIN.first(200), None, settings)
     calm = Stack([0, 1], TRAIN.first(200), None, settings)
     stack.parameters["1.weight"][0] = math.inf
-    stack.run_epoch(1)
-    calm.run_epoch(1)
+    stack.run_epoch()
+    calm.run_epoch()
     assert stack.diverged == [1, None]
     assert torch.equal(stack.parameters["1.weight"][1], calm.parameters["1.weight"][1])
     assert torch.equal(stack.parameters["1.weight"][0], stack.kept["1.weight"][0])
 
 
 def test_a_batch_is_at_most_the_training_set():
-    (replica,) = training.train_block([0], TRAIN.first(20), None, hp(epochs=1), CPU)
-    (whole,) = training.train_block([0], TRAIN.first(20), None, hp(epochs=1, batch_size=20), CPU)
+    (replica,) = training.train_block([0], TRAIN.first(20), None, spec(epochs=1), CPU)
+    (whole,) = training.train_block([0], TRAIN.first(20), None, spec(epochs=1, batch_size=20), CPU)
     assert checkpoint.digest(replica.parameters) == checkpoint.digest(whole.parameters)
 
 
 def test_small_training_sets_are_passed_over_until_there_are_enough_steps():
-    stack = Stack([0], TRAIN.first(120), None, hp(min_steps=5))
-    order = stack._order(torch.Generator().manual_seed(0))
-    assert stack.steps == 5
+    stack = Stack([0], TRAIN.first(120), None, spec(min_steps=5))
+    (order,) = stack.batches.order()
+    assert stack.batches.steps == 5
     assert len(order) == 3 * 100  # three passes of two batches of 50; the odd 20 are left out
     assert all(len(set(part.tolist())) == 100 for part in order.split(100))
-    assert stack.run_epoch(1)[0]["error"] <= 1
+    assert stack.run_epoch()[0]["error"] <= 1
 
 
 def test_schedules():

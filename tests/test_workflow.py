@@ -9,7 +9,7 @@ import torch
 import yaml
 from project import ROOT, configured, create
 
-from gradreg.data import splits as arrays
+from gradreg.data import splits
 from gradreg.storage import metrics
 
 # From data to report
@@ -21,16 +21,16 @@ def test_it_ends_in_a_report_that_the_last_line_names(template):
     for caption in ("Errors of the chosen networks", "Learning curves", "Training norm against attack norm"):
         assert caption in report
     assert "over 2 seeds" in report
-    assert "hard: targeted, apgd_ce, each on what stood those before, on the first 5 images of 1 seed." in report
+    assert "hard: targeted, then apgd_ce on the images still classified correctly; first 5 images, 1 seed." in report
     assert "ERROR" not in (template.folder / "results/tiny/logs/report.log").read_text(), "a caption is no text"
     assert re.search(r"Evaluation took \d+% of \d+ job seconds", template.output.stderr)
     assert re.search(r"\d+ of \d+ steps \(100%\) done", template.output.stderr)
 
 
-def test_the_budget_comes_before_the_first_job(template):
+def test_the_runtime_estimate_comes_before_the_first_job(template):
     """All networks are counted, those of open choices too: 8 settings with 2 seeds, 6 final runs with 2, and
     plain on the halves of digits."""
-    before, _, after = template.output.stderr.partition("Budget: at most 32 networks to train, 28 to measure. About")
+    before, _, after = template.output.stderr.partition("At most 32 networks to train, 28 to evaluate. About")
     assert after
     assert "rule train" not in before
 
@@ -57,7 +57,7 @@ def test_every_cell_has_its_folder_and_files(template):
         assert sorted(file.name for file in cell.iterdir()) == sorted(expected)
     record = json.loads((cells[0] / "train.json").read_text())
     assert record["status"] == "trained"
-    assert record["hp"]["train"]["epochs"] == 2
+    assert record["training"]["recipe"]["epochs"] == 2
     assert set(record["cell"]) == set(metrics.CELL)
 
 
@@ -82,12 +82,13 @@ def test_halves_of_the_data_are_disjoint_and_their_networks_enter_the_transfer(t
     root = template.folder / "results/tiny"
     table = metrics.read(root / "metrics/transfer-digits-300.csv")
     assert set(table.source_images) == {"300", "150", "150from150"}
-    records = [json.loads(path.read_text())["hp"] for path in (root / "cells").glob("digits-150*/*/*/*/*/*/train.json")]
-    assert {(hp["skip"], hp["n_train"]) for hp in records} == {(0, 150), (150, 150)}
-    whole = arrays.load(template.folder / "results/data/digits.npz", "train").images
-    for hp in records:
-        own = arrays.held_in(template.folder / "results/data/digits.npz", hp["n_train"], hp["skip"]).images
-        assert torch.equal(own, whole[hp["skip"] : hp["skip"] + 150])
+    records = [json.loads(path.read_text()) for path in (root / "cells").glob("digits-150*/*/*/*/*/*/train.json")]
+    parts = {(record["training"]["n_train"], record["training"]["skip"]) for record in records}
+    assert parts == {(150, 0), (150, 150)}
+    whole = splits.load(template.folder / "results/data/digits.npz", "train").images
+    for n_train, skip in parts:
+        images = splits.held_in(template.folder / "results/data/digits.npz", n_train, skip).images
+        assert torch.equal(images, whole[skip : skip + 150])
 
 
 def test_tables_come_in_three_forms(template):
@@ -206,11 +207,11 @@ def test_the_additions_of_the_documentation(finished):
     data.write_text(text.replace("    train_images: ", "    train_images: 0"))
     assert finished.counts("--configfile", "bars.yaml")["data"] == 1
     data.write_text(text)
-    finished.append("gradreg/fade.py", "\nEDITED = True\n")
+    finished.append("gradreg/attacks/fade.py", "\nEDITED = True\n")
     counts = finished.counts("--configfile", "bars.yaml")
     assert counts["train"] == 0
     assert counts["evaluate"] > 0
-    finished.append("gradreg/both_sides.py", "\nEDITED = True\n")
+    finished.append("gradreg/objectives/both_sides.py", "\nEDITED = True\n")
     trained = [job.output for job in finished.plan("--configfile", "bars.yaml") if job.stage == "train"]
     assert trained
     assert all("/both/" in output for output in trained)

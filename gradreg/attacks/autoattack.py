@@ -2,7 +2,7 @@
 
 Inputs, labels, networks and results are as in ``gradreg.attacks.steepest``; p is 1, 2 or inf. Each attack gets the
 images of one call as one batch, since the batch changes what it answers, and one seed: the same input always gives the
-same output, and the caller's random state is left as found. All raise ValueError for another p, for inputs outside
+same output, and the caller's random state stays as it was. All raise ValueError for another p, for inputs outside
 [0, 1], for a network in training mode, and where a loss needs more classes than there are.
 """
 
@@ -12,7 +12,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from gradreg.attacks.steepest import Network, check_attackable, inside
+from gradreg.attacks.checks import check_attackable, inside
+from gradreg.attacks.gradients import Network
 
 NORMS = {1.0: "L1", 2.0: "L2", math.inf: "Linf"}
 SEED = 0
@@ -20,7 +21,7 @@ LEAST_CLASSES = 4  # of the loss of the targeted attack, a difference of logits 
 
 
 def apgd_ce(network: Network, x: Tensor, y: Tensor, p: float, eps: float) -> Tensor:
-    """Projected gradient descent with a step of its own choosing, on the cross-entropy: 100 steps."""
+    """Projected gradient descent with an adaptive step, on the cross-entropy: 100 steps."""
     return _run("apgd-ce", network, x, y, p, eps)
 
 
@@ -54,7 +55,7 @@ def _run(name: str, network: Network, x: Tensor, y: Tensor, p: float, eps: float
     with torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
         attack = AutoAttack(network, norm=NORMS[p], eps=eps, seed=SEED, device=x.device, version="standard")
         attack.attacks_to_run = [name]
-        for own in (attack.apgd_targeted, attack.fab):
-            own.n_target_classes = min(own.n_target_classes, classes - 1)
+        for targeted in (attack.apgd_targeted, attack.fab):
+            targeted.n_target_classes = min(targeted.n_target_classes, classes - 1)
         moved, _ = attack.run_standard_evaluation(x, y, batch_size=len(x))
     return inside(x, moved, p, eps)

@@ -1,7 +1,7 @@
 """Minimum-norm attacks through the library secml-torch (the extra ``minimum-norm``): one run, and the whole curve.
 
-As in ``gradreg.attacks.steepest``, but without an eps: what comes back is the nearest error that was found, or the
-image itself where there was none.
+As in ``gradreg.attacks.steepest``, but without an eps: the result is the nearest error, or the image itself where the
+search saw none.
 """
 
 import copy
@@ -9,7 +9,8 @@ import math
 
 from torch import Tensor, nn
 
-from gradreg.attacks.steepest import Network, check_attackable
+from gradreg.attacks.checks import check_attackable
+from gradreg.attacks.gradients import Network
 
 NORMS = {1.0: "l1", 2.0: "l2", math.inf: "linf"}
 
@@ -32,5 +33,5 @@ def fmn(network: Network, x: Tensor, y: Tensor, p: float, steps: int = 200, step
     model = BasePyTorchClassifier(copy.deepcopy(network).requires_grad_(False).cpu())
     attack = FMN(perturbation_model=NORMS[p], num_steps=steps, step_size=step)
     moved, _ = next(iter(attack(model, DataLoader(TensorDataset(x.cpu(), y.cpu()), batch_size=len(x)))))
-    found: Tensor = moved.to(x).clamp(0, 1)
-    return found
+    nearest: Tensor = moved.to(x).clamp(0, 1)
+    return nearest

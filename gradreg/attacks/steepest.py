@@ -1,58 +1,24 @@
-"""The family's own attacks, one steepest step and many, and random noise, inside the p-norm ball and the box [0, 1].
+"""The family's attacks inside the p-norm ball and the box [0, 1]: one steepest step, many, and towards each class.
 
-Inputs are (N, ...) in [0, 1] with labels (N,); perturbed inputs come back in the same shape, never further
-than eps from the input in p-norm and never outside [0, 1]. A network is any callable from inputs to logits,
-in evaluation mode; its parameters' ``grad`` is left as found.
+Inputs are (N, ...) in [0, 1] with labels (N,); perturbed inputs come back in the same shape, never further than eps
+from the input in p-norm and never outside [0, 1]. A network is any callable from inputs to logits, in evaluation mode;
+the ``grad`` of its parameters stays as it is.
 """
 
 import math
-from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from gradreg.norms import dual_exponent, norm
-from gradreg.sampling import draw
-
-Network = Callable[[Tensor], Tensor]
-
-
-def check_attackable(network: Network, x: Tensor) -> None:
-    """Raise ValueError when inputs lie outside [0, 1] or the network is in training mode."""
-    if not bool(((x >= 0) & (x <= 1)).all()):
-        raise ValueError("inputs must lie in [0, 1]; scaling belongs inside the network")
-    if isinstance(network, nn.Module) and network.training:
-        raise ValueError("the network is in training mode; call .eval() first")
-
-
-def loss_gradient(network: Network, x: Tensor, y: Tensor) -> Tensor:
-    """Gradient of each sample's cross-entropy with respect to that sample, the shape of x."""
-    inputs = x.detach().clone().requires_grad_()
-    with torch.enable_grad():
-        loss = F.cross_entropy(network(inputs), y, reduction="sum")
-        return torch.autograd.grad(loss, inputs)[0]
-
-
-def ascent_direction(network: Network, x: Tensor, y: Tensor, target: Tensor | None = None) -> Tensor:
-    """A positive multiple of each sample's ``loss_gradient`` that does not vanish, the shape of x.
-
-    The gradient of log(sum over k != y of exp z_k) - z_y is dL/dx / (1 - pi_y), with pi_y the probability of the
-    label. In single precision dL/dx itself loses the label's own logit once pi_y rounds to 1, and with it its
-    direction, which would make confident networks look robust. With a target (N,), the gradient of z_target - z_y.
-    """
-    inputs = x.detach().clone().requires_grad_()
-    with torch.enable_grad():
-        logits = network(inputs)
-        height = _height(logits, y) if target is None else of_class(logits, target) - of_class(logits, y)
-        return torch.autograd.grad(height.sum(), inputs)[0]
+from gradreg.attacks.gradients import Network, ascent_direction, without
+from gradreg.norms import dual_exponent
 
 
 def box_step(x: Tensor, g: Tensor, p: float, eps: float) -> Tensor:
     """The s that maximises <g, s> over ||s||_p <= eps and 0 <= x + s <= 1: the steepest step of a bounded image.
 
     For p = inf it is the clipped sign step. For p = 1 coordinates are filled up to the box in the order of |g|
-    until the budget is spent (a fractional knapsack). Between, the maximiser is
+    until their sum is eps (a fractional knapsack). Between, the maximiser is
     s_i = sign(g_i) min(lambda |g_i|^(q-1), room_i), from the conditions of Karush, Kuhn and Tucker, with
     lambda such that ||s||_p = eps. Where filling the box along g stays in the ball, s fills it. A zero gradient
     gives a zero step. Raises ValueError unless 1 <= p <= inf.
@@ -79,7 +45,7 @@ def _fill(log_direction: Tensor, room: Tensor, p: float, eps: float) -> Tensor:
     """min(lambda * direction, room) with p-norm eps, or room where that is shorter. All (N, D), p finite.
 
     With the full coordinates known, lambda^p = (eps^p - sum of their room^p) / (sum of the others' direction^p).
-    Starting from none, those that the found lambda fills are added until none is; lambda only grows, so none
+    Starting from none, those that lambda fills are added until none is left to add; lambda only grows, so none
     leaves again. In logarithms and double precision: for p near 1 the entries of the direction span thousands of
     decades.
     """
@@ -131,14 +97,7 @@ def targeted(network: Network, x: Tensor, y: Tensor, p: float, eps: float, steps
 
 
 def frank_wolfe(
-    network: Network,
-    x: Tensor,
-    y: Tensor,
-    p: float,
-    eps: float,
-    steps: int,
-    stop: bool,
-    target: Tensor | None = None,
+    network: Network, x: Tensor, y: Tensor, p: float, eps: float, steps: int, stop: bool, target: Tensor | None = None
 ) -> Tensor:
     """Frank-Wolfe ascent from x inside ball and box, along ``ascent_direction``: to the first error, or to the end.
 
@@ -162,56 +121,3 @@ def frank_wolfe(
         with torch.no_grad():
             right[rest] = network((at + current).clamp(0, 1)).argmax(1) == y[rest]
     return (x + s).clamp(0, 1)
-
-
-@torch.no_grad()
-def random(network: Network, x: Tensor, y: Tensor, p: float, eps: float, draws: int = 10) -> Tensor:
-    """x plus the worst of ``draws`` perturbations, uniform in the ball and clipped to [0, 1]: what needs no gradient.
-
-    Worst is the largest of log(sum over k != y of exp z_k) - z_y. The draws come from one seed: the same input always
-    gives the same output.
-    """
-    generator = torch.Generator(x.device).manual_seed(0)
-    worst, height = x, _height(network(x), y)
-    for _ in range(draws):
-        moved = (x + eps * draw("ball", x.shape, generator, p)).clamp(0, 1)
-        there = _height(network(moved), y)
-        higher = there > height
-        worst = torch.where(higher.view(-1, *[1] * (x.ndim - 1)), moved, worst)
-        height = torch.where(higher, there, height)
-    return worst
-
-
-def inside(x: Tensor, moved: Tensor, p: float, eps: float) -> Tensor:
-    """``moved``, clipped to [0, 1] and drawn towards x where its p-norm distance is more than eps by rounding."""
-    s = moved.clamp(0, 1).double() - x.double()
-    length = norm(s, p).clamp(min=eps).view(-1, *[1] * (x.ndim - 1))
-    return (x.double() + s * (eps / length)).to(x.dtype)
-
-
-def noisy(x: Tensor, distribution: str, level: float, generator: torch.Generator) -> Tensor:
-    """x plus noise, clipped to [0, 1]: ``gaussian`` of standard deviation ``level``, or ``uniform`` in +-level.
-
-    Raises ValueError for another distribution.
-    """
-    if distribution == "gaussian":
-        drawn = torch.randn(x.shape, generator=generator, device=x.device)
-    elif distribution == "uniform":
-        drawn = 2 * torch.rand(x.shape, generator=generator, device=x.device) - 1
-    else:
-        raise ValueError(f"noise is gaussian or uniform, not {distribution!r}")
-    return (x + level * drawn).clamp(0, 1)
-
-
-def _height(logits: Tensor, y: Tensor) -> Tensor:
-    return without(logits, y).logsumexp(1) - of_class(logits, y)
-
-
-def without(logits: Tensor, y: Tensor) -> Tensor:
-    """Logits (N, classes), those of the labels set to -inf."""
-    return logits.scatter(1, y.unsqueeze(1), -math.inf)
-
-
-def of_class(logits: Tensor, y: Tensor) -> Tensor:
-    """The logits of classes y, (N,)."""
-    return logits.gather(1, y.unsqueeze(1)).squeeze(1)

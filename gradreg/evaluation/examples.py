@@ -1,43 +1,42 @@
-"""What perturbations look like, and what a network takes for the image of a class."""
+"""Examples to look at: perturbed images, and the images of a class that a network makes out of noise."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gradreg.attacks import steepest as attacks
+from gradreg.attacks.gradients import ascent_direction
+from gradreg.attacks.steepest import multi_step
 from gradreg.data.splits import Split
 from gradreg.evaluation.measure import answers
-from gradreg.planning.numerals import parse
+from gradreg.planning.specs import GallerySpec
 
 DREAM_STEPS, DREAM_STEP = 500, 0.005  # at most; L2 length for one pixel, which grows with their root
 SURE = 0.99
 
 
-def gallery(
-    network: nn.Module, split: Split, classes: Sequence[int], eps: Mapping[str, str], steps: int
-) -> dict[str, Tensor]:
+def gallery(network: nn.Module, split: Split, settings: GallerySpec) -> dict[str, Tensor]:
     """A typical image of each class, the one nearest to the mean of its class, under the multi-step attack of each p.
 
     Returns arrays ``x`` (N, C, H, W), ``y``, ``answer`` and ``confidence`` (N,) for the images as they are and,
     for each p, ``x_p``, ``answer_p`` and ``confidence_p``.
     """
-    index = torch.stack([_typical(split, label) for label in classes])
+    index = torch.stack([_typical(split, label) for label in settings.classes])
     x, y = split.pixels(index), split.labels[index]
     confidence, answer = answers(network, x)
     arrays = {"x": x, "y": y, "answer": answer, "confidence": confidence}
-    for p, label in eps.items():
-        perturbed = attacks.multi_step(network, x, y, parse(p), parse(label), steps)
+    for p, eps in settings.eps.items():
+        perturbed = multi_step(network, x, y, p.value, eps.value, settings.steps)
         confidence, answer = answers(network, perturbed)
         arrays |= {f"x_{p}": perturbed, f"answer_{p}": answer, f"confidence_{p}": confidence}
     return arrays
 
 
 def _typical(split: Split, label: int) -> Tensor:
-    own = (split.labels == label).nonzero().squeeze(1)
-    x = split.pixels(own).flatten(1)
-    return own[(x - x.mean(0)).norm(dim=1).argmin()]
+    of_class = (split.labels == label).nonzero().squeeze(1)
+    x = split.pixels(of_class).flatten(1)
+    return of_class[(x - x.mean(0)).norm(dim=1).argmin()]
 
 
 def dreams(network: nn.Module, image_shape: Sequence[int], classes: Sequence[int]) -> dict[str, Tensor]:
@@ -57,7 +56,7 @@ def dreams(network: nn.Module, image_shape: Sequence[int], classes: Sequence[int
         if len(rest) == 0:
             break
         # Away from the loss: the direction that does not vanish for confident answers, turned round.
-        g = -attacks.ascent_direction(network, x[rest], y[rest])
+        g = -ascent_direction(network, x[rest], y[rest])
         size = g.flatten(1).norm(dim=1).clamp(min=torch.finfo(g.dtype).tiny).view(-1, 1, 1, 1)
         x[rest] = (x[rest] + length * g / size).clamp(0, 1)
     distance = (x - start).flatten(1).norm(dim=1)

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from gradreg.attacks.steepest import Network, of_class, without
+from gradreg.attacks.gradients import Network, of_class, without
 from gradreg.norms import dual_exponent, norm
-from gradreg.planning.numerals import parse
 
 POWER_STEPS = 10  # of the power iteration
 Batched = Callable[[Callable[[Tensor, Tensor], Tensor], Tensor, Tensor], Tensor]
@@ -32,9 +31,9 @@ def alignment(network: Network, x: Tensor) -> Tensor:
 
 
 def distances(
-    network: Network, x: Tensor, y: Tensor, norms: Iterable[str], batched: Batched
-) -> dict[tuple[str, str], Tensor]:
-    """Estimated distances (N,) to the nearest error, by (kind of estimate, p); 0 where the answer is wrong.
+    network: Network, x: Tensor, y: Tensor, norms: Iterable[float], batched: Batched
+) -> dict[float, dict[str, Tensor]]:
+    """Estimated distances (N,) to the nearest error, by p and kind of estimate; 0 where the answer is wrong.
 
     With the gap z_y - max over k != y of z_k, its gradient g and q the dual exponent of p: ``gradient_estimate`` is
     gap / norm(g, q), where a linear network has its boundary. ``curvature_estimate``, for p = 2 only, is the root t of
@@ -44,17 +43,17 @@ def distances(
     """
     gap = batched(lambda a, b: _gap(network, a, b).detach(), x, y).double().clamp(min=0)
     gradient = batched(lambda a, b: _gap_gradient(network, a, b), x, y).double()
-    found = {}
+    estimated = {}
     for p in norms:
-        length = norm(gradient, dual_exponent(parse(p)))
+        length = norm(gradient, dual_exponent(p))
         first = torch.where(length > 0, gap / length, math.inf)
-        found["gradient_estimate", p] = torch.where(gap > 0, first, 0.0)
-        if parse(p) == 2:
+        estimated[p] = {"gradient_estimate": torch.where(gap > 0, first, 0.0)}
+        if p == 2:
             curvature = batched(lambda a, b: _curvature(network, a, b), x, y).double()
             # gap / (g/2 + sqrt(g^2 + 2 c gap)/2): the root in a form that loses no digits where c is small.
             root = 2 * gap / (length + (length.square() + 2 * curvature * gap).sqrt())
-            found["curvature_estimate", p] = torch.where(gap > 0, root, 0.0)
-    return found
+            estimated[p]["curvature_estimate"] = torch.where(gap > 0, root, 0.0)
+    return estimated
 
 
 def _gap(network: Network, x: Tensor, y: Tensor) -> Tensor:

@@ -1,12 +1,12 @@
-"""Signs that a measured robustness cannot be trusted, as flags on rows.
+"""Flags on rows: signs that a measured robustness cannot be trusted.
 
-Where an attack fails for reasons of its own, a network looks robust (Athalye et al. 2018; Carlini et al. 2019). Each
+Where an attack fails, a network looks robust (Athalye et al. 2018; Carlini et al. 2019). Each
 flag names one thing that should not happen to an attack that works:
 
 - ``one-step-stronger``: a single step leads to more errors than the last of many;
 - ``box-not-enough``: with no bound but the box [0, 1], the many-step attack leaves images right;
 - ``zero-gradients``: there is no gradient to follow at a share of the images;
-- ``not-monotone``: more budget, fewer errors;
+- ``not-monotone``: a larger eps, fewer errors;
 - ``square-stronger``: random search finds errors that the attacks before it, with their gradients, missed;
 
 and one thing that happens to training:
@@ -38,8 +38,8 @@ def marked(rows: Sequence[Row], history: Sequence[Row] = (), diverged: int | Non
     """The rows of one network with a column ``flags``: names joined by "+", or nothing.
 
     history: the rows of its training, with ``probe_error_1`` and ``probe_error_5``; diverged: the epoch in which it
-    did. What concerns the network stands on all its rows; what concerns an attack in a norm, on the rows of that attack
-    there; what concerns gradients, on the rows of all attacks, of one norm or of all.
+    did. Flags of the network are on all its rows; those of an attack in a norm, on the rows of that attack there;
+    those of gradients, on the rows of all attacks, in one norm or in all.
     """
     everywhere = [] if diverged is None else [f"diverged:{diverged}"]
     everywhere += ["collapsed"] if collapse(history) is not None else []
@@ -50,8 +50,8 @@ def marked(rows: Sequence[Row], history: Sequence[Row] = (), diverged: int | Non
     for row in rows:
         groups.setdefault((row["attack"], row["attack_p"]), []).append(row)
     flags = {
-        (attack, p): everywhere + ([] if attack in UNATTACKED else gradient + checks.get(p, []) + _of_attack(own))
-        for (attack, p), own in groups.items()
+        (attack, p): everywhere + ([] if attack in UNATTACKED else gradient + checks.get(p, []) + _of_attack(group))
+        for (attack, p), group in groups.items()
     }
     return [{**row, "flags": "+".join(flags[row["attack"], row["attack_p"]])} for row in rows]
 
@@ -65,14 +65,14 @@ def collapse(history: Sequence[Row]) -> int | None:
     errors = [(row["probe_error_1"], row["probe_error_5"]) for row in history]
     if any(not isinstance(value, int | float) or math.isnan(value) for pair in errors for value in pair):
         return None
-    found, least = None, math.inf
+    collapsed, least = None, math.inf
     for epoch, (one, many) in enumerate(errors, start=1):
         least = min(least, many)
         if many - one >= WIDE_GAP or (many - one >= GAP and many - least >= RISE):
-            found = epoch if found is None else found
+            collapsed = epoch if collapsed is None else collapsed
         else:
-            found = None
-    return found
+            collapsed = None
+    return collapsed
 
 
 def _checks(rows: Sequence[Row]) -> dict[str, list[str]]:
@@ -80,7 +80,7 @@ def _checks(rows: Sequence[Row]) -> dict[str, list[str]]:
     values: dict[tuple[str, str], float] = {
         (row["attack_p"], row["metric"]): row["value"] for row in rows if row["attack_p"] and row["metric"] in CHECKS
     }
-    found: dict[str, list[str]] = {}
+    flags_of: dict[str, list[str]] = {}
     for p in {p for p, _ in values}:
         flags = []
         one, last = values.get((p, "error_of_one_step")), values.get((p, "error_of_last_step"))
@@ -89,8 +89,8 @@ def _checks(rows: Sequence[Row]) -> dict[str, list[str]]:
         box = values.get((p, "error_in_box"))
         if box is not None and box < LEAST_IN_BOX:
             flags.append("box-not-enough")
-        found[p] = flags
-    return found
+        flags_of[p] = flags
+    return flags_of
 
 
 def _of_attack(rows: Sequence[Row]) -> list[str]:
@@ -106,7 +106,7 @@ def _of_attack(rows: Sequence[Row]) -> list[str]:
     after = [
         (row["attack_eps"], row["metric"], row["value"]) for row in rows if row["metric"].startswith("error_after_")
     ]
-    blind = {f"error_after_{kind}" for kind, own in registry.section("attacks").items() if own.get("blind")}
+    blind = {f"error_after_{kind}" for kind, block in registry.section("attacks").items() if block.get("blind")}
     followed = False  # whether an attack with gradients came before
     for (eps, first, before), (same, kind, value) in itertools.pairwise(after):
         followed = (followed and eps == same) or first not in blind

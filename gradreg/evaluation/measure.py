@@ -10,22 +10,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gradreg import registry
-from gradreg.attacks import steepest as attacks
+from gradreg.attacks import checks, gradients, steepest
+from gradreg.attacks.noise import noisy
 from gradreg.data.splits import Split
-from gradreg.evaluation import local_estimates as estimates
+from gradreg.evaluation import local_estimates
 from gradreg.norms import dual_exponent, norm, steepest_step
-from gradreg.planning.numerals import middle, outcome, parse
+from gradreg.planning.numerals import Numeral, middle
+from gradreg.planning.specs import AttackSpec, Grid, StrongAttackSpec
+from gradreg.storage.metrics import outcome
 
 BATCH = 500  # images of a forward pass
 CHECKED = 200  # images on which the attack itself is checked
 NOISE_SEED = 0
-GRADIENT_NORMS = ("1", "2", "inf")
+GRADIENT_NORMS = (1.0, 2.0, math.inf)
 Row = dict[str, Any]
 Outcomes = dict[str, Tensor]
 
 
 class Measurement:
-    """The rows of one network, and for every attack which images it answered wrongly (``labels.outcome``)."""
+    """The rows of one network, and for every attack which images it misclassified (``metrics.outcome``)."""
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
@@ -40,132 +43,121 @@ class Measurement:
             )
 
     def add_outcome(self, attack: str, p: str, eps: str, wrong: Tensor, **values: float) -> None:
-        """The rows ``error`` and others for images that were answered wrongly (True) or not, and the outcome."""
+        """The rows ``error`` and others for images that are misclassified (True) or not, and the outcome."""
         self.add(attack, p, eps, len(wrong), error=wrong.double().mean().item(), **values)
         self.outcomes[outcome(attack, p, eps)] = wrong.cpu()
 
 
-def evaluate(network: nn.Module, split: Split, attack: Mapping[str, Any]) -> Measurement:
-    """All measurements that every network gets.
-
-    attack: ``images`` (the first so many of the split are attacked), ``steps`` of the multi-step attack,
-    ``batch_size``, the grid ``eps``, p -> labels, ``noise``, kind -> labels, ``others``, further attacks by name: their
-    registered kind and settings, and ``smooth``, whether the network is, so that its curvature means something. Rows
-    have the columns attack, attack_p, attack_eps, metric, value, n:
+def evaluate(network: nn.Module, split: Split, attack: AttackSpec) -> Measurement:
+    """All measurements that every network gets, with the columns attack, attack_p, attack_eps, metric, value, n.
 
     - attack ``none``: ``error``, ``confidence`` (mean largest probability) and ``loss`` on the whole split; on the
       attacked images ``gradient_norm_q``, the mean q-norm of the input gradient of the loss, ``zero_gradient``, the
-      share of images where the attacks' direction vanishes, and ``alignment`` (``estimates.alignment``);
+      share of images where the attacks' direction vanishes, and ``alignment`` (``local_estimates.alignment``);
     - ``gaussian``, ``uniform``: ``error`` on the whole split under noise of that size;
     - ``steepest``: ``rise``, the mean of L(x + s) - L(x) for the steepest step s of training, and ``predicted_rise``,
       that of eps * norm(dL/dx, q);
     - ``one_step``, ``multi_step`` and each other one: ``error``, and ``confidence`` in the answer, on the attacked
-      images, of which those that are misclassified as they are count as errors and are not attacked;
-    - ``multi_step``, on the first CHECKED of them, for ``signs``: ``error_of_one_step`` and ``error_of_last_step`` (of
+      images; those that are misclassified without an attack count as errors and are not attacked;
+    - ``multi_step``, on the first CHECKED of them, for ``masking``: ``error_of_one_step``, ``error_of_last_step`` (of
       many steps without a stop) at the middle eps, and ``error_in_box``, with no bound but the box;
     - for smooth networks ``gradient_estimate`` and, in the 2-norm, ``curvature_estimate``: ``estimated_error``, the
-      share of images whose distance to an error is estimated to be at most eps (``estimates``).
+      share of images whose distance to an error is estimated to be at most eps (``local_estimates``).
     """
-    attacks.check_attackable(network, split.pixels(slice(0, 1)))
-    found = Measurement()
-    _as_they_are(found, network, split)
-    images = split.first(min(attack["images"], len(split)))
+    checks.check_attackable(network, split.pixels(slice(0, 1)))
+    measured = Measurement()
+    _clean(measured, network, split)
+    images = split.first(min(attack.images, len(split)))
     x, y = images.pixels(), images.labels
-    in_batches = functools.partial(batched, size=attack["batch_size"])
-    gradients = in_batches(lambda a, b: attacks.loss_gradient(network, a, b), x, y)
-    norms = {f"gradient_norm_{q}": norm(gradients, parse(q)).mean().item() for q in GRADIENT_NORMS}
-    _noise(found, network, split, attack["noise"])
-    alignment = in_batches(lambda a, b: estimates.alignment(network, a), x, y).mean().item()
-    zero = _zero_gradient(network, x, y, attack["batch_size"])
-    found.add("none", "", "", len(x), **norms, zero_gradient=zero, alignment=alignment)
-    _linearisation(found, network, x, y, gradients, attack)
-    right = ~wrong(network, x, y)
-    for p, grid in attack["eps"].items():
-        for eps in grid:
-            for name, perturbed in perturbations(network, x, y, right, parse(p), parse(eps), attack).items():
-                probability, answer = answers(network, perturbed)
-                found.add_outcome(name, p, eps, answer != y, confidence=probability.double().mean().item())
-        _check(found, network, x[:CHECKED], y[:CHECKED], "multi_step", p, middle(grid), attack)
-    if attack["smooth"]:
-        for (name, p), distance in estimates.distances(network, x, y, attack["eps"], in_batches).items():
-            for eps in attack["eps"][p]:
-                share = (distance <= parse(eps)).double().mean().item()
-                found.add(name, p, eps, len(x), estimated_error=share)
-    return found
+    slopes = batched(functools.partial(gradients.loss_gradient, network), x, y, attack.batch_size)
+    _noise(measured, network, split, attack.noise)
+    norms = {f"gradient_norm_{q:g}": norm(slopes, q).mean().item() for q in GRADIENT_NORMS}
+    alignment = batched(lambda a, b: local_estimates.alignment(network, a), x, y, attack.batch_size).mean().item()
+    zero = _zero_gradient(network, x, y, attack.batch_size)
+    measured.add("none", "", "", len(x), **norms, zero_gradient=zero, alignment=alignment)
+    _linearisation(measured, network, x, y, slopes, attack.eps)
+    _attacked(measured, network, x, y, attack)
+    if attack.smooth:
+        _estimates(measured, network, x, y, attack)
+    return measured
 
 
-def strong(network: nn.Module, split: Split, settings: Mapping[str, Any], name: str) -> Measurement:
-    """The measurements of one strong attack.
+def strong(network: nn.Module, split: Split, attack: StrongAttackSpec, name: str) -> Measurement:
+    """The measurements of one strong attack, all under its ``name``.
 
-    settings: ``attacks``, registered kinds, one after another, each on the images that stood those before; ``images``,
-    the first of the split; ``batch_size``; ``steps``; the grid ``eps``, p -> labels. Rows, all under the attack's
-    ``name``: ``error``; ``error_after_kind`` for each of the kinds; ``error_of_multi_step``, that of the usual attack
-    of so many steps, on the same images, for comparison; and what ``signs`` is read from, as in ``evaluate``. A
-    minimum-norm attack is run once per p for the whole grid, and has the row ``distance``, the median distance of the
-    errors it found (infinite where it found none).
+    Rows: ``error``; ``error_after_kind`` for each of its kinds; ``error_of_multi_step``, that of the multi-step attack
+    on the same images, for comparison; and the checks that ``masking`` reads, as in ``evaluate``. A minimum-norm attack
+    is run once per p for the whole grid, and has the row ``distance``, the median distance of its errors, infinite
+    where it has none.
     """
-    images = split.first(settings["images"])
+    images = split.first(attack.images)
     x, y = images.pixels(), images.labels
-    attacks.check_attackable(network, x[:1])
-    found = Measurement()
+    checks.check_attackable(network, x[:1])
+    measured = Measurement()
     clean = wrong(network, x, y)
-    found.add(name, "", "", len(x), zero_gradient=_zero_gradient(network, x, y, settings["batch_size"]))
-    for p, grid in settings["eps"].items():
-        if registry.lookup("attacks", settings["attacks"][0]).get("minimum"):
-            _nearest(found, network, x, y, p, settings, name)
+    zero = _zero_gradient(network, x, y, attack.batch_size)
+    measured.add(name, "", "", len(x), zero_gradient=zero)
+    for p, grid in attack.eps.items():
+        if registry.lookup("attacks", attack.attacks[0]).get("minimum"):
+            _nearest(measured, network, x, y, p, attack, name)
             continue
         for eps in grid:
-            fooled, after = _one_after_another(network, x, y, clean, p, eps, settings)
-            usual = functools.partial(attacks.multi_step, network, p=parse(p), eps=parse(eps), steps=settings["steps"])
-            by_usual = wrong(network, batched(usual, x, y, settings["batch_size"]), y)
-            found.add_outcome(name, p, eps, fooled, **after, error_of_multi_step=by_usual.double().mean().item())
-        _check(found, network, x[:CHECKED], y[:CHECKED], name, p, middle(grid), settings)
-    return found
+            fooled, after = _one_after_another(network, x, y, clean, p, eps, attack)
+            usual = functools.partial(steepest.multi_step, network, p=p.value, eps=eps.value, steps=attack.steps)
+            by_usual = wrong(network, batched(usual, x, y, attack.batch_size), y)
+            measured.add_outcome(name, p, eps, fooled, **after, error_of_multi_step=by_usual.double().mean().item())
+        _check(measured, network, x[:CHECKED], y[:CHECKED], name, p, middle(grid), attack)
+    return measured
 
 
 def _one_after_another(
-    network: nn.Module, x: Tensor, y: Tensor, clean: Tensor, p: str, eps: str, settings: Mapping[str, Any]
+    network: nn.Module, x: Tensor, y: Tensor, clean: Tensor, p: Numeral, eps: Numeral, attack: StrongAttackSpec
 ) -> tuple[Tensor, dict[str, float]]:
     """Which images any of the attacks leads astray, those of ``clean`` from the start, and the error after each."""
     fooled, after = clean.clone(), {}
-    for kind in settings["attacks"]:
+    for kind in attack.attacks:
         rest = (~fooled).nonzero().squeeze(1)
-        attack = functools.partial(registry.function("attacks", kind), network, p=parse(p), eps=parse(eps))
+        way = functools.partial(registry.function("attacks", kind), network, p=p.value, eps=eps.value)
         if len(rest):
-            fooled[rest] = wrong(network, batched(attack, x[rest], y[rest], settings["batch_size"]), y[rest])
+            fooled[rest] = wrong(network, batched(way, x[rest], y[rest], attack.batch_size), y[rest])
         after[f"error_after_{kind}"] = fooled.double().mean().item()
     return fooled, after
 
 
 def _nearest(
-    found: Measurement, network: nn.Module, x: Tensor, y: Tensor, p: str, settings: Mapping[str, Any], name: str
+    measured: Measurement, network: nn.Module, x: Tensor, y: Tensor, p: Numeral, attack: StrongAttackSpec, name: str
 ) -> None:
-    attack = functools.partial(registry.function("attacks", settings["attacks"][0]), network, p=parse(p))
-    moved = batched(attack, x, y, settings["batch_size"])
-    distance = norm((moved - x).double(), parse(p))
+    """The measurements of a minimum-norm attack in one norm."""
+    way = functools.partial(registry.function("attacks", attack.attacks[0]), network, p=p.value)
+    moved = batched(way, x, y, attack.batch_size)
+    distance = norm((moved - x).double(), p.value)
     distance[~wrong(network, moved, y)] = math.inf
-    for eps in settings["eps"][p]:
-        found.add_outcome(name, p, eps, distance <= parse(eps))
-    found.add(name, p, "", len(x), distance=distance.median().item())
+    for eps in attack.eps[p]:
+        measured.add_outcome(name, p, eps, distance <= eps.value)
+    measured.add(name, p, "", len(x), distance=distance.median().item())
 
 
 def perturbations(
-    network: nn.Module, x: Tensor, y: Tensor, right: Tensor, p: float, eps: float, attack: Mapping[str, Any]
+    network: nn.Module, x: Tensor, y: Tensor, right: Tensor, p: float, eps: float, attack: AttackSpec
 ) -> dict[str, Tensor]:
     """The inputs x (N, ...) perturbed by the family's attacks of p-norm eps, and by the others of ``attack``.
 
     What is not ``right`` (N,) stays as it is.
     """
-    kinds = {"one_step": {"kind": "one_step"}, "multi_step": {"kind": "multi_step", "steps": attack["steps"]}}
-    found = {}
-    for name, own in {**kinds, **attack["others"]}.items():
-        function = registry.function("attacks", own["kind"])
-        settings = {key: value for key, value in own.items() if key != "kind"}
-        found[name] = x.clone()
+    blocks: dict[str, Mapping[str, Any]] = {
+        "one_step": {"kind": "one_step"},
+        "multi_step": {"kind": "multi_step", "steps": attack.steps},
+        **attack.others,
+    }
+    perturbed = {}
+    for name, block in blocks.items():
+        function = registry.function("attacks", block["kind"])
+        settings = {key: value for key, value in block.items() if key != "kind"}
+        perturbed[name] = x.clone()
         if right.any():
             step = functools.partial(function, network, p=p, eps=eps, **settings)
-            found[name][right] = batched(step, x[right], y[right], attack["batch_size"])
-    return found
+            perturbed[name][right] = batched(step, x[right], y[right], attack.batch_size)
+    return perturbed
 
 
 @torch.no_grad()
@@ -182,8 +174,8 @@ def wrong(network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _as_they_are(found: Measurement, network: nn.Module, split: Split) -> None:
-    """Error, confidence and loss on the images as they are."""
+def _clean(measured: Measurement, network: nn.Module, split: Split) -> None:
+    """Error, confidence and loss on unperturbed images."""
     missed, confidence, loss = [], 0.0, 0.0
     for start in range(0, len(split), BATCH):
         part = slice(start, start + BATCH)
@@ -192,33 +184,53 @@ def _as_they_are(found: Measurement, network: nn.Module, split: Split) -> None:
         confidence += logits.softmax(1).amax(1).double().sum().item()
         loss += F.cross_entropy(logits, labels, reduction="sum").item()
     n = len(split)
-    found.add_outcome("none", "", "", torch.cat(missed), confidence=confidence / n, loss=loss / n)
+    measured.add_outcome("none", "", "", torch.cat(missed), confidence=confidence / n, loss=loss / n)
 
 
 @torch.no_grad()
-def _noise(found: Measurement, network: nn.Module, split: Split, noise: Mapping[str, Sequence[str]]) -> None:
+def _noise(measured: Measurement, network: nn.Module, split: Split, noise: Mapping[str, Sequence[Numeral]]) -> None:
     """Errors under each kind and level of noise: one draw per image, for all networks alike."""
     for kind, levels in noise.items():
         for level in levels:
             generator, count = torch.Generator(split.labels.device).manual_seed(NOISE_SEED), 0
             for start in range(0, len(split), BATCH):
                 part = slice(start, start + BATCH)
-                moved = attacks.noisy(split.pixels(part), kind, parse(level), generator)
+                moved = noisy(split.pixels(part), kind, level.value, generator)
                 count += int((network(moved).argmax(1) != split.labels[part]).sum())
-            found.add(kind, "", level, len(split), error=count / len(split))
+            measured.add(kind, "", level, len(split), error=count / len(split))
 
 
-def _linearisation(
-    found: Measurement, network: nn.Module, x: Tensor, y: Tensor, gradients: Tensor, attack: Mapping[str, Any]
-) -> None:
-    """How far the loss rises along the steepest step, and what its gradient says of that."""
+def _linearisation(measured: Measurement, network: nn.Module, x: Tensor, y: Tensor, slopes: Tensor, grid: Grid) -> None:
+    """How far the loss rises along the steepest step, and the rise that its gradient predicts."""
     before = _losses(network, x, y)
-    for p, grid in attack["eps"].items():
-        lengths = norm(gradients, dual_exponent(parse(p)))
+    for p, strengths in grid.items():
+        lengths = norm(slopes, dual_exponent(p.value))
+        for eps in strengths:
+            after = _losses(network, x + steepest_step(slopes, p.value, eps.value), y)
+            rises = {"rise": (after - before).mean().item(), "predicted_rise": eps.value * lengths.mean().item()}
+            measured.add("steepest", p, eps, len(x), **rises)
+
+
+def _attacked(measured: Measurement, network: nn.Module, x: Tensor, y: Tensor, attack: AttackSpec) -> None:
+    """Errors and confidence under the family's attacks and the others, and the checks of the multi-step attack."""
+    right = ~wrong(network, x, y)
+    for p, grid in attack.eps.items():
         for eps in grid:
-            after = _losses(network, x + steepest_step(gradients, parse(p), parse(eps)), y)
-            rises = {"rise": (after - before).mean().item(), "predicted_rise": parse(eps) * lengths.mean().item()}
-            found.add("steepest", p, eps, len(x), **rises)
+            for name, moved in perturbations(network, x, y, right, p.value, eps.value, attack).items():
+                probability, answer = answers(network, moved)
+                measured.add_outcome(name, p, eps, answer != y, confidence=probability.double().mean().item())
+        _check(measured, network, x[:CHECKED], y[:CHECKED], "multi_step", p, middle(grid), attack)
+
+
+def _estimates(measured: Measurement, network: nn.Module, x: Tensor, y: Tensor, attack: AttackSpec) -> None:
+    """The shares of images whose distance to an error is estimated to be at most eps."""
+    in_batches = functools.partial(batched, size=attack.batch_size)
+    distances = local_estimates.distances(network, x, y, [p.value for p in attack.eps], in_batches)
+    for p, grid in attack.eps.items():
+        for name, distance in distances[p.value].items():
+            for eps in grid:
+                share = (distance <= eps.value).double().mean().item()
+                measured.add(name, p, eps, len(x), estimated_error=share)
 
 
 @torch.no_grad()
@@ -229,27 +241,34 @@ def _losses(network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 
 def _zero_gradient(network: nn.Module, x: Tensor, y: Tensor, size: int) -> float:
     """The share of images at which the direction of the family's attacks vanishes."""
-    direction = batched(lambda a, b: attacks.ascent_direction(network, a, b), x, y, size)
+    direction = batched(functools.partial(gradients.ascent_direction, network), x, y, size)
     return (direction.flatten(1) == 0).all(1).double().mean().item()
 
 
 def _check(
-    found: Measurement, network: nn.Module, x: Tensor, y: Tensor, name: str, p: str, eps: str, attack: Mapping[str, Any]
+    measured: Measurement,
+    network: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    name: str,
+    p: Numeral,
+    eps: Numeral,
+    attack: AttackSpec | StrongAttackSpec,
 ) -> None:
-    """What shows whether an attack along gradients works on a network, in rows of the attack ``name``."""
+    """Rows of the attack ``name`` that show whether an attack along gradients works on a network."""
 
     def error(way: Callable[..., Tensor], length: float, **settings: Any) -> float:
-        step = functools.partial(way, network, p=parse(p), eps=length, **settings)
-        return wrong(network, batched(step, x, y, attack["batch_size"]), y).double().mean().item()
+        step = functools.partial(way, network, p=p.value, eps=length, **settings)
+        return wrong(network, batched(step, x, y, attack.batch_size), y).double().mean().item()
 
-    one = error(attacks.one_step, parse(eps))
-    last = error(attacks.frank_wolfe, parse(eps), steps=attack["steps"], stop=False)
-    found.add(name, p, eps, len(x), error_of_one_step=one, error_of_last_step=last)
-    diagonal = x[0].numel() ** (1 / parse(p))
-    far = error(attacks.frank_wolfe, diagonal, steps=attack["steps"], stop=True)
-    found.add(name, p, "", len(x), error_in_box=far)
+    one = error(steepest.one_step, eps.value)
+    last = error(steepest.frank_wolfe, eps.value, steps=attack.steps, stop=False)
+    measured.add(name, p, eps, len(x), error_of_one_step=one, error_of_last_step=last)
+    diagonal = x[0].numel() ** (1 / p.value)
+    far = error(steepest.frank_wolfe, diagonal, steps=attack.steps, stop=True)
+    measured.add(name, p, "", len(x), error_in_box=far)
 
 
 def batched(function: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, size: int) -> Tensor:
-    """What a function makes of inputs and labels, called on batches of so many."""
+    """``function(inputs, labels)``, called on batches of ``size``."""
     return torch.cat([function(a, b) for a, b in zip(x.split(size), y.split(size), strict=True)])

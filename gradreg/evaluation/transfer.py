@@ -1,4 +1,4 @@
-"""Whether what fools one network fools another, and how alike the perturbations are."""
+"""Whether the perturbations of one network fool another, and how alike they are."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -11,39 +11,35 @@ from torch import Tensor, nn
 from gradreg.attacks.steepest import frank_wolfe
 from gradreg.data.splits import Split
 from gradreg.evaluation.measure import batched, wrong
-from gradreg.planning.numerals import parse
+from gradreg.planning.specs import TransferSpec
 
 
 @dataclass(frozen=True)
 class Member:
-    """A network among others: its names, and where it was trained: model, objective, p, eps, images, seed."""
+    """A network among others, with its names: model, objective, p, eps, training images, seed."""
 
     names: Mapping[str, Any]
     network: nn.Module
 
 
 def transfer(
-    members: Sequence[Member],
-    sources: Sequence[int],
-    split: Split,
-    eps: Mapping[str, str],
-    steps: int,
-    batch_size: int,
+    members: Sequence[Member], sources: Sequence[int], split: Split, settings: TransferSpec
 ) -> list[dict[str, Any]]:
-    """Errors of all members on what was made for the sources, indices into members.
+    """Errors of all members on the perturbed images of the sources, indices into members.
 
-    The perturbations are those of ``steps`` steps of ``frank_wolfe`` without a stop, of full length: one that stops at
-    its own network's first error hardly reaches another's. Rows have, with the names of both networks (source_...,
-    target_...), attack_p, attack_eps, metric, value, n: ``error``, the target's error on the source's perturbed images;
-    ``clean_error``, on the images as they are; ``cosine``, the mean cosine between the source's perturbation of an
-    image and the target's own.
+    The perturbations are those of ``frank_wolfe`` without a stop, of full length: one that stops at the first error of
+    its own network hardly reaches another's. Rows have, with the names of both networks (source_..., target_...),
+    attack_p, attack_eps, metric, value, n: ``error``, the target's error on the source's perturbed images;
+    ``clean_error``, on unperturbed images; ``cosine``, the mean cosine between the source's perturbation of an image
+    and the target's own.
     """
-    x, y = split.pixels(), split.labels
+    images = split.first(settings.images)
+    x, y = images.pixels(), images.labels
     rows = []
-    for p, label in eps.items():
-        way = functools.partial(frank_wolfe, p=parse(p), eps=parse(label), steps=steps, stop=False)
-        moved = [batched(functools.partial(way, m.network), x, y, batch_size) for m in members]
-        for target, own in zip(members, moved, strict=True):
+    for p, eps in settings.eps.items():
+        way = functools.partial(frank_wolfe, p=p.value, eps=eps.value, steps=settings.steps, stop=False)
+        moved = [batched(functools.partial(way, member.network), x, y, settings.batch_size) for member in members]
+        for target, by_target in zip(members, moved, strict=True):
             clean = _error(target.network, x, y)
             for source in sources:
                 names = {f"source_{key}": value for key, value in members[source].names.items()}
@@ -51,9 +47,9 @@ def transfer(
                 values = {
                     "error": _error(target.network, moved[source], y),
                     "clean_error": clean,
-                    "cosine": _cosine(moved[source] - x, own - x),
+                    "cosine": _cosine(moved[source] - x, by_target - x),
                 }
-                at = {"attack_p": p, "attack_eps": label}
+                at = {"attack_p": p, "attack_eps": eps}
                 rows += [names | at | {"metric": key, "value": value, "n": len(x)} for key, value in values.items()]
     return rows
 

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from gradreg import registry
 from gradreg.models import preprocessing
 from gradreg.models.preprocessing import Whitening
+from gradreg.planning.specs import ModelSpec, to_json
 from gradreg.storage import tensors
 from gradreg.storage.files import reading
 
 
 def build(
-    spec: Mapping[str, Any], image_shape: Sequence[int], classes: int, generator: torch.Generator | None = None
+    spec: ModelSpec, image_shape: Sequence[int], classes: int, generator: torch.Generator | None = None
 ) -> nn.Module:
     """A network for images of ``image_shape`` (C, H, W), without its input layer, initialised from ``generator``.
 
@@ -25,14 +26,13 @@ def build(
     ``reset(generator)`` draw their initial parameters themselves. Other modules draw them from PyTorch's generator,
     seeded like ``generator``. Raises ValueError for an unknown kind, and for settings that it does not have or refuses.
     """
-    settings = {key: value for key, value in spec.items() if key not in ("kind", "input")}
-    function = registry.function("models", spec["kind"])
+    function = registry.function("models", spec.kind)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(generator.initial_seed() if generator else 0)
         try:
-            model: nn.Module = function(image_shape, classes, **settings)
+            model: nn.Module = function(image_shape, classes, **spec.settings)
         except TypeError as error:
-            raise ValueError(f"model of kind {spec['kind']}: {error}") from None
+            raise ValueError(f"model of kind {spec.kind}: {error}") from None
     if generator is not None:
         with torch.no_grad():
             for layer in model.modules():
@@ -45,7 +45,7 @@ def build(
 def save(
     path: str | Path,
     parameters: Mapping[str, Tensor],
-    spec: Mapping[str, Any],
+    spec: ModelSpec,
     image_shape: Sequence[int],
     classes: int,
     whitening: Whitening | None = None,
@@ -55,12 +55,12 @@ def save(
     The whitening is in a separate file; only its hash is stored here.
     """
     architecture = {
-        "spec": dict(spec),
+        "spec": spec,
         "image_shape": list(image_shape),
         "classes": classes,
         "whitening": None if whitening is None else whitening.digest,
     }
-    tensors.write(path, parameters, {"architecture": json.dumps(architecture, sort_keys=True)})
+    tensors.write(path, parameters, {"architecture": to_json(architecture)})
 
 
 def digest(parameters: Mapping[str, Tensor]) -> str:
@@ -79,13 +79,14 @@ def load(path: str | Path, device: str | torch.device = "cpu", whitening: Whiten
     state, metadata = tensors.read(path, device)
     with reading(path):
         architecture = json.loads(metadata["architecture"])
+        spec = ModelSpec.of(architecture["spec"])
     needed, given = architecture["whitening"], None if whitening is None else whitening.digest
     if needed != given:
         raise ValueError(f"{path} was trained with the whitening {str(needed)[:12]}, not {str(given)[:12]}")
     with torch.device("meta"):
-        model = build(architecture["spec"], architecture["image_shape"], architecture["classes"])
+        model = build(spec, architecture["image_shape"], architecture["classes"])
     model.load_state_dict(state, assign=True)
-    first = preprocessing.layer(architecture["spec"].get("input", "pixels"), whitening)
+    first = preprocessing.layer(spec.input, whitening)
     if not isinstance(first, nn.Identity):
         model = nn.Sequential(first.to(device), model)
     return model.eval().requires_grad_(False)

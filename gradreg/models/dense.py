@@ -48,12 +48,7 @@ def maxout_on(
 
 
 def sigmoid_mlp(
-    image_shape: Sequence[int],
-    classes: int,
-    *,
-    units: Sequence[int],
-    keep_input: float = 1.0,
-    keep_hidden: float = 1.0,
+    image_shape: Sequence[int], classes: int, *, units: Sequence[int], keep_input: float = 1.0, keep_hidden: float = 1.0
 ) -> nn.Module:
     """Dense layers with logistic sigmoids, then a linear layer to the logits; dropout as in ``dense_maxout``.
 

@@ -1,4 +1,4 @@
-"""What the workflow needs to know of the code: the files that a script's results depend on."""
+"""The files of code that a script's results depend on."""
 
 import ast
 import functools
@@ -21,30 +21,37 @@ def _graph() -> grimp.ImportGraph:
 def closure(script: str, *modules: str) -> list[str]:
     """The script, and every file of the package that it or one of ``modules`` reaches by imports.
 
-    Relative to the package's parent. Listed as a rule's input, they make Snakemake rerun the rule when one of them is
-    edited, and no other does. modules: those that the registry names, which no import shows. Raises ValueError for a
-    module outside the package.
+    Packages count with their ``__init__``, unless it is only a docstring, and what that imports. Paths are relative to
+    the package's parent. As the input of a rule, they make Snakemake rerun it when one of them is edited. modules: of
+    the registry, which no import shows. Raises ValueError for a module outside the package.
     """
     graph = _graph()
     for module in modules:
         if module not in graph.modules:
             raise ValueError(f"{module} is no module of gradreg")
-    reached = set()
-    for name in [*_imported(PACKAGE.parent / script), *modules]:
-        parts = name.split(".")
-        # ``from gradreg.norms import norm`` names a function of a module, and imports every package above it.
-        reached |= {module for end in range(1, len(parts) + 1) if (module := ".".join(parts[:end])) in graph.modules}
-    for module in list(reached):
-        reached |= graph.find_upstream_modules(module)
-    for module in list(reached):
-        reached |= {parent for end in range(1, module.count(".") + 1) if (parent := module.rsplit(".", end)[0])}
-    return [script, *sorted(_file(module) for module in reached)]
+    reached: set[str] = set()
+    waiting = [*_imported(PACKAGE.parent / script), *modules]
+    while waiting:
+        # ``from gradreg.norms import norm`` names a function of a module, and runs every package above it.
+        parts = waiting.pop().split(".")
+        names = {".".join(parts[:end]) for end in range(1, len(parts) + 1)}
+        new = {name for name in names if name in graph.modules} - reached
+        reached |= new
+        waiting += [imported for name in new for imported in graph.find_modules_directly_imported_by(name)]
+    return [script, *sorted(file for module in reached if _does_something(file := _file(module)))]
 
 
 def has_gpu() -> bool:
     """Whether this machine seems to have a usable NVIDIA GPU; asked without torch, which is slow to import."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
     return not hidden and shutil.which("nvidia-smi") is not None and Path("/dev/nvidiactl").exists()
+
+
+@functools.cache
+def _does_something(file: str) -> bool:
+    """Whether a file is more than a docstring. Each input costs time for every job that has it."""
+    body = ast.parse((PACKAGE.parent / file).read_text(encoding="utf-8")).body
+    return not all(isinstance(statement, ast.Expr) for statement in body)
 
 
 def _imported(file: Path) -> list[str]:

@@ -1,21 +1,37 @@
-"""Numbers as they are written in a config: one spelling per number, safe in paths, parsed in one place."""
+"""Numbers as a config spells them: one spelling per number, safe in paths, and parsed once."""
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import TypeVar
 
+Text = TypeVar("Text", bound=str)
 NUMBER = re.compile(r"[+]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 FRACTION = re.compile(r"\s*(\d+)\s*/\s*(\d+)\s*")
 INFINITY = {"inf", ".inf", "+.inf", "infinity"}
 
 
+class Numeral(str):
+    """A non-negative number in its one spelling, the text, with its ``value``: "8/255" and 0.0314.
+
+    Takes what YAML makes of a number: int, float or str. Raises ValueError for anything else.
+    """
+
+    value: float
+
+    def __new__(cls, written: object) -> "Numeral":
+        """The number that ``written`` spells."""
+        numeral = super().__new__(cls, canonical(written))
+        numeral.value = math.inf if numeral == "inf" else float(Fraction(numeral))
+        return numeral
+
+
 def canonical(written: object) -> str:
     """The one spelling of a non-negative number: "0.1" for 0.1, "0.10" and 1e-1; "8/255" as it is; "inf".
 
-    Takes what YAML makes of it: int, float or str. Raises ValueError for anything else.
+    Raises as ``Numeral``.
     """
     if isinstance(written, bool) or not isinstance(written, int | float | str):
         raise ValueError(f"{written!r} is not a number")
@@ -33,15 +49,14 @@ def canonical(written: object) -> str:
     return (plain.rstrip("0").rstrip(".") if "." in plain else plain).lstrip("+") or "0"
 
 
-def parse(label: str) -> float:
-    """The number that a label stands for. Raises ValueError for what ``canonical`` refuses."""
-    label = canonical(label)
-    return math.inf if label == "inf" else float(Fraction(label))
+def parse(text: str) -> float:
+    """The number that a text, such as a cell of a table, spells. Raises as ``Numeral``."""
+    return (text if isinstance(text, Numeral) else Numeral(text)).value
 
 
-def to_path(label: str) -> str:
-    """The label as part of a file name: 8/255 becomes 8of255."""
-    return label.replace("/", "of")
+def to_path(text: str) -> str:
+    """A numeral as part of a file name: 8/255 becomes 8of255."""
+    return text.replace("/", "of")
 
 
 def from_path(text: str) -> str:
@@ -49,22 +64,12 @@ def from_path(text: str) -> str:
     return text.replace("of", "/")
 
 
-def numbers(objective: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of an objective with the labels among them, p, eps and h, as numbers."""
-    return {key: parse(value) if key in ("p", "eps", "h") else value for key, value in objective.items()}
+def by_number(texts: Iterable[Text]) -> list[Text]:
+    """Numerals, each once, in the order of the numbers."""
+    return sorted(set(texts), key=parse)
 
 
-def by_number(labels: Iterable[str]) -> list[str]:
-    """Labels of numbers, each once, in the order of the numbers."""
-    return sorted(set(labels), key=parse)
-
-
-def outcome(attack: str, p: str, eps: str) -> str:
-    """The name under which it is kept what a network answered wrongly under an attack."""
-    return f"{attack}|{p}|{eps}"
-
-
-def middle(labels: Iterable[str]) -> str:
-    """The middle one of some labels of numbers (the larger of two)."""
-    ordered = by_number(labels)
+def middle(texts: Iterable[Text]) -> Text:
+    """The middle one of some numerals, the larger of two."""
+    ordered = by_number(texts)
     return ordered[len(ordered) // 2]

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from gradreg.planning.checks import final_sizes, test_size
+from gradreg.planning.entries import final_sizes, test_size
 from gradreg.planning.numerals import middle
 
 FINAL, SELECTION, VALIDATION, TEST, ATTACKED, BATCH, STEPS = 100, 60, 20, 60, 20, 20, 2
@@ -14,7 +14,7 @@ SUFFIX = "-smoke"
 def smoke(config: Mapping[str, Any]) -> dict[str, Any]:
     """A resolved config, cut small: every network, objective, norm and size stays, with one eps, one seed, one epoch.
 
-    The result has a name of its own; cut again, it stays as it is.
+    The result has another name; cut again, it does not change.
     """
     cut = copy.deepcopy(dict(config))
     cut["experiment"] = config["experiment"].removesuffix(SUFFIX) + SUFFIX
@@ -43,7 +43,7 @@ def _cut(entry: dict[str, Any]) -> None:
     if "transfer" in entry:
         entry["transfer"] |= {"images": ATTACKED, "eps": {}}
     for part in ("models", "baseline", "objectives"):
-        for own in entry[part].values():
+        for setting in entry[part].values():
             for key in ("epochs", "batch_size", "min_steps"):
-                own.get("train", {}).pop(key, None)
+                setting.get("train", {}).pop(key, None)
     entry["train"] |= {"epochs": 1, "batch_size": BATCH, "min_steps": 0}

@@ -24,6 +24,15 @@ REQUIRED = {
 }
 
 
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file, by the C library where there is one: every command that plans waits for it."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(path.read_text(encoding="utf-8"))
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
 @functools.cache
 def section(name: str) -> dict[str, dict[str, Any]]:
     """The registrations of a section (datasets, models, objectives, attacks, recipes) by name.
@@ -32,7 +41,7 @@ def section(name: str) -> dict[str, dict[str, Any]]:
     """
     file = f"gradreg/registry/{name}.yaml"
     try:
-        registered: dict[str, dict[str, Any]] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+        registered: dict[str, dict[str, Any]] = read_yaml(FOLDER / f"{name}.yaml")
     except yaml.YAMLError as error:
         raise ValueError(f"{file}: {' '.join(str(error).split())}") from None
     for kind, registration in registered.items():

@@ -15,6 +15,7 @@ import pandas as pd
 from gradreg.planning import numerals
 from gradreg.reporting import literature, significance, summaries
 from gradreg.reporting.summaries import NETWORK, PLAIN, Training
+from gradreg.storage.metrics import outcome
 
 BETTER, FLAG = " *", " †"
 NO_FLAG = "no sign found"
@@ -69,7 +70,7 @@ def measured(test: pd.DataFrame) -> list[tuple[str, str, str, str]]:
 def comparisons(test: pd.DataFrame, outcomes: Outcomes) -> pd.DataFrame:
     """Every regularised network of a study against plain, one row per error, on the same images.
 
-    outcomes: which images each network got wrong, by (model, training, seed) and ``numerals.outcome``. Differences are
+    outcomes: which images each network got wrong, by (model, training, seed) and ``metrics.outcome``. Differences are
     in percentage points, with 95 % intervals. P values are given as they are and after Holm's correction over all rows
     of the study. Attacks run on fewer than ``significance.FEWEST`` seeds are left out.
     """
@@ -78,7 +79,7 @@ def comparisons(test: pd.DataFrame, outcomes: Outcomes) -> pd.DataFrame:
     for model in dict.fromkeys(test.model):
         regularised = sorted(set(test[test.model == model].training) - {PLAIN})
         for training, (attack, p, eps, heading) in itertools.product(regularised, measured(test)):
-            key = numerals.outcome(attack, p, eps)
+            key = outcome(attack, p, eps)
             wrong, wrong_of_plain = (
                 [arrays[key] for (m, t, _), arrays in sorted(outcomes.items()) if (m, t) == network and key in arrays]
                 for network in ((model, training), (model, PLAIN))

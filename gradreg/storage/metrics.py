@@ -33,3 +33,8 @@ def read(path: str | Path) -> pd.DataFrame:
 def read_all(paths: Iterable[str | Path]) -> pd.DataFrame:
     """The rows of several files in one table."""
     return pd.concat([read(path) for path in paths], ignore_index=True)
+
+
+def outcome(attack: str, p: str, eps: str) -> str:
+    """The name under which is kept which images a network misclassified under an attack."""
+    return f"{attack}|{p}|{eps}"

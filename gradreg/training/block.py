@@ -11,17 +11,17 @@ import functools
 import gc
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 
 from gradreg.data.splits import Split
 from gradreg.device import CPU, wait_for
 from gradreg.models.preprocessing import Whitening
+from gradreg.planning.specs import TrainingSpec
 from gradreg.training.checkpoints import Resume, Say
 from gradreg.training.compilation import Compiled
-from gradreg.training.early_stopping import Make, course
+from gradreg.training.early_stopping import Make, Patient
 from gradreg.training.replicas import Replica, Row, Stack
 
 TRIED = 20  # steps of each way, on a GPU
@@ -40,7 +40,7 @@ def train_block(
     seeds: Sequence[int],
     train: Split,
     held_out: Split | None,
-    hp: Mapping[str, Any],
+    spec: TrainingSpec,
     device: torch.device,
     whitening: Whitening | None = None,
     on_epoch: Callable[[int, list[Row]], None] = lambda epoch, rows: None,
@@ -49,40 +49,27 @@ def train_block(
 ) -> list[Replica]:
     """Train one replica per seed.
 
-    hp has three parts: ``model`` (kind, input and settings), ``objective`` (kind, p, eps, space and the kind's
-    settings) and ``train`` (all settings of a recipe); and ``n_stop`` where a recipe with patience is to be followed
-    without held_out. A batch is the whole training set where that is smaller; an epoch passes over the set as often
-    as it takes to make min_steps steps. ``on_epoch(epoch, rows)`` is called after each epoch with a row per replica,
-    and ``say`` is told in words how the block is run. With ``resume``, training goes on from what it holds of these
-    replicas, on a CPU to the bit, and their states are written there.
-
-    held_out, where given, is read once per epoch, and influences nothing unless there is a patience: then the epoch
-    of least held-out error is kept, and training ends when so many epochs have brought no better one. Without
-    held_out, the last n_stop training images are held out until then, and what follows on all of them is the
-    recipe's ``retrain``:
-
-    - ``none``: nothing;
-    - ``fresh``: training from the start for as many epochs as were best;
-    - ``continue``: from the best network, with the momentum it had and its rate, which goes on to decay, until the
-      objective on the images that were held out is no more than it was on the others;
-    - ``continue_without_dropout``: likewise, with the rate it had and without dropout, until their cross-entropy is
-      less than that of the others was.
+    A batch is the whole training set where that is smaller; an epoch passes over the set as often as it takes to make
+    min_steps steps. held_out is read once per epoch, and influences nothing unless the recipe has a patience
+    (``early_stopping``). ``on_epoch(epoch, rows)`` is called after each epoch with a row per replica, and ``say`` with
+    how the block is run. With ``resume``, training goes on from its states of these replicas, on a CPU to the bit, and
+    their states are written there.
 
     A replica whose loss stops being finite is put back to its state at the end of the last epoch that was finite,
     and stays there; its ``diverged`` is the epoch (from 1) in which that happened. Raises ValueError for settings that
     do not fit the network or the device, and TooLargeError, before the first step, where the device has too little
     memory.
     """
-    _check_device(hp, device)
-    told: set[str] = set()
+    _check_device(spec, device)
+    said: set[str] = set()
 
     def say_once(text: str) -> None:
-        if text not in told:  # replicas that take turns have the same to say
-            told.add(text)
+        if text not in said:  # replicas that take turns have the same to say
+            said.add(text)
             say(text)
 
     if device.type == "cuda":
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = hp["train"]["precision"] == "tf32"
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = spec.recipe.precision == "tf32"
     try:
         train = train.to(device)
         held_out = held_out.to(device) if held_out is not None else None
@@ -90,50 +77,65 @@ def train_block(
         raise TooLargeError("the data need") from None
     shared: dict[int, Compiled] = {}
     make = functools.partial(Stack, whitening=whitening, say=say_once, shared=shared)
-    alone, together = [(seed,) for seed in seeds], tuple(seeds)
-    left = {own: resume.load(own) for own in dict.fromkeys([*alone, together])} if resume else {}
-    # What was begun in one way goes on in it.
-    stacked = device.type == "cuda" and not any(left.get(own) for own in alone)
-    stacked = stacked and (left.get(together) is not None or _stacked(make, seeds, train, hp, say_once))
-    courses = [course(make, own, train, held_out, hp) for own in ([together] if stacked else alone)]
-    for own in courses:
-        state = left.get(tuple(own.seeds))
-        if state is not None:
-            own.restore(state)
-            say(f"seeds {', '.join(map(str, own.seeds))}: taken up again after epoch {own.done}")
-    epoch = min(own.done for own in courses)
-    while not all(own.finished for own in courses):
+    courses = _begin(make, seeds, train, held_out, spec, say_once, resume)
+    epoch = min(part.done for part in courses)
+    while not all(part.finished for part in courses):
         epoch += 1
         rows: list[Row] = []
-        for own in courses:
-            if own.done < epoch and not own.finished:
-                rows += own.run_epoch()
+        for part in courses:
+            if part.done < epoch and not part.finished:
+                rows += part.run_epoch()
                 if resume:
-                    resume.keep(own.seeds, own.state(), own.finished)
+                    resume.keep(part.seeds, part.state(), part.finished)
         if rows:
             on_epoch(epoch, rows)
-    return [replica for own in courses for replica in own.replicas()]
+    return [replica for part in courses for replica in part.replicas()]
 
 
-def check(train: Split, hp: Mapping[str, Any], whitening: Whitening | None = None, device: torch.device = CPU) -> None:
+def check(train: Split, spec: TrainingSpec, whitening: Whitening | None = None, device: torch.device = CPU) -> None:
     """Raise ValueError for settings that do not fit the network, the images or the device."""
-    _check_device(hp, device)
-    Stack([0], train, None, hp, whitening)
+    _check_device(spec, device)
+    Stack([0], train, None, spec, whitening)
 
 
-def _check_device(hp: Mapping[str, Any], device: torch.device) -> None:
-    if hp["train"]["precision"] == "tf32" and device.type != "cuda":
-        raise ValueError("precision: tf32 is a GPU's, and there is none; use float32 or bfloat16")
+def _check_device(spec: TrainingSpec, device: torch.device) -> None:
+    if spec.recipe.precision == "tf32" and device.type != "cuda":
+        raise ValueError("precision: tf32 needs a GPU, and there is none; use float32 or bfloat16")
 
 
-def _stacked(make: Make, seeds: Sequence[int], train: Split, hp: Mapping[str, Any], say: Say) -> bool:
+def _begin(
+    make: Make,
+    seeds: Sequence[int],
+    train: Split,
+    held_out: Split | None,
+    spec: TrainingSpec,
+    say: Say,
+    resume: Resume | None,
+) -> list[Stack | Patient]:
+    """The courses of a block, one of all replicas or one of each, where an earlier run left them."""
+    alone, together = [(seed,) for seed in seeds], tuple(seeds)
+    left = {part: resume.load(part) for part in dict.fromkeys([*alone, together])} if resume else {}
+    # What was begun in one way goes on in it.
+    stacked = train.labels.device.type == "cuda" and not any(left.get(part) for part in alone)
+    stacked = stacked and (left.get(together) is not None or _stacked(make, seeds, train, spec, say))
+    course = make if spec.recipe.patience is None else functools.partial(Patient, make)
+    courses = [course(part, train, held_out, spec) for part in ([together] if stacked else alone)]
+    for part in courses:
+        state = left.get(tuple(part.seeds))
+        if state is not None:
+            part.restore(state)
+            say(f"seeds {', '.join(map(str, part.seeds))}: taken up again after epoch {part.done}")
+    return courses
+
+
+def _stacked(make: Make, seeds: Sequence[int], train: Split, spec: TrainingSpec, say: Say) -> bool:
     """Whether replicas are better stacked than trained in turn, by a few steps of both; says which, and why."""
-    alone = _seconds(make, seeds[:1], train, hp)
+    alone = _seconds(make, seeds[:1], train, spec)
     if math.isinf(alone):
         raise TooLargeError("one replica of this network needs")
-    if len(seeds) == 1 or hp["train"]["patience"] is not None:
+    if len(seeds) == 1 or spec.recipe.patience is not None:
         return False
-    together = _seconds(make, seeds, train, hp)
+    together = _seconds(make, seeds, train, spec)
     gc.collect()  # a stack and its step hold each other; the device's memory is needed for what follows
     if math.isinf(together):
         say(f"in turn: {len(seeds)} replicas at once do not fit into the device's memory; lower seeds_per_job")
@@ -143,12 +145,11 @@ def _stacked(make: Make, seeds: Sequence[int], train: Split, hp: Mapping[str, An
     return together < len(seeds) * alone
 
 
-def _seconds(make: Make, seeds: Sequence[int], train: Split, hp: Mapping[str, Any]) -> float:
+def _seconds(make: Make, seeds: Sequence[int], train: Split, spec: TrainingSpec) -> float:
     """Seconds of a step of a stack, once it is warm; infinite where it does not fit into the device's memory."""
-    settings = {**hp["train"], "min_steps": TRIED, "epochs": 2}
-    few = train.first(min(len(train), TRIED * settings["batch_size"]))
+    few = train.first(min(len(train), TRIED * spec.recipe.batch_size))
     try:
-        stack = make(seeds, few, None, {**hp, "train": settings})
+        stack = make(seeds, few, None, spec.with_recipe(min_steps=TRIED, epochs=2))
         stack.descend(1)
         wait_for(stack.device)
         start = time.perf_counter()
@@ -156,4 +157,4 @@ def _seconds(make: Make, seeds: Sequence[int], train: Split, hp: Mapping[str, An
         wait_for(stack.device)
     except torch.OutOfMemoryError:
         return math.inf
-    return (time.perf_counter() - start) / stack.steps
+    return (time.perf_counter() - start) / stack.batches.steps

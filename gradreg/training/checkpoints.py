@@ -87,8 +87,8 @@ class Resume:
         """Remove every file in which one of these seeds stands."""
         for file in self.folder.glob("seed-*.safetensors"):
             if set(seeds) & {int(seed) for seed in file.stem.split("-")[1:]}:
-                for own in (file, *temporaries(file)):
-                    own.unlink(missing_ok=True)
+                for written in (file, *temporaries(file)):
+                    written.unlink(missing_ok=True)
 
     def _file(self, seeds: Sequence[int]) -> Path:
         return self.folder / f"seed-{'-'.join(map(str, seeds))}.safetensors"

@@ -28,10 +28,10 @@ class Compiled:
         try:
             torch._dynamo.config.recompile_limit = MOST
             compiled = torch.compile(self.function, fullgraph=True, dynamic=False)
-            found = compiled(*arguments)
+            result = compiled(*arguments)
         except Exception as error:  # the compiler's own errors are of many kinds
             self.say(f"steps are not compiled: {(str(error) or type(error).__name__).strip().splitlines()[0]}")
             return self.function(*arguments)
         self.say(f"steps are compiled, in {time.perf_counter() - start:.0f} s")
         self.compiled = compiled
-        return found
+        return result

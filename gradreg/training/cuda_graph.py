@@ -11,7 +11,7 @@ Step = Callable[[Given, float], None]
 
 
 class Recorded:
-    """``step(given, key)``, which changes tensors of its own in place, as fast as the device can run it.
+    """``step(given, key)``, which changes tensors in place, as fast as the device can run it.
 
     On a GPU the first WARM calls run it as it is; then it is recorded on copies of what it is given, numbers as scalar
     tensors, and from there on a call fills the copies and replays the recording. Beside what it is given, it may depend

@@ -1,12 +1,12 @@
 """Gradient descent on stacked parameters: the update, the cap on norms, the average over steps."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from torch import Tensor
 from torch.optim.sgd import sgd
 
 from gradreg.models.layers import cap_norms, is_weight
+from gradreg.planning.specs import Recipe
 
 Number = float | Tensor
 
@@ -14,15 +14,15 @@ Number = float | Tensor
 class Descent:
     """Steps of stochastic gradient descent with momentum on parameters (R, ...), in place.
 
-    settings: all settings of a recipe. ``averages`` is the running average over steps of each parameter, where the
+    ``averages`` is the running average over steps of each parameter, where the
     recipe has one. Raises ValueError for settings that do not fit the network.
     """
 
-    def __init__(self, parameters: dict[str, Tensor], settings: Mapping[str, Any]) -> None:
-        self.parameters, self.settings = parameters, settings
-        self.averages = {name: value.clone() for name, value in parameters.items()} if settings["averaging"] else None
-        self.max_norm = per_layer("max_norm", settings["max_norm"], parameters)
-        shares = per_layer("lr_factors", settings["lr_factors"], parameters)
+    def __init__(self, parameters: dict[str, Tensor], recipe: Recipe) -> None:
+        self.parameters, self.recipe = parameters, recipe
+        self.averages = {name: value.clone() for name, value in parameters.items()} if recipe.averaging else None
+        self.max_norm = per_layer("max_norm", recipe.max_norm, parameters)
+        shares = per_layer("lr_factors", recipe.lr_factors, parameters)
         # What is stepped with the same learning rate: its share of the rate, (name, replica, values), momenta.
         self.groups: dict[float, tuple[list[tuple[str, int, Tensor]], list[Tensor | None]]] = {}
         for name, stack in parameters.items():
@@ -34,12 +34,12 @@ class Descent:
 
     def state(self) -> dict[str, Tensor]:
         """The tensors that steps change beside the parameters: ``momenta/NAME/REPLICA``, and ``averages/NAME``."""
-        found = {f"averages/{name}": value for name, value in (self.averages or {}).items()}
+        tensors = {f"averages/{name}": value for name, value in (self.averages or {}).items()}
         for views, momenta in self.groups.values():
             for (name, i, _), value in zip(views, momenta, strict=True):
                 if value is not None:  # it is made by the first step
-                    found[f"momenta/{name}/{i}"] = value
-        return found
+                    tensors[f"momenta/{name}/{i}"] = value
+        return tensors
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Go on from what ``state`` returned; other entries of a mapping are left alone."""
@@ -47,12 +47,12 @@ class Descent:
             value.copy_(state[f"averages/{name}"])
         for views, momenta in self.groups.values():
             for k, (name, i, value) in enumerate(views):
-                own = state.get(f"momenta/{name}/{i}")
-                momenta[k] = None if own is None else own.to(value.device, copy=True)
+                saved = state.get(f"momenta/{name}/{i}")
+                momenta[k] = None if saved is None else saved.to(value.device, copy=True)
 
     def decay(self, steps: int) -> float:
-        """The decay of the average in the step after so many: a shorter memory at first, so that the start fades."""
-        return float(min(self.settings["averaging"], (steps + 1) / (steps + 10)))
+        """The decay of the average after ``steps`` steps: a shorter memory at first, so that the start fades."""
+        return float(min(self.recipe.averaging, (steps + 1) / (steps + 10)))
 
     def step(self, gradients: Mapping[str, Tensor], rate: Number, momentum: float, decay: Number) -> None:
         """One step along gradients (R, ...); rate and decay are numbers, or scalar tensors on a GPU."""
@@ -64,11 +64,11 @@ class Descent:
                 [gradients[name][i].to(value.dtype).contiguous() for name, i, value in views],
                 momenta,
                 fused=True,
-                weight_decay=self.settings["weight_decay"],
+                weight_decay=self.recipe.weight_decay,
                 momentum=momentum,
                 lr=rate * share,
                 dampening=0.0,
-                nesterov=self.settings["nesterov"] and momentum > 0,
+                nesterov=self.recipe.nesterov and momentum > 0,
                 maximize=False,
             )
         if self.max_norm is not None:

@@ -1,46 +1,46 @@
-"""How the settings of a recipe change in training: functions of the epoch, from 1, and of its step, from 0."""
+"""How rate, momentum and eps change in training: functions of the epoch, from 1, and of its step, from 0."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
+
+from gradreg.planning.specs import Recipe
 
 
-def batches(n_train: int, settings: Mapping[str, Any]) -> tuple[int, int]:
-    """The images per step and the steps per epoch of a training set, by the settings batch_size and min_steps."""
-    batch = min(settings["batch_size"], n_train)
-    return batch, max(n_train // batch, settings["min_steps"])
+def batches(n_train: int, recipe: Recipe) -> tuple[int, int]:
+    """The images per step and the steps per epoch of a training set, by batch_size and min_steps."""
+    batch = min(recipe.batch_size, n_train)
+    return batch, max(n_train // batch, recipe.min_steps)
 
 
-def progress(settings: Mapping[str, Any], epoch: int, step: int, steps: int) -> float:
+def progress(recipe: Recipe, epoch: int, step: int, steps: int) -> float:
     """The share of all steps, of ``epochs`` epochs of ``steps`` each, that lies behind."""
-    return float(((epoch - 1) * steps + step) / (settings["epochs"] * steps))
+    return float(((epoch - 1) * steps + step) / (recipe.epochs * steps))
 
 
-def learning_rate(settings: Mapping[str, Any], epoch: int, step: int, steps: int) -> float:
+def learning_rate(recipe: Recipe, epoch: int, step: int, steps: int) -> float:
     """lr times the share that lr_schedule gives it.
 
     one_cycle: from 1/25 up to 1 over 30 % of all steps and down to 0, along half cosines. exponential: divided by
     lr_decay after every step, down to lr_least. linear: constant within an epoch, from 1 in the first to lr_least
     after lr_epochs epochs. constant: 1.
     """
-    kind = settings["lr_schedule"]
+    kind = recipe.lr_schedule
     if kind == "one_cycle":
-        share = one_cycle(progress(settings, epoch, step, steps))
+        share = one_cycle(progress(recipe, epoch, step, steps))
     elif kind == "exponential":
-        share = max(settings["lr_decay"] ** -((epoch - 1) * steps + step), settings["lr_least"])
+        share = max(recipe.lr_decay ** -((epoch - 1) * steps + step), recipe.lr_least)
     elif kind == "linear":
-        share = 1 + (settings["lr_least"] - 1) * ramped(epoch, settings["lr_epochs"])
+        share = 1 + (recipe.lr_least - 1) * ramped(epoch, recipe.lr_epochs)
     else:
         share = 1.0
-    return float(settings["lr"] * share)
+    return float(recipe.lr * share)
 
 
-def momentum(settings: Mapping[str, Any], epoch: int) -> float:
+def momentum(recipe: Recipe, epoch: int) -> float:
     """From momentum in the first epoch to momentum_end, where there is one, in epoch momentum_epochs: on a line."""
-    start, end = settings["momentum"], settings["momentum_end"]
+    start, end = recipe.momentum, recipe.momentum_end
     if end is None:
         return float(start)
-    return float(start + (end - start) * ramped(epoch, settings["momentum_epochs"]))
+    return float(start + (end - start) * ramped(epoch, recipe.momentum_epochs))
 
 
 def ramped(epoch: int, last: int) -> float:

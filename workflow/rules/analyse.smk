@@ -1,12 +1,5 @@
-# Analysis: all cells joined into tidy tables, and the arrays that the galleries show.
+# Analysis: all cells joined into tidy tables, transfer between networks, and the arrays that the galleries show.
 # Cells are joined group by group, so that no job waits for more than one choice and no command line grows too long.
-
-
-localrules:
-    settings,
-    join_group,
-    join,
-    join_outcomes,
 
 
 # The resolved config beside the results, without what only says where and how jobs run.
@@ -15,20 +8,22 @@ rule settings:
         f"{ROOT}/config.json",
     log:
         f"{ROOT}/logs/settings.log",
+    localrule: True
     params:
-        text=as_json(EXPERIMENT.settings),
+        text=to_json(EXPERIMENT.settings),
     shell:
         "printf '%s\\n' {params.text:q} > {output:q} 2> {log:q}"
 
 
 rule join_group:
     input:
-        tables=tables_of_group,
+        tables=JOBS.group_tables,
         code=closure("workflow/scripts/join_tables.py"),
     output:
         f"{GROUPS}/{{table}}.csv",
     log:
         f"{ROOT}/logs/join/{GROUP_PATTERN}/{{table}}.log",
+    localrule: True
     shell:
         "logged {log:q} python workflow/scripts/join_tables.py --out {output:q} {input.tables:q}"
 
@@ -41,31 +36,33 @@ rule join:
         f"{ROOT}/metrics/{{table}}.csv",
     log:
         f"{ROOT}/logs/join/{{table}}.log",
+    localrule: True
     shell:
         "logged {log:q} python workflow/scripts/join_tables.py --out {output:q} {input.tables:q}"
 
 
 rule join_outcomes:
     input:
-        outcomes=lambda wildcards: final_files(wildcards, "npz"),
+        outcomes=partial(JOBS.final_files, suffix="npz"),
         code=closure("workflow/scripts/join_outcomes.py"),
     output:
         f"{GROUPS}/outcomes.npz",
     log:
         f"{ROOT}/logs/join/{GROUP_PATTERN}/outcomes.log",
+    localrule: True
     params:
-        about=lambda wildcards: as_json(vars(final_run(wildcards))),
+        about=JOBS.run_names,
     shell:
         "logged {log:q} python workflow/scripts/join_outcomes.py --about {params.about:q} --out {output:q}"
         " {input.outcomes:q}"
 
 
-# What is made for some networks of a study, shown to all of them.
+# Perturbations made for some networks of a study, shown to all of them.
 rule transfer:
     input:
-        unpack(transfer_files),
+        unpack(JOBS.transfer_files),
         data=DATA,
-        code=transfer_code,
+        code=JOBS.code("transfer"),
     output:
         TRANSFER,
     log:
@@ -78,20 +75,18 @@ rule transfer:
         mem_mb=memory,
         runtime="2h",
     params:
-        settings=lambda wildcards: as_json(EXPERIMENT.transfers[wildcards.dataset, int(wildcards.n_train)]),
-        cells=transfer_cells,
+        settings=JOBS.settings("transfer"),
     shell:
-        "on_gpu {resources.gpu} && logged {log:q} python workflow/scripts/transfer.py"
-        " --data {input.data:q} --settings {params.settings:q}"
-        " --cells {params.cells:q} --n-train {wildcards.n_train} --out {output:q} --device {resources.device}"
+        "logged {log:q} python workflow/scripts/transfer.py --data {input.data:q} --settings {params.settings:q}"
+        " --n-train {wildcards.n_train} --out {output:q} --device {resources.device}"
 
 
 rule gallery:
     input:
         data=DATA,
-        cell=first_final_cell,
-        whitening=whitening,
-        code=gallery_code,
+        cell=JOBS.first_cell,
+        whitening=JOBS.whitening,
+        code=JOBS.code("gallery"),
     output:
         f"{GROUPS}/gallery.npz",
     log:
@@ -102,9 +97,8 @@ rule gallery:
         mem_mb=memory,
         runtime="30m",
     params:
-        gallery=gallery_settings,
-        whitening=whitening_argument,
+        settings=JOBS.settings("gallery"),
+        whitening=optional("whitening"),
     shell:
-        "on_gpu {resources.gpu} && logged {log:q} python workflow/scripts/make_gallery.py"
-        " --data {input.data:q} --gallery {params.gallery:q}"
+        "logged {log:q} python workflow/scripts/make_gallery.py --data {input.data:q} --settings {params.settings:q}"
         " --record {input.cell[0]:q} --out {output:q} --device {resources.device} {params.whitening:q}"

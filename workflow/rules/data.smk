@@ -1,8 +1,4 @@
-# Data: fetched once for all experiments, verified against published checksums.
-
-
-localrules:
-    data,
+# Data: fetched once for all experiments, verified against known checksums.
 
 
 # Made once and never again while its checksums stay: neither the code that fetches the arrays nor the folder they come
@@ -12,6 +8,7 @@ rule data:
         DATA,
     log:
         "results/data/{dataset}.log",
+    localrule: True
     resources:
         data_dir=EXPERIMENT.config["data_dir"] or "",
         mem_mb=2000,

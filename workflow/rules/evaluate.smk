@@ -1,4 +1,5 @@
-# Evaluation: in the blocks of training. Selection runs are read on held-out training images, final runs on the test set.
+# Evaluation: in the blocks of training. Selection runs are evaluated on held-out training images, final runs on the
+# test set.
 
 for _dataset, _block, _sizes in EXPERIMENT.blocks():
 
@@ -7,11 +8,11 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
             f"evaluate_{_dataset}_seeds_{_block[0]}_to_{_block[-1]}"
         input:
             data=DATA,
-            cells=cell_of_block(_block, TRAINED),
-            whitening=whitening,
-            code=evaluation_code,
+            cells=JOBS.block_files(_block, TRAINED),
+            whitening=JOBS.whitening,
+            code=JOBS.code("evaluate"),
         output:
-            cell_of_block(_block, ["metrics.csv", "outcomes.npz"]),
+            JOBS.block_files(_block, ["metrics.csv", "outcomes.npz"]),
         log:
             f"{ROOT}/logs/evaluate/{RUN_PATTERN}/seeds-{_block[0]}-to-{_block[-1]}.log",
         benchmark:
@@ -26,17 +27,15 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
             mem_mb=memory,
             runtime="2h",
         params:
-            attack=attack_settings,
-            functions=functions_of_attacks,
+            settings=JOBS.settings("evaluate"),
             cells=folders,
-            whitening=whitening_argument,
+            whitening=optional("whitening"),
         shell:
-            "on_gpu {resources.gpu} && logged {log:q} python workflow/scripts/evaluate.py"
-            " --data {input.data:q} --attack {params.attack:q}"
+            "logged {log:q} python workflow/scripts/evaluate.py --data {input.data:q} --settings {params.settings:q}"
             " --cells {params.cells:q} --device {resources.device} {params.whitening:q}"
 
 
-# Strong attacks on the networks that were chosen, each attack in jobs of its own.
+# Strong attacks on the networks that were chosen, each attack in separate jobs.
 for _name, _dataset, _block, _sizes in EXPERIMENT.strong_blocks():
 
     rule:
@@ -44,11 +43,11 @@ for _name, _dataset, _block, _sizes in EXPERIMENT.strong_blocks():
             f"strong_{_name}_{_dataset}_seeds_{_block[0]}_to_{_block[-1]}".replace("-", "_")
         input:
             data=DATA,
-            cells=cell_of_block(_block, TRAINED),
-            whitening=whitening,
-            code=partial(strong_code, name=_name),
+            cells=JOBS.block_files(_block, TRAINED),
+            whitening=JOBS.whitening,
+            code=JOBS.code("strong", _name),
         output:
-            cell_of_block(_block, [f"strong-{_name}.csv", f"strong-{_name}.npz"]),
+            JOBS.block_files(_block, [f"strong-{_name}.csv", f"strong-{_name}.npz"]),
         log:
             f"{ROOT}/logs/strong/{_name}/{RUN_PATTERN}/seeds-{_block[0]}-to-{_block[-1]}.log",
         benchmark:
@@ -63,31 +62,26 @@ for _name, _dataset, _block, _sizes in EXPERIMENT.strong_blocks():
             mem_mb=memory,
             runtime="8h",
         params:
-            attack=partial(strong_settings, name=_name),
-            functions=partial(functions_of_strong, name=_name),
-            cells=folders,
+            settings=JOBS.settings("strong", _name),
             name=_name,
-            whitening=whitening_argument,
+            cells=folders,
+            whitening=optional("whitening"),
         shell:
-            "on_gpu {resources.gpu} && logged {log:q} python workflow/scripts/evaluate.py"
-            " --data {input.data:q} --attack {params.attack:q}"
+            "logged {log:q} python workflow/scripts/evaluate.py --data {input.data:q} --settings {params.settings:q}"
             " --strong {params.name} --cells {params.cells:q} --device {resources.device} {params.whitening:q}"
-
-
-localrules:
-    choose,
 
 
 # The settings of one group compete on held-out training images; the winner is trained again on all of them.
 checkpoint choose:
     input:
-        metrics=candidate_files,
+        metrics=JOBS.candidates,
         code=closure("workflow/scripts/choose_setting.py"),
     output:
         f"{GROUPS}/choice.json",
     log:
         f"{ROOT}/logs/choose/{GROUP_PATTERN}.log",
+    localrule: True
     params:
-        candidates=candidate_settings,
+        candidates=JOBS.candidate_settings,
     shell:
         "logged {log:q} python workflow/scripts/choose_setting.py --candidates {params.candidates:q} --out {output:q}"

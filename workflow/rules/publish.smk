@@ -1,48 +1,40 @@
 # Publication: tables and figures of each study, and the report that holds them, by a reader's questions.
 TABLES = {name: f"{ROOT}/metrics/{name}.csv" for name in ("validation", "history", "test")}
 
-PUBLISHED = []
+SHOWN = []
 
-
-localrules:
-    all,
-    report,
-
-
-for _dataset, _n_train in EXPERIMENT.studies:
-    _study = study_name(_dataset, _n_train)
-    _names = {"dataset": _dataset, "n_train": str(_n_train)}
-    _tables = f"{ROOT}/tables/{_dataset}-{_n_train}"
-    _folder = f"{ROOT}/figures/{_dataset}-{_n_train}"
-    _figures = EXPERIMENT.figures(_dataset, _n_train)
-    _models = [model for of, n, model in EXPERIMENT.galleries if (of, n) == (_dataset, _n_train)]
-    _shown = {name: (name, {}) for name in _figures}
-    _shown |= {f"{name}_{model}": (name, {"model": model}) for model in _models for name in ("gallery", "dreams")}
-    _kinds = {"errors", "signs", *(name for name, _ in _shown.values())}
-    PUBLISHED += [f"{_tables}/errors.html", f"{_tables}/signs.html", *(f"{_folder}/{file}.svg" for file in _shown)]
+for _study in EXPERIMENT.studies:
+    _name = "{}-{}".format(*_study)
+    _figures = reporting.figures(EXPERIMENT, _study)
+    _names = {"errors", "signs", *(name for name, _ in _figures.values())}
+    SHOWN += [f"{ROOT}/tables/{_name}/{table}.html" for table in ("errors", "signs")]
+    SHOWN += [f"{ROOT}/figures/{_name}/{figure}.svg" for figure in _figures]
 
     rule:
         name:
-            f"tables_{_dataset}_{_n_train}"
+            f"tables_{_name}".replace("-", "_")
         input:
             test=TABLES["test"],
             validation=TABLES["validation"],
-            outcomes=of_study(_names, "outcomes.npz"),
+            outcomes=JOBS.study_files(_study, "outcomes.npz"),
             code=closure("workflow/scripts/make_table.py"),
-            published="gradreg/registry/literature.yaml",
+            literature="gradreg/registry/literature.yaml",
         output:
-            [f"{_tables}/{name}.{kind}" for name in ("errors", "comparison", "signs") for kind in ("csv", "md", "tex")],
-            reported(f"{_tables}/errors.html", "errors", _study, _kinds),
-            reported(f"{_tables}/signs.html", "signs", _study, _kinds),
+            [
+                f"{ROOT}/tables/{_name}/{table}.{suffix}"
+                for table in ("errors", "comparison", "signs")
+                for suffix in ("csv", "md", "tex")
+            ],
+            [shown(_study, f"{ROOT}/tables/{_name}/{table}.html", table, _names) for table in ("errors", "signs")],
         log:
-            f"{ROOT}/logs/tables/{_dataset}-{_n_train}.log",
+            f"{ROOT}/logs/tables/{_name}.log",
         localrule: True
         params:
-            facts=facts(_names),
-            selections=as_json(facts(_names)["selections"]),
-            dataset=_dataset,
-            n_train=_n_train,
-            folder=folder_of_output,
+            facts=reporting.facts(EXPERIMENT, _study),
+            selections=reporting.selections(EXPERIMENT, _study),
+            dataset=_study[0],
+            n_train=_study[1],
+            folder=subpath(output[0], parent=True),
         shell:
             "logged {log:q} python workflow/scripts/make_table.py --test {input.test:q} --validation {input.validation:q}"
             " --outcomes {input.outcomes:q} --dataset {params.dataset} --n-train {params.n_train}"
@@ -50,28 +42,31 @@ for _dataset, _n_train in EXPERIMENT.studies:
 
     rule:
         name:
-            f"figures_{_dataset}_{_n_train}"
+            f"figures_{_name}".replace("-", "_")
         input:
             **TABLES,
-            transfer=[TRANSFER.format(**_names)] if "transfer" in _figures else [],
-            galleries=of_study(_names, "gallery.npz", _models),
+            transfer=[TRANSFER.format(dataset=_study[0], n_train=_study[1])] if "transfer" in _figures else [],
+            galleries=JOBS.study_files(_study, "gallery.npz", reporting.models_with_galleries(EXPERIMENT, _study)),
             code=closure("workflow/scripts/plot_figures.py"),
-            published="gradreg/registry/literature.yaml",
+            literature="gradreg/registry/literature.yaml",
         output:
-            [reported(f"{_folder}/{file}.svg", name, _study, _kinds, **own) for file, (name, own) in _shown.items()],
-            [f"{_folder}/{file}.png" for file in _shown],
+            [
+                shown(_study, f"{ROOT}/figures/{_name}/{figure}.svg", name, _names, **titles)
+                for figure, (name, titles) in _figures.items()
+            ],
+            [f"{ROOT}/figures/{_name}/{figure}.png" for figure in _figures],
         log:
-            f"{ROOT}/logs/figures/{_dataset}-{_n_train}.log",
+            f"{ROOT}/logs/figures/{_name}.log",
         localrule: True
         params:
-            facts=facts(_names),
-            dataset=_dataset,
-            n_train=_n_train,
-            selections=as_json(facts(_names)["selections"]),
-            figures=list(_shown),
-            folder=folder_of_output,
-            transfer=lambda wildcards, input: ["--transfer", *input.transfer] if input.transfer else [],
-            galleries=lambda wildcards, input: ["--galleries", *input.galleries] if input.galleries else [],
+            facts=reporting.facts(EXPERIMENT, _study),
+            dataset=_study[0],
+            n_train=_study[1],
+            selections=reporting.selections(EXPERIMENT, _study),
+            figures=list(_figures),
+            folder=subpath(output[0], parent=True),
+            transfer=optional("transfer"),
+            galleries=optional("galleries"),
         shell:
             "logged {log:q} python workflow/scripts/plot_figures.py {params.figures} --validation {input.validation:q}"
             " --history {input.history:q} --test {input.test:q} {params.transfer:q} {params.galleries:q}"
@@ -81,10 +76,10 @@ for _dataset, _n_train in EXPERIMENT.studies:
 
 # Where the training set's size is an axis, one figure goes across the studies.
 for _dataset in sorted({dataset for dataset, _ in EXPERIMENT.studies}):
-    _sizes = [n_train for of, n_train in EXPERIMENT.studies if of == _dataset]
-    if len(_sizes) == 1:
+    _studies = [study for study in EXPERIMENT.studies if study[0] == _dataset]
+    if len(_studies) == 1:
         continue
-    PUBLISHED.append(f"{ROOT}/figures/{_dataset}/sample_size.svg")
+    SHOWN.append(f"{ROOT}/figures/{_dataset}/sample_size.svg")
 
     rule:
         name:
@@ -92,19 +87,17 @@ for _dataset in sorted({dataset for dataset, _ in EXPERIMENT.studies}):
         input:
             test=TABLES["test"],
             code=closure("workflow/scripts/plot_figures.py"),
-            published="gradreg/registry/literature.yaml",
+            literature="gradreg/registry/literature.yaml",
         output:
-            reported(
-                f"{ROOT}/figures/{_dataset}/sample_size.svg", "sample_size", f"{_dataset}, every size", {"sample_size"}
-            ),
+            shown((_dataset, 0), f"{ROOT}/figures/{_dataset}/sample_size.svg", "sample_size", {"sample_size"}),
             f"{ROOT}/figures/{_dataset}/sample_size.png",
         log:
             f"{ROOT}/logs/figures/{_dataset}.log",
         localrule: True
         params:
-            facts=[facts({"dataset": _dataset, "n_train": n_train}) for n_train in _sizes],
+            facts=[reporting.facts(EXPERIMENT, study) for study in _studies],
             dataset=_dataset,
-            folder=folder_of_output,
+            folder=subpath(output[0], parent=True),
         shell:
             "logged {log:q} python workflow/scripts/plot_figures.py sample_size --test {input.test:q}"
             " --dataset {params.dataset} --out {params.folder:q}"
@@ -113,15 +106,18 @@ for _dataset in sorted({dataset for dataset, _ in EXPERIMENT.studies}):
 # A nested Snakemake writes the report from the finished figures; nothing is run by it.
 rule report:
     input:
-        PUBLISHED,
+        SHOWN,
         config=f"{ROOT}/config.json",
-        captions=sorted(glob_captions()),
+        captions=sorted(
+            f"workflow/report/{name}" for name in os.listdir(os.path.join(workflow.basedir, "workflow/report"))
+        ),
     output:
         REPORT,
     log:
         f"{ROOT}/logs/report.log",
+    localrule: True
     params:
-        published=PUBLISHED,
+        shown=SHOWN,
     shell:
-        "logged {log:q} python -m snakemake {params.published:q} --report {output:q} --nolock --workflow-profile none"
+        "logged {log:q} python -m snakemake {params.shown:q} --report {output:q} --nolock --workflow-profile none"
         " --configfile {input.config:q}"

@@ -1,6 +1,8 @@
 # Training: one job per run and block of seeds, one folder per cell.
 # A run is one point of the grid: (dataset, n_train, model, objective, p, eps).
 
+# Rules are made in loops, here and below, where the number of their outputs depends on the config: the outputs of a rule
+# are a fixed list, and a wildcard stands for one name, not for several.
 for _dataset, _block, _sizes in EXPERIMENT.blocks():
 
     rule:
@@ -8,10 +10,10 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
             f"train_{_dataset}_seeds_{_block[0]}_to_{_block[-1]}"
         input:
             data=DATA,
-            whitening=whitening,
-            code=training_code,
+            whitening=JOBS.whitening,
+            code=JOBS.code("train"),
         output:
-            cell_of_block(_block, TRAINED),
+            JOBS.block_files(_block, TRAINED),
         log:
             f"{ROOT}/logs/train/{RUN_PATTERN}/seeds-{_block[0]}-to-{_block[-1]}.log",
         benchmark:
@@ -26,14 +28,10 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
             mem_mb=memory,
             runtime="4h",
         params:
-            hp=hyperparameters,
-            functions=functions_of_training,
-            run=names_of_run,
+            settings=JOBS.settings("train"),
             resume=f"{ROOT}/resume/{RUN_PATTERN}",
             cells=folders,
-            whitening=whitening_argument,
+            whitening=optional("whitening"),
         shell:
-            "on_gpu {resources.gpu} && logged {log:q} python workflow/scripts/train.py"
-            " --data {input.data:q} --hp {params.hp:q} --run {params.run:q}"
-            " --cells {params.cells:q} --resume {params.resume:q} --device {resources.device}"
-            " {params.whitening:q}"
+            "logged {log:q} python workflow/scripts/train.py --data {input.data:q} --settings {params.settings:q}"
+            " --cells {params.cells:q} --resume {params.resume:q} --device {resources.device} {params.whitening:q}"

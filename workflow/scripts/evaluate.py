@@ -1,6 +1,6 @@
-"""Measure the cells of one block; writes metrics.csv and outcomes.npz into each folder, or those of a strong attack.
+"""Evaluate the cells of one block; writes metrics.csv and outcomes.npz into each folder, or those of a strong attack.
 
-Beside the rows, outcomes.npz says for every attack which images were answered wrongly.
+Beside the rows, outcomes.npz says for every attack which images were misclassified.
 """
 
 import argparse
@@ -8,13 +8,13 @@ import json
 import time
 from pathlib import Path
 
-from gradreg import cli as commands
-from gradreg import device
-from gradreg.data import splits as arrays
-from gradreg.evaluation import masking as signs
+from gradreg import cli, device
+from gradreg.data import splits
+from gradreg.evaluation import masking
 from gradreg.evaluation.measure import evaluate, strong
 from gradreg.models import checkpoint
 from gradreg.models.preprocessing import Whitening
+from gradreg.planning.specs import AttackSpec, StrongAttackSpec
 from gradreg.storage import metrics, npz
 from gradreg.storage.files import read_json
 
@@ -22,35 +22,36 @@ from gradreg.storage.files import read_json
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="file of the prepared data set")
-    parser.add_argument("--attack", required=True, type=json.loads, help="settings of the attacks, as JSON")
-    parser.add_argument("--strong", metavar="NAME", help="run only this strong attack, whose settings --attack has")
+    parser.add_argument("--settings", required=True, type=json.loads, help="JSON: attack (its settings), registered")
+    parser.add_argument("--strong", metavar="NAME", help="run only this strong attack, whose settings --settings has")
     parser.add_argument("--cells", required=True, nargs="+", type=Path, help="folders of trained cells")
     parser.add_argument("--whitening", type=Whitening.load, help="file of the whitening, where the networks have one")
     parser.add_argument("--device", default="auto", type=device.argument, help="auto, cpu or cuda")
     args = parser.parse_args()
+    attack = args.settings["attack"]
     for cell in args.cells:
         start = time.monotonic()
         record = read_json(cell / "train.json")
-        held_out = record["hp"]["n_validation"]
+        held_out = record["training"]["n_validation"]
         if held_out:
-            split = arrays.held_out(args.data, held_out)
+            split = splits.held_out(args.data, held_out)
         else:
-            split = arrays.load(args.data, "test")
-            split = split.first(args.attack.get("n_test", len(split)))
+            split = splits.load(args.data, "test")
+            split = split.first(attack.get("n_test") or len(split))
         split = split.to(args.device)
         network = checkpoint.load(cell / "model.safetensors", args.device, args.whitening)
         if args.strong:
-            found, name = strong(network, split, args.attack, args.strong), f"strong-{args.strong}"
+            measured, name = strong(network, split, StrongAttackSpec.of(attack), args.strong), f"strong-{args.strong}"
         else:
-            found, name = evaluate(network, split, args.attack), ""
+            measured, name = evaluate(network, split, AttackSpec.of(attack)), ""
         history = metrics.read(cell / "history.csv").to_dict("records")
         if record["epochs_of_retraining"] is None:  # with a patience the network is that of the best epoch
             history = history[: record["best_epoch"]]
-        labels = {**record["cell"], "part": "validation" if held_out else "test"}
-        rows = [{**labels, **row} for row in signs.marked(found.rows, history, record["diverged_in_epoch"])]
+        names = {**record["cell"], "part": "validation" if held_out else "test"}
+        rows = [{**names, **row} for row in masking.marked(measured.rows, history, record["diverged_in_epoch"])]
         table = [{key: row[key] for key in metrics.CELL + metrics.MEASUREMENT} for row in rows]
         metrics.write(cell / (f"{name}.csv" if name else "metrics.csv"), table)
-        wrong = {key: own.numpy() for key, own in found.outcomes.items()}
+        wrong = {key: outcome.numpy() for key, outcome in measured.outcomes.items()}
         npz.write(cell / (f"{name}.npz" if name else "outcomes.npz"), wrong)
         shown = f"{args.strong} " if args.strong else "clean "
         first = next(row["value"] for row in rows if row["metric"] == "error")
@@ -58,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    cli.run(main)

@@ -10,7 +10,7 @@ import json
 import shutil
 from pathlib import Path
 
-from gradreg import cli as commands
+from gradreg import cli
 from gradreg.planning.experiment import Experiment
 
 RESULTS = Path("results")
@@ -38,4 +38,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    cli.run(main)

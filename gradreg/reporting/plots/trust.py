@@ -66,7 +66,7 @@ def _shown_eps(panel: pd.DataFrame) -> str:
     """The eps of the strong attacks that were run at one only, or else the middle one of all attacks."""
     strong = panel[~panel.attack.isin(["one_step", "multi_step"])]
     single = strong.groupby("attack").attack_eps.transform("nunique") == 1
-    return numerals.middle(strong[single].attack_eps if single.any() else panel.attack_eps)
+    return str(numerals.middle(strong[single].attack_eps if single.any() else panel.attack_eps))
 
 
 def _strengths(

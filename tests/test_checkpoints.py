@@ -7,7 +7,7 @@ import signal
 
 import pytest
 import torch
-from test_training import CONVOLUTIONAL, CPU, TRAIN, hp
+from test_training import CONVOLUTIONAL, CPU, TRAIN, spec
 
 from gradreg import cli as commands
 from gradreg.models import checkpoint
@@ -78,7 +78,7 @@ CASES = [
 @pytest.mark.parametrize(("model", "changes", "held_out"), CASES)
 def test_cut_off_anywhere_it_ends_as_if_it_had_not_been(tmp_path, model, changes, held_out):
     changes = {"epochs": 3} | changes
-    settings = hp(model, changes.pop("objective", None), **changes) | {"n_stop": 60}
+    settings = spec(model, changes.pop("objective", None), n_stop=60, **changes)
     whole, rows = run(settings, tmp_path / "whole", held_out=held_out)
     for left in range(1, len(rows) + 1, 1 if len(rows) < 8 else 3):
         folder, said = tmp_path / str(left), []
@@ -92,7 +92,7 @@ def test_cut_off_anywhere_it_ends_as_if_it_had_not_been(tmp_path, model, changes
 
 def test_cut_off_again_and_again(tmp_path):
     """The seeds of a block may also be shared out otherwise when it is taken up."""
-    settings = hp(MAXOUT, epochs=4)
+    settings = spec(MAXOUT, epochs=4)
     whole, _ = run(settings, tmp_path / "whole", seeds=(0, 1, 2))
     for left in (2, 3, 1):
         with pytest.raises(CutError):
@@ -104,32 +104,32 @@ def test_cut_off_again_and_again(tmp_path):
 
 
 def test_stacked_replicas_are_taken_up_together(tmp_path):
-    settings = hp(MAXOUT, NOISE)
+    settings = spec(MAXOUT, NOISE)
     whole, half = (Stack([0, 1], FEW, None, settings) for _ in range(2))
-    half.run_epoch(1)
+    half.run_epoch()
     Resume(tmp_path, "k").keep([0, 1], half.state(), True)
     again = Stack([0, 1], FEW, None, settings)
     again.restore(Resume(tmp_path, "k").load([0, 1]))
-    again.run_epoch(2)
-    for epoch in (1, 2):
-        whole.run_epoch(epoch)
+    again.run_epoch()
+    for _ in range(2):
+        whole.run_epoch()
     assert_equal(again.replicas(), whole.replicas())
     assert Resume(tmp_path, "k").load([0]) is None
 
 
 def test_a_state_does_not_change_with_what_it_was_taken_from():
-    stack = Stack([0], FEW, None, hp(MAXOUT, averaging=0.5))
-    stack.run_epoch(1)
+    stack = Stack([0], FEW, None, spec(MAXOUT, averaging=0.5))
+    stack.run_epoch()
     state = stack.state()
     before = {name: value.clone() for name, value in state.tensors.items()}
     facts = json.dumps(state.facts)
-    stack.run_epoch(2)
+    stack.run_epoch()
     assert all(torch.equal(value, before[name]) for name, value in state.tensors.items())
     assert json.dumps(state.facts) == facts
 
 
 def test_only_a_state_of_the_same_key_is_used(tmp_path):
-    settings, said = hp(MAXOUT), []
+    settings, said = spec(MAXOUT), []
     with pytest.raises(CutError):
         run(settings, tmp_path, 1)
     _, rows = run(settings, tmp_path, key="other", say=said.append)
@@ -141,7 +141,7 @@ def test_only_a_state_of_the_same_key_is_used(tmp_path):
 
 @pytest.mark.parametrize("spoil", [lambda content: content[:100], lambda content: b"", lambda content: b"x" * 1000])
 def test_a_damaged_state_is_not_used(tmp_path, spoil):
-    settings, said = hp(MAXOUT), []
+    settings, said = spec(MAXOUT), []
     with pytest.raises(CutError):
         run(settings, tmp_path, 1)
     file = tmp_path / "seed-0.safetensors"
@@ -156,10 +156,10 @@ def test_a_damaged_state_is_not_used(tmp_path, spoil):
 def test_training_goes_on_where_its_state_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("no folder")
     said = []
-    replicas, _ = run(hp(MAXOUT), tmp_path / "file" / "resume", say=said.append)
+    replicas, _ = run(spec(MAXOUT), tmp_path / "file" / "resume", say=said.append)
     assert len(said) == 1
     assert said[0].startswith("the state of training cannot be saved in ")
-    assert_equal(replicas, run(hp(MAXOUT), tmp_path / "whole")[0])
+    assert_equal(replicas, run(spec(MAXOUT), tmp_path / "whole")[0])
 
 
 def test_states_are_written_as_often_as_costs_little(tmp_path, monkeypatch):

@@ -22,11 +22,11 @@ def test_every_network_objective_and_norm_is_there(file):
     assert shape(smoke) == shape(full)
     for plan in (*smoke.selection.values(), *smoke.final.values()):
         assert plan.seeds == 1
-        assert plan.hp["n_train"] < scale.FINAL + 10
-        assert (plan.hp["train"]["epochs"], plan.hp["train"]["batch_size"]) == (1, scale.BATCH)
-        assert plan.attack["images"] == scale.ATTACKED
-        for own in plan.strong.values():
-            assert (own["attacks"], own["images"], own["seeds"]) == (["random"], scale.ATTACKED, 1)
+        assert plan.training.n_train < scale.FINAL + 10
+        assert (plan.training.recipe.epochs, plan.training.recipe.batch_size) == (1, scale.BATCH)
+        assert plan.attack.images == scale.ATTACKED
+        for attack, seeds in plan.strong.values():
+            assert (attack.attacks, attack.images, seeds) == (["random"], scale.ATTACKED, 1)
     assert len(smoke.transfers) == len(full.transfers)
     assert {run.model for run in smoke.halves} == {run.model for run in full.halves}
     assert all(len(runs) == 1 for runs in smoke.groups.values())
@@ -35,12 +35,12 @@ def test_every_network_objective_and_norm_is_there(file):
 
 def test_recipes_keep_their_course():
     """Stopping and retraining run at this scale too."""
-    own = edited(
+    config = edited(
         models={"net": {"kind": "maxout", "units": [8], "pieces": 2, "train": {"recipe": "maxout-mnist-dense"}}}
     )
-    (plan, *_) = Experiment(own | {"scale": "smoke"}).final.values()
-    assert (plan.hp["train"]["retrain"], plan.hp["train"]["patience"]) == ("continue", 100)
-    assert plan.hp["n_stop"] == scale.VALIDATION
+    (plan, *_) = Experiment(config | {"scale": "smoke"}).final.values()
+    assert (plan.training.recipe.retrain, plan.training.recipe.patience) == ("continue", 100)
+    assert plan.training.n_stop == scale.VALIDATION
 
 
 def test_what_it_cuts_is_a_config_of_its_own():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from gradreg.evaluation import local_estimates as estimates
+from gradreg.evaluation import local_estimates
 
 
 def batched(f, x, y):
@@ -18,8 +18,8 @@ def batched(f, x, y):
 def test_the_gradient_of_two_linear_classes_tells_the_distance(p):
     net = linear.network(2)
     x, y = linear.points(net, p, linear.DISTANCES[p])
-    found = estimates.distances(net, x, y, [str(p)], batched)["gradient_estimate", str(p)]
-    assert torch.allclose(found, torch.full_like(found, linear.DISTANCES[p]), rtol=1e-3)
+    distances = local_estimates.distances(net, x, y, [p], batched)[p]["gradient_estimate"]
+    assert torch.allclose(distances, torch.full_like(distances, linear.DISTANCES[p]), rtol=1e-3)
 
 
 class Parabola(nn.Module):
@@ -32,10 +32,10 @@ class Parabola(nn.Module):
 
 def test_the_curvature_gives_the_root_of_a_parabola():
     x, y = torch.full((2, 1, 2, 2), 0.5), torch.tensor([0, 1])
-    found = estimates.distances(Parabola(), x, y, ["2"], batched)
-    assert found["gradient_estimate", "2"].tolist() == pytest.approx([2.0, 0.0])
+    distances = local_estimates.distances(Parabola(), x, y, [2.0], batched)[2.0]
+    assert distances["gradient_estimate"].tolist() == pytest.approx([2.0, 0.0])
     root = (-0.5 + math.sqrt(0.25 + 4 * 3)) / 6  # 3 t^2 + t / 2 = 1
-    assert found["curvature_estimate", "2"].tolist() == pytest.approx([root, 0.0], rel=1e-5)
+    assert distances["curvature_estimate"].tolist() == pytest.approx([root, 0.0], rel=1e-5)
 
 
 def test_alignment_is_the_cosine_of_image_and_gradient():
@@ -43,5 +43,5 @@ def test_alignment_is_the_cosine_of_image_and_gradient():
     net = nn.Sequential(nn.Flatten(), nn.Linear(2, 2, bias=False)).eval()
     with torch.no_grad():
         net[1].weight.copy_(torch.tensor([[3.0, 4.0], [-1.0, 0.0]]))
-    assert estimates.alignment(net, x).tolist() == pytest.approx([1.0, 0.6])
-    assert estimates.alignment(lambda a: 0 * a.flatten(1), x).tolist() == [0.0, 0.0]
+    assert local_estimates.alignment(net, x).tolist() == pytest.approx([1.0, 0.6])
+    assert local_estimates.alignment(lambda a: 0 * a.flatten(1), x).tolist() == [0.0, 0.0]

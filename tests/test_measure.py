@@ -6,21 +6,21 @@ import torch
 from torch import nn
 
 from gradreg import registry
-from gradreg.attacks import steepest as attacks
+from gradreg.attacks.noise import noisy
+from gradreg.attacks.steepest import multi_step
 from gradreg.data.splits import Split
 from gradreg.evaluation import measure as evaluation
+from gradreg.planning.specs import AttackSpec, StrongAttackSpec, grid, numerals
 from gradreg.storage import metrics
 
 IMAGES = torch.randint(0, 256, (40, 1, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-ATTACK = {
-    "images": 30,
-    "steps": 3,
-    "eps": {"2": ["0.1", "0.5"], "inf": ["8/255"]},
-    "batch_size": 20,
-    "others": {},
-    "noise": {"gaussian": ["0.1", "0.5"], "uniform": ["0.3"]},
-    "smooth": False,
-}
+ATTACK = AttackSpec(
+    images=30,
+    steps=3,
+    batch_size=20,
+    eps=grid({"2": ["0.1", "0.5"], "inf": ["8/255"]}),
+    noise={"gaussian": numerals(["0.1", "0.5"]), "uniform": numerals(["0.3"])},
+)
 
 
 def split(network):
@@ -49,20 +49,20 @@ def test_rows_cover_the_grid_and_count_their_images(network):
 
 
 def test_gradient_norms_are_means_over_images(network):
-    own = split(network)
-    rows = table(evaluation.evaluate(network, own, ATTACK).rows)
-    x, weight = own.pixels(slice(0, 30)), network[1].weight
+    images = split(network)
+    rows = table(evaluation.evaluate(network, images, ATTACK).rows)
+    x, weight = images.pixels(slice(0, 30)), network[1].weight
     probability = network(x).softmax(1)
-    gradient = (probability - torch.eye(3)[own.labels[:30]]) @ weight
+    gradient = (probability - torch.eye(3)[images.labels[:30]]) @ weight
     for q, order in (("1", 1), ("2", 2), ("inf", float("inf"))):
         expected = gradient.norm(order, dim=1).mean().item()
         assert rows["none", "", "", f"gradient_norm_{q}"]["value"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_confidence_is_the_largest_probability(network):
-    own = split(network)
-    rows = table(evaluation.evaluate(network, own, ATTACK).rows)
-    expected = network(own.pixels()).softmax(1).amax(1).mean().item()
+    images = split(network)
+    rows = table(evaluation.evaluate(network, images, ATTACK).rows)
+    expected = network(images.pixels()).softmax(1).amax(1).mean().item()
     assert rows["none", "", "", "confidence"]["value"] == pytest.approx(expected)
 
 
@@ -79,13 +79,13 @@ def test_a_network_in_training_mode_is_refused(network):
 
 
 def test_outcomes_are_the_errors_image_by_image(network):
-    own = split(network)
-    found = evaluation.evaluate(network, own, ATTACK)
-    rows = table(found.rows)
-    assert torch.equal(found.outcomes["none||"], network(own.pixels()).argmax(1) != own.labels)
-    for key, wrong in found.outcomes.items():
+    images = split(network)
+    measured = evaluation.evaluate(network, images, ATTACK)
+    rows = table(measured.rows)
+    assert torch.equal(measured.outcomes["none||"], network(images.pixels()).argmax(1) != images.labels)
+    for key, wrong in measured.outcomes.items():
         assert rows[(*key.split("|"), "error")]["value"] == pytest.approx(wrong.double().mean().item())
-    assert (found.outcomes["none||"][:30] <= found.outcomes["multi_step|2|0.5"]).all()
+    assert (measured.outcomes["none||"][:30] <= measured.outcomes["multi_step|2|0.5"]).all()
 
 
 def test_what_is_misclassified_is_not_attacked(network, monkeypatch):
@@ -94,7 +94,7 @@ def test_what_is_misclassified_is_not_attacked(network, monkeypatch):
     evaluation.evaluate(network, split(network), ATTACK)
     assert seen
     for x, y in seen:
-        assert len(x) <= ATTACK["batch_size"]
+        assert len(x) <= ATTACK.batch_size
         assert torch.equal(network(x).argmax(1), y)
 
 
@@ -103,8 +103,8 @@ def test_the_rise_of_a_linear_loss_is_what_its_gradient_predicts():
     net = nn.Sequential(nn.Flatten(), nn.Linear(16, 2)).eval().requires_grad_(False)
     net[1].weight.copy_(torch.stack([torch.linspace(-1, 2, 16), torch.zeros(16)]))
     net[1].bias.copy_(torch.tensor([100.0, 0.0]))
-    own = Split(IMAGES, torch.ones(40, dtype=torch.long), 255, 2)
-    rows = table(evaluation.evaluate(net, own, ATTACK).rows)
+    images = Split(IMAGES, torch.ones(40, dtype=torch.long), 255, 2)
+    rows = table(evaluation.evaluate(net, images, ATTACK).rows)
     for p, eps in (("2", "0.5"), ("inf", "8/255")):
         rise, predicted = (rows["steepest", p, eps, metric]["value"] for metric in ("rise", "predicted_rise"))
         assert rise == pytest.approx(predicted, rel=1e-4)
@@ -112,20 +112,20 @@ def test_the_rise_of_a_linear_loss_is_what_its_gradient_predicts():
 
 def test_noise_is_of_its_size_and_the_same_for_all():
     x, draws = torch.full((200, 1, 8, 8), 0.5), torch.Generator()
-    gaussian = attacks.noisy(x, "gaussian", 0.1, draws.manual_seed(1)) - x
+    gaussian = noisy(x, "gaussian", 0.1, draws.manual_seed(1)) - x
     assert gaussian.std().item() == pytest.approx(0.1, rel=0.02)
-    uniform = attacks.noisy(x, "uniform", 0.3, draws.manual_seed(1)) - x
+    uniform = noisy(x, "uniform", 0.3, draws.manual_seed(1)) - x
     assert uniform.abs().max() <= 0.3
     assert uniform.std().item() == pytest.approx(0.3 / 3**0.5, rel=0.02)
-    wide = attacks.noisy(x, "gaussian", 5.0, draws.manual_seed(1))
+    wide = noisy(x, "gaussian", 5.0, draws.manual_seed(1))
     assert ((wide >= 0) & (wide <= 1)).all()
-    assert torch.equal(wide, attacks.noisy(x, "gaussian", 5.0, draws.manual_seed(1)))
-    with pytest.raises(ValueError, match="gaussian or uniform"):
-        attacks.noisy(x, "salt", 0.1, draws)
+    assert torch.equal(wide, noisy(x, "gaussian", 5.0, draws.manual_seed(1)))
+    with pytest.raises(ValueError, match="no distribution 'salt'"):
+        noisy(x, "salt", 0.1, draws)
 
 
 def test_each_strong_attack_is_given_what_stood_those_before(network, monkeypatch):
-    own, seen = split(network), []
+    images, seen = split(network), []
 
     def attack(kind):
         """It turns the first image that it gets into one that is answered wrongly."""
@@ -133,32 +133,32 @@ def test_each_strong_attack_is_given_what_stood_those_before(network, monkeypatc
         def run(net, x, y, p, eps, **_):
             seen.append((kind, len(x)))
             moved = x.clone()
-            rest = own.pixels()
+            rest = images.pixels()
             moved[0] = rest[network(rest).argmax(1) != y[0]][0]
             return moved
 
         return run
 
     monkeypatch.setattr(registry, "function", lambda section, kind: attack(kind))
-    settings = {"attacks": ["apgd_ce", "square"], "images": 20, "eps": {"2": ["1"]}, "batch_size": 100, "steps": 3}
-    found = evaluation.strong(network, own, settings, "hard")
+    settings = StrongAttackSpec(["apgd_ce", "square"], images=20, steps=3, batch_size=100, eps=grid({"2": ["1"]}))
+    measured = evaluation.strong(network, images, settings, "hard")
     assert seen == [("apgd_ce", 10), ("square", 9)]  # ten of the first twenty are wrong as they are
-    rows = table(found.rows)
+    rows = table(measured.rows)
     assert [rows["hard", "2", "1", f"error{after}"]["value"] for after in ("_after_apgd_ce", "_after_square", "")] == [
         0.55,
         0.6,
         0.6,
     ]
-    assert found.outcomes["hard|2|1"].sum() == 12
-    usual = attacks.multi_step(network, own.pixels(slice(0, 20)), own.labels[:20], 2.0, 1.0, 3)
-    missed = (network(usual).argmax(1) != own.labels[:20]).double().mean().item()
+    assert measured.outcomes["hard|2|1"].sum() == 12
+    usual = multi_step(network, images.pixels(slice(0, 20)), images.labels[:20], 2.0, 1.0, 3)
+    missed = (network(usual).argmax(1) != images.labels[:20]).double().mean().item()
     assert rows["hard", "2", "1", "error_of_multi_step"]["value"] == missed
 
 
 def test_a_minimum_norm_attack_gives_the_whole_curve(network, monkeypatch):
     """Of an attack that always goes 0.3 in the 2-norm, to no avail for one image."""
-    own = split(network)
-    y = own.labels
+    images = split(network)
+    y = images.labels
 
     def attack(net, x, labels, p, **_):
         step = torch.zeros_like(x)
@@ -166,10 +166,10 @@ def test_a_minimum_norm_attack_gives_the_whole_curve(network, monkeypatch):
         return x + step
 
     monkeypatch.setattr(registry, "function", lambda *_: attack)
-    moved = attack(None, own.pixels(), y, 2.0)
+    moved = attack(None, images.pixels(), y, 2.0)
     fooled = network(moved).argmax(1) != y
-    settings = {"attacks": ["fmn"], "images": 40, "eps": {"2": ["0.2", "0.4"]}, "batch_size": 100, "steps": 3}
-    rows = table(evaluation.strong(network, own, settings, "near").rows)
+    settings = StrongAttackSpec(["fmn"], images=40, steps=3, batch_size=100, eps=grid({"2": ["0.2", "0.4"]}))
+    rows = table(evaluation.strong(network, images, settings, "near").rows)
     assert rows["near", "2", "0.2", "error"]["value"] == 0
     assert rows["near", "2", "0.4", "error"]["value"] == pytest.approx(fooled.double().mean().item())
     assert rows["near", "2", "", "distance"]["value"] is None  # the median is of an image that was not fooled

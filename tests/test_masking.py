@@ -1,16 +1,18 @@
 """Signs of masking: on rows made up, on a network built to mask, and on one trained into collapse."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
-from test_evaluation import ATTACK, table
-from test_training import CPU, TRAIN, hp
+from test_measure import ATTACK, table
+from test_training import CPU, TRAIN, spec
 from torch import nn
 
 from gradreg.evaluation import masking as signs
 from gradreg.evaluation import measure as evaluation
-from gradreg.models import checkpoint
+from gradreg.models.checkpoint import build
+from gradreg.planning.specs import ModelSpec, StrongAttackSpec, grid
 from gradreg.training import block as training
 
 
@@ -47,10 +49,7 @@ def test_honest_rows_have_no_flag():
         ),
         ([*curve(0.5), row(eps="", metric="error_in_box", value=0.9)], "box-not-enough"),
         ([*curve(0.5), row("none", "", "", "zero_gradient", 0.2)], "zero-gradients"),
-        (
-            [row("hard", eps="", metric="error_in_box", value=0.9), row("hard")],
-            "box-not-enough",
-        ),
+        ([row("hard", eps="", metric="error_in_box", value=0.9), row("hard")], "box-not-enough"),
         (
             [row("standard", metric=f"error_after_{kind}", value=v) for kind, v in (("apgd_t", 0.5), ("square", 0.6))],
             "square-stronger",
@@ -110,19 +109,18 @@ class Masked(nn.Module):
 
 def test_a_network_built_to_mask_is_flagged():
     generator = torch.Generator().manual_seed(0)
-    net = Masked(
-        checkpoint.build({"kind": "maxout", "units": [32], "pieces": 2, "init": 0.3}, (1, 8, 8), 10, generator)
-    ).eval()
-    own = TRAIN.first(60)
-    answers = net(own.pixels()).argmax(1)
-    split = type(own)(own.images, answers, own.top, own.classes)
-    attack = ATTACK | {"images": 60, "eps": {"2": ["0.5", "1.5"], "inf": ["0.2", "0.3"]}, "batch_size": 60}
+    model = ModelSpec("maxout", settings={"units": [32], "pieces": 2, "init": 0.3})
+    net = Masked(build(model, (1, 8, 8), 10, generator)).eval()
+    images = TRAIN.first(60)
+    split = replace(images, labels=net(images.pixels()).argmax(1))
+    eps = grid({"2": ["0.5", "1.5"], "inf": ["0.2", "0.3"]})
+    attack = replace(ATTACK, images=60, eps=eps, batch_size=60)
     rows = evaluation.evaluate(net, split, attack).rows
     assert table(rows)["multi_step", "inf", "0.3", "error"]["value"] == 0  # so robust it looks
     marked = signs.marked(rows)
     attacked = [own["flags"] for own in marked if own["attack"] == "multi_step" and own["metric"] == "error"]
     assert set(attacked) == {"zero-gradients+box-not-enough"}
-    settings = {"attacks": ["apgd_ce", "square"], "images": 20, "eps": {"inf": ["0.3"]}, "batch_size": 20, "steps": 3}
+    settings = StrongAttackSpec(["apgd_ce", "square"], images=20, steps=3, batch_size=20, eps=grid({"inf": ["0.3"]}))
     strong = signs.marked(evaluation.strong(net, split, settings, "standard").rows)
     found = {own["flags"] for own in strong if own["metric"] == "error"}
     assert found == {"zero-gradients+box-not-enough+square-stronger"}
@@ -133,8 +131,8 @@ def test_a_network_trained_into_collapse_is_flagged_and_one_that_was_not_is_not(
     found = {}
     for eps, warmup in ((0.4, 0.0), (0.06, 0.5)):
         objective = {"kind": "perturb", "p": math.inf, "eps": eps}
-        own = hp(model, objective, epochs=20, eps_warmup=warmup, weight_decay=0.0, max_norm=1.9365)
-        (replica,) = training.train_block([0], TRAIN.first(1000), None, own, CPU)
+        settings = spec(model, objective, epochs=20, eps_warmup=warmup, weight_decay=0.0, max_norm=1.9365)
+        (replica,) = training.train_block([0], TRAIN.first(1000), None, settings, CPU)
         found[eps] = replica.history
     collapsed = signs.marked([row()], found[0.4])[0]["flags"]
     assert collapsed == "collapsed"

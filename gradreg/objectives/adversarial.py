@@ -1,0 +1,26 @@
+"""Many steps inside the ball."""
+
+from torch import Tensor
+
+from gradreg.objectives.ascent import ascend
+from gradreg.objectives.differentiation import Forward, Params, Result, Strength
+from gradreg.objectives.perturbed import mixed
+
+
+def adversarial(
+    forward: Forward,
+    params: Params,
+    x: Tensor,
+    y: Tensor,
+    *,
+    p: float,
+    eps: Strength,
+    steps: int,
+    step: float | None = None,
+    start: float = 0.0,
+    draw: Tensor | None = None,
+    alpha: Strength = 0.0,
+) -> Result:
+    """alpha * L(x) + (1 - alpha) * L(x + s), with s from ``ascend``, held constant (Madry et al. 2018)."""
+    s = ascend(forward, params, x, y, p=p, eps=eps, steps=steps, step=step, start=start, draw=draw)
+    return mixed(forward, params, x, y, s, alpha)

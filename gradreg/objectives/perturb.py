@@ -1,0 +1,55 @@
+"""One steepest step of length eps."""
+
+from torch import Tensor
+
+from gradreg.norms import steepest_step
+from gradreg.objectives.differentiation import (
+    Forward,
+    Params,
+    Result,
+    Strength,
+    input_gradient,
+    loss_and_gradient,
+    with_gradient,
+)
+from gradreg.objectives.perturbed import mixed, mixes, random_start
+from gradreg.objectives.plain import plain
+
+
+def perturb(
+    forward: Forward,
+    params: Params,
+    x: Tensor,
+    y: Tensor,
+    *,
+    p: float,
+    eps: Strength,
+    alpha: Strength = 0.0,
+    differentiate: bool = False,
+    start: float = 0.0,
+    draw: Tensor | None = None,
+) -> Result:
+    """alpha * L(x) + (1 - alpha) * L(x + s), with s the steepest step of p-norm eps.
+
+    To first order L(x + s) = L(x) + eps * ||g||_q (Lyu et al. 2015; alpha = 0.5 and p = inf: Goodfellow et al. 2015,
+    section 6). The step is held constant, or with ``differentiate`` followed back to the parameters by second
+    derivatives; these are zero for p = 1 and inf, and for p > 2 unbounded where an entry of g comes near zero.
+
+    With ``start`` the step is taken from, and added to, a random start: s = r + steepest step at x + r, r = start *
+    eps * draw, where draw lies in the unit p-ball. p = inf and start = 2 is N-FGSM (de Jorge et al. 2022).
+    """
+    differentiate = differentiate and p not in (1, float("inf"))
+    if mixes(alpha) and not start:  # L(x) and g from one forward pass
+        if differentiate:
+            g, losses, _ = with_gradient(forward, params, x, y)
+            here = losses.mean()
+        else:
+            g, here = loss_and_gradient(forward, params, x, y)
+        loss, logits = plain(forward, params, x + steepest_step(g, p, eps), y)
+        return alpha * here + (1 - alpha) * loss, logits
+    origin = random_start(draw, start, eps)
+    if differentiate:
+        g = with_gradient(forward, params, x + origin, y)[0]
+    else:
+        g = input_gradient(forward, params, x + origin, y)
+    return mixed(forward, params, x, y, origin + steepest_step(g, p, eps), alpha)

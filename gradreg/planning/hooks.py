@@ -1,0 +1,133 @@
+"""What happens before the first job of a run and after its last: how long it will take, what is trained afresh."""
+
+import glob
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from gradreg.planning.experiment import Experiment, Plan
+from gradreg.planning.jobs import TRAINED, Jobs
+from gradreg.planning.specs import AttackSpec, StrongAttackSpec, TrainingSpec, to_json
+
+
+@dataclass
+class Work:
+    """Networks of equal cost: how many are to be trained and evaluated, and how many get each strong attack.
+
+    n_evaluated: the number of images that each is evaluated on. strong: name -> (attack, number of networks).
+    """
+
+    dataset: str
+    training: TrainingSpec
+    attack: AttackSpec
+    n_evaluated: int
+    train: int = 0
+    evaluate: int = 0
+    strong: dict[str, tuple[StrongAttackSpec, int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "Work":
+        """From what ``to_json`` wrote."""
+        training, attack = TrainingSpec.of(values["training"]), AttackSpec.of(values["attack"])
+        strong = {name: (StrongAttackSpec.of(spec), count) for name, (spec, count) in values["strong"].items()}
+        return cls(**{**values, "training": training, "attack": attack, "strong": strong})
+
+
+def remaining_work(jobs: Jobs, planned: Iterable[Any]) -> list[Work]:
+    """What the jobs of a DAG train and evaluate, with the final runs of choices that are still open."""
+    experiment = jobs.experiment
+    work: dict[Any, Work] = {}
+
+    def of(run: Any) -> tuple[Work, Plan]:
+        plan = experiment.plan(run)
+        return work.setdefault(run, Work(run.dataset, plan.training, plan.attack, plan.n_evaluated)), plan
+
+    def attacked(item: Work, plan: Plan, name: str, count: int) -> None:
+        spec, before = plan.strong[name][0], item.strong.get(name, (None, 0))[1]
+        item.strong[name] = (spec, before + count)
+
+    def final(group: Any) -> None:
+        # Which setting will be chosen is not known; they cost alike.
+        candidate = vars(experiment.groups[group][-1])
+        item, plan = of(experiment.final_run(group, candidate))
+        item.train, item.evaluate = item.train + plan.seeds, item.evaluate + plan.seeds
+        for name, (_, seeds) in plan.strong.items():
+            attacked(item, plan, name, seeds)
+        for run in experiment.half_runs(group, candidate):
+            half, plan = of(run)
+            half.train += plan.seeds
+
+    for job in planned:
+        stage, outputs = job.rule.name.split("_")[0], [str(file) for file in job.output]
+        if stage == "train":
+            of(jobs.run(job.wildcards))[0].train += sum(file.endswith("model.safetensors") for file in outputs)
+        elif stage == "evaluate":
+            of(jobs.run(job.wildcards))[0].evaluate += sum(file.endswith("metrics.csv") for file in outputs)
+        elif stage == "strong":
+            count = sum(file.endswith(".csv") for file in outputs)
+            attacked(*of(jobs.run(job.wildcards)), job.params.name, count)
+        elif stage == "choose":
+            final(jobs.group(job.wildcards))
+    return list(work.values())
+
+
+def print_runtime(jobs: Jobs, workflow: Any, gpus: int) -> None:
+    """Say before the first job how much is to be done and, on the CPUs of this machine, how long it will take."""
+    planned = list(workflow.dag.needrun_jobs())
+    work = remaining_work(jobs, planned)
+    if workflow.touch or not work:
+        return
+    if gpus or not workflow.local_exec:
+        trained, evaluated = sum(item.train for item in work), sum(item.evaluate for item in work)
+        print(f"At most {trained} networks to train, {evaluated} to evaluate.", file=sys.stderr)
+        return
+    command = [sys.executable, f"{workflow.basedir}/workflow/scripts/estimate_runtime.py"]
+    command += ["--jobs", str(len(planned)), "--parallel", str(workflow.cores)]
+    environment = os.environ | {"PYTHONPATH": str(workflow.basedir)}
+    print("Timing a few training steps of each kind ...", file=sys.stderr)
+    done = subprocess.run(command, input=to_json(work), env=environment, stdout=subprocess.PIPE, text=True)
+    print(done.stdout.strip() or "Runtime: not known, see above; the run goes on", file=sys.stderr)
+
+
+def print_share(root: str) -> None:
+    """Say what share of the seconds of an experiment's jobs went into evaluation, earlier runs included."""
+    seconds: dict[str, float] = {}
+    for file in glob.glob(f"{root}/logs/seconds/**/*.tsv", recursive=True):
+        stage = os.path.relpath(file, f"{root}/logs/seconds").split(os.sep)[0]
+        with open(file, encoding="utf-8") as table:
+            seconds[stage] = seconds.get(stage, 0) + float(table.read().splitlines()[1].split("\t")[0])
+    training, total = seconds.get("train", 0), sum(seconds.values())
+    if total:
+        parts = ", ".join(f"{stage} {part / total:.0%}" for stage, part in sorted(seconds.items()) if stage != "train")
+        print(f"Evaluation took {1 - training / total:.0%} of {total:.0f} job seconds ({parts}).", file=sys.stderr)
+
+
+def clear_forced(experiment: Experiment, asked: Any) -> None:
+    """Remove the states of unfinished training that -F, -R or -f asks to be run again, of runs not yet planned as well.
+
+    asked: the settings of the command line. Jobs that a kill cut off count as forced in Snakemake's DAG, but go on.
+    """
+    root = experiment.root
+    names = set(asked.forcerun) | (set(asked.targets) if asked.forcetargets else set())
+    forced = [
+        (f"{dataset}-{size}", set(block))
+        for dataset, block, sizes in experiment.blocks()
+        for size in sizes
+        if asked.forceall or f"train_{dataset}_seeds_{block[0]}_to_{block[-1]}" in names
+    ]
+    for file in glob.glob(f"{root}/resume/**/seed-*.safetensors", recursive=True):
+        run, name = os.path.split(os.path.relpath(file, f"{root}/resume"))
+        seeds = {int(seed) for seed in name.removesuffix(".safetensors").split("-")[1:]}
+        outputs = {f"{root}/cells/{run}/seed-{seed}/{output}" for seed in seeds for output in TRAINED}
+        if any(run.split("/")[0] == images and seeds & block for images, block in forced) or names & outputs:
+            os.remove(file)
+
+
+def remove_empty_folders(root: str) -> None:
+    """Remove the folders of states of unfinished training that hold none."""
+    for folder, _, _ in os.walk(f"{root}/resume", topdown=False):
+        if not os.listdir(folder):
+            os.rmdir(folder)

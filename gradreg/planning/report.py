@@ -1,0 +1,120 @@
+"""What is shown of a study, and where in the report."""
+
+from typing import Any
+
+from gradreg import registry
+from gradreg.planning.experiment import NO_P, Experiment
+from gradreg.planning.specs import to_json
+
+Study = tuple[str, int]  # data set, training images of the final runs
+SECTIONS = {
+    "1. What does regularisation do to the error?": ["errors", "objectives", "noise", "sample_size"],
+    "2. How do the networks stand up to attack?": ["robust_error", "norm_matrix"],
+    "3. Can that robustness be trusted?": ["signs", "attack_strength", "probe", "estimates"],
+    "4. Is the loss as linear as the method takes it?": ["linearisation", "gradient_norms", "error_and_gradient"],
+    "5. What do perturbations look like?": ["gallery", "dreams", "alignment"],
+    "6. Why do adversarial examples generalise?": ["transfer", "transfer_matrix"],
+    "7. How were the settings chosen?": ["validation_error", "learning_curves"],
+}
+TITLES = {
+    "errors": "Errors, and whether they differ from plain",
+    "objectives": "The objectives side by side",
+    "noise": "Error under noise",
+    "sample_size": "Error against training images",
+    "robust_error": "Error against the strength of the attack",
+    "norm_matrix": "Training norm by attack norm",
+    "signs": "Flags: results that cannot be trusted",
+    "attack_strength": "What stronger attacks find",
+    "probe": "Training under a probe",
+    "estimates": "Estimates from gradient and curvature",
+    "linearisation": "The rise of the loss, and its first order",
+    "gradient_norms": "Norms of the input gradient",
+    "error_and_gradient": "Error against the norm of the gradient",
+    "gallery": "Perturbations on {model}",
+    "dreams": "Images that {model} makes out of noise",
+    "alignment": "Alignment of gradient and image",
+    "transfer": "What fools other networks",
+    "transfer_matrix": "Every network against every other",
+    "validation_error": "Validation error against training eps",
+    "learning_curves": "Learning curves",
+}
+
+
+def figures(experiment: Experiment, study: Study) -> dict[str, tuple[str, dict[str, str]]]:
+    """The figures of a study: file -> (name, what its title is filled with)."""
+    groups = [group for group in experiment.groups if (group.dataset, group.n_train) == study]
+    plans = [plan for run, plan in experiment.final.items() if (run.dataset, run.n_train) == study]
+    names = ["validation_error", "robust_error", "norm_matrix", "attack_strength", "learning_curves"]
+    names += ["gradient_norms", "linearisation", "error_and_gradient", "alignment"]
+    if len({group.objective for group in groups if group.p != NO_P}) > 1:
+        names.append("objectives")
+    if any(levels for plan in plans for levels in plan.attack.noise.values()):
+        names.append("noise")
+    if any(plan.attack.smooth for plan in plans):
+        names.append("estimates")
+    if any(registry.moves(plan.training.objective.kind) for plan in plans):
+        names.append("probe")
+    if study in experiment.transfers:
+        names += ["transfer", "transfer_matrix"] if min(plan.seeds for plan in plans) > 1 else ["transfer"]
+    of_models = [
+        (f"{name}_{model}", (name, {"model": model}))
+        for model in models_with_galleries(experiment, study)
+        for name in ("gallery", "dreams")
+    ]
+    return {name: (name, {}) for name in names} | dict(of_models)
+
+
+def models_with_galleries(experiment: Experiment, study: Study) -> list[str]:
+    """The models of a study that have galleries."""
+    return [model for *of, model in experiment.galleries if tuple(of) == study]
+
+
+def place(experiment: Experiment, study: Study, name: str, shown: set[str], **names: str) -> dict[str, Any]:
+    """Where a file stands in the report, as arguments of Snakemake's ``report``; shown: the names it shows in all."""
+    dataset, n_train = study
+    size = f"{n_train} training images" if n_train else "every size"
+    (section,) = [section for section, parts in SECTIONS.items() if name in parts]
+    number = [part for part in SECTIONS[section] if part in shown].index(name) + 1
+    # Not two labels: where one of them has two values, Snakemake's report makes a switch of it.
+    return {
+        "caption": f"../report/{name}.rst",
+        "category": section,
+        "subcategory": f"{dataset}, {size}" if len(experiment.studies) > 1 else None,
+        "labels": {"shows": f"{section[0]}.{number} {TITLES[name].format(**names)}"},
+    }
+
+
+def facts(experiment: Experiment, study: Study) -> dict[str, Any]:
+    """What captions say of a study: images, seeds, attacks."""
+    dataset, n_train = study
+    final = {run: plan for run, plan in experiment.final.items() if (run.dataset, run.n_train) == study}
+    run, plan = next(iter(final.items()))
+    size = experiment.selection_size(*study, run.model)
+    selection = next(p for r, p in experiment.selection.items() if (r.dataset, r.n_train) == (dataset, size))
+    groups = [group for group in experiment.groups if (group.dataset, group.n_train) == study]
+    transferred = experiment.transfers.get(study)
+    return {
+        "dataset": dataset,
+        "n_train": n_train,
+        "n_test": plan.attack.n_test,
+        "n_selection": size,
+        "selections": {
+            group.model: experiment.groups[group][0].n_train for group in sorted(groups, key=lambda group: group.path)
+        },
+        "n_validation": selection.training.n_validation,
+        "seeds": plan.seeds,
+        "selection_seeds": selection.seeds,
+        "attacked": min(plan.attack.images, plan.attack.n_test or 0),
+        "steps": plan.attack.steps,
+        "strong": {
+            name: {"attacks": list(spec.attacks), "images": spec.images, "seeds": seeds}
+            for plan in final.values()
+            for name, (spec, seeds) in plan.strong.items()
+        },
+        "transferred": transferred.images if transferred else None,
+    }
+
+
+def selections(experiment: Experiment, study: Study) -> str:
+    """model: training images of its selection runs, as JSON."""
+    return to_json(facts(experiment, study)["selections"])

@@ -1,0 +1,75 @@
+"""What is read of replicas while they are trained: loss and error on a split, the collapse probe, the objective.
+
+parameters: name -> (R, ...), of R replicas.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.func import vmap
+
+from gradreg.data.splits import Split
+from gradreg.objectives.ascent import ascend
+from gradreg.objectives.differentiation import Params
+from gradreg.training.batches import Batches
+from gradreg.training.loss import TrainingLoss
+
+BATCH = 1000
+PROBE_IMAGES = 100
+
+
+@torch.no_grad()
+def loss_and_error(loss: TrainingLoss, parameters: Params, split: Split) -> tuple[list[float], list[float]]:
+    """Mean cross-entropy of each replica on a split, and its error."""
+
+    def sums(values: Params, x: Tensor, y: Tensor) -> Tensor:
+        logits = loss.logits(values, x)
+        wrong = (logits.argmax(-1) != y).sum()
+        return torch.stack([F.cross_entropy(logits, y, reduction="sum").double(), wrong.double()])
+
+    total = torch.zeros(1, 2, dtype=torch.double, device=split.labels.device)
+    for start in range(0, len(split), BATCH):
+        part = slice(start, start + BATCH)
+        total = total + _of_each(sums, parameters, loss.to_space(split.pixels(part)), split.labels[part])
+    losses, errors = (total / len(split)).T.tolist()
+    return losses, errors
+
+
+def probe_error(loss: TrainingLoss, parameters: Params, train: Split, eps: float, steps: int) -> list[float] | None:
+    """Error of each replica on the first training images, each moved by ``steps`` ascent steps to p-norm eps.
+
+    A network that withstands one step but not several has collapsed. None where the objective's eps is not a length.
+    """
+    p = loss.objective.p
+    if p is None or not loss.objective.moves:
+        return None
+    images = train.first(min(PROBE_IMAGES, len(train)))
+
+    def error(values: Params, x: Tensor, y: Tensor) -> Tensor:
+        s = ascend(loss.logits, values, x, y, p=p, eps=eps, steps=steps)
+        return (loss.logits(values, x + s).argmax(-1) != y).float().mean()
+
+    errors: list[float] = _of_each(error, parameters, loss.to_space(images.pixels()), images.labels).tolist()
+    return errors
+
+
+@torch.no_grad()
+def objective_value(loss: TrainingLoss, parameters: Params, batches: Batches, split: Split, eps: float) -> float:
+    """The training objective of the only replica on a split, with dropout, over whole batches."""
+    values = {name: value[0] for name, value in parameters.items()}
+    losses, size = [], min(batches.size, len(split))
+    for start in range(0, len(split) - size + 1, size):
+        part = slice(start, start + size)
+        random = {name: value[0] for name, value in batches.random(size).items()}
+        losses.append(loss(values, random, split.pixels(part), batches.targets(split.labels[part]), eps)[0])
+    return float(torch.stack(losses).mean())
+
+
+def _of_each(function: Callable[..., Tensor], parameters: Params, *arguments: Tensor) -> Tensor:
+    """``function(parameters, *arguments)`` of each replica, (R, ...)."""
+    if len(next(iter(parameters.values()))) == 1:  # without the cost of vmap
+        return function({name: value[0] for name, value in parameters.items()}, *arguments)[None]
+    result: Tensor = vmap(function, in_dims=(0, *[None] * len(arguments)))(parameters, *arguments)
+    return result

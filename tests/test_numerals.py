@@ -1,0 +1,72 @@
+"""Numbers as configs spell them."""
+
+import copy
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gradreg.planning import numerals
+from gradreg.planning.numerals import Numeral
+
+
+@pytest.mark.parametrize(
+    ("written", "spelling"),
+    [
+        (0.1, "0.1"),
+        ("0.10", "0.1"),
+        ("1e-3", "0.001"),
+        (1e-05, "0.00001"),
+        (0.30000000000000004, "0.30000000000000004"),
+        (1, "1"),
+        (1.0, "1"),
+        ("+2.50", "2.5"),
+        (".5", "0.5"),
+        ("8/255", "8/255"),
+        (" 8 / 255 ", "8/255"),
+        (math.inf, "inf"),
+        (".inf", "inf"),
+        ("Inf", "inf"),
+        (100, "100"),
+        ("1E2", "100"),
+        (0, "0"),
+    ],
+)
+def test_one_spelling_per_number(written, spelling):
+    assert Numeral(written) == spelling
+    assert Numeral(spelling) == spelling
+    assert numerals.from_path(numerals.to_path(spelling)) == spelling
+    assert "/" not in numerals.to_path(spelling)
+
+
+@pytest.mark.parametrize("written", ["a", "", "1/0", "1/2/3", "-1", "nan", None, True, [1], "0x10", "1_000"])
+def test_what_is_no_number_is_refused(written):
+    with pytest.raises(ValueError, match="is not a number"):
+        Numeral(written)
+
+
+@given(st.floats(0, 1e9, allow_nan=False))
+def test_floats_survive(number):
+    assert Numeral(number).value == number
+
+
+def test_a_numeral_is_its_text_and_knows_its_number():
+    """Through copies and JSON too: parsed once, written as it was."""
+    numeral = copy.deepcopy({Numeral("8/255"): [Numeral(0.10)]})
+    assert json.dumps(numeral) == '{"8/255": ["0.1"]}'
+    ((p, (eps,)),) = numeral.items()
+    assert (p.value, eps.value, numeral["8/255"]) == (8 / 255, 0.1, ["0.1"])
+
+
+def test_parse():
+    assert numerals.parse("8/255") == 8 / 255
+    assert numerals.parse("inf") == math.inf
+    assert numerals.parse("0.1") == 0.1
+
+
+def test_numerals_are_ordered_as_numbers():
+    assert numerals.by_number(["inf", "2", "10", "8/255", "2"]) == ["8/255", "2", "10", "inf"]
+    assert numerals.middle(["1", "4", "2"]) == "2"
+    assert numerals.middle(["1", "4", "2", "8"]) == "4"

@@ -1,0 +1,118 @@
+"""The runtime estimate: what is counted, and that it is about right."""
+
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from gradreg import runtime_estimate
+from gradreg.data.splits import Split
+from gradreg.planning.entries import recipe
+from gradreg.planning.hooks import Work
+from gradreg.planning.specs import AttackSpec, ModelSpec, ObjectiveSpec, StrongAttackSpec, TrainingSpec, grid, to_json
+from gradreg.training.block import train_block
+
+TRAINING = TrainingSpec(
+    ModelSpec("sigmoid_mlp", settings={"units": [8]}),
+    ObjectiveSpec("perturb", p=2.0, eps=0.1),
+    recipe({"epochs": 4, "batch_size": 50}),
+    n_train=1000,
+    n_validation=200,
+)
+ATTACK = AttackSpec(images=100, steps=2, batch_size=50, eps=grid({"2": ["0.1", "0.2"]}))
+ROOT = Path(__file__).parents[1]
+CPU = torch.device("cpu")
+
+
+def work(train=1, evaluate=1, training=TRAINING, attack=ATTACK, strong=None):
+    return Work("digits", training, attack, 200, train, evaluate, strong or {})
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Measurements replaced by round numbers."""
+    steps = []
+    monkeypatch.setattr(runtime_estimate, "_step", lambda item, batch, device: steps.append(batch) or 0.5)
+    monkeypatch.setattr(runtime_estimate, "_reading", lambda item, device: (0.001, 0.1, 0.01))
+    return steps
+
+
+def test_costs_are_counted(measured):
+    seconds = runtime_estimate.estimate([work(train=3, evaluate=2)])
+    assert seconds.training == pytest.approx(3 * 4 * (20 * 0.5 + 200 * 0.001))
+    assert seconds.evaluation == pytest.approx(2 * (200 * 0.001 + 100 * 0.1))
+
+
+def test_strong_attacks_are_counted_by_their_gradients(measured):
+    attack = StrongAttackSpec(["apgd_t", "targeted"], 50, 20, 50, grid({"2": ["1"], "inf": ["0.1"]}))
+    item = work(train=0, evaluate=0, strong={"hard": (attack, 3)})
+    assert runtime_estimate.estimate([item]).evaluation == pytest.approx(3 * 50 * 2 * (900 + 180) * 0.01)
+
+
+def test_small_sets_have_at_least_their_steps(measured):
+    training = replace(TRAINING, n_train=20, n_validation=None).with_recipe(min_steps=7)
+    assert runtime_estimate.estimate([work(training=training, evaluate=0)]).training == pytest.approx(4 * 7 * 0.5)
+    assert measured == [20]  # a step is one of all the images there are
+
+
+def test_retraining_counts_as_much_again(measured):
+    training = replace(TRAINING, n_validation=None).with_recipe(patience=3, retrain="fresh")
+    once, twice = (
+        runtime_estimate.estimate([work(training=replace(training, n_stop=n_stop))]).training for n_stop in (None, 200)
+    )
+    assert once == pytest.approx(4 * 20 * 0.5)
+    assert twice == pytest.approx(2 * 4 * (20 * 0.5 + 200 * 0.001))  # and what is held out is read
+
+
+def test_each_kind_of_step_is_measured_once(measured):
+    stronger, other = (replace(TRAINING, objective=ObjectiveSpec("perturb", p=p, eps=0.2)) for p in (2.0, 1.0))
+    runtime_estimate.estimate([work(), work(training=stronger), work(training=other)])
+    assert len(measured) == 2
+
+
+def test_the_estimate_is_of_the_order_of_the_truth():
+    """Within a factor of five, on machines that do other things too."""
+    training = replace(TRAINING, n_validation=None).with_recipe(epochs=20, min_steps=20)
+    expected = runtime_estimate.estimate([work(training=training, evaluate=0)]).training
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 17, (1000, 1, 8, 8), generator=generator, dtype=torch.uint8)
+    data = Split(images, torch.randint(0, 10, (1000,), generator=generator), 16, 10)
+    start = time.perf_counter()
+    train_block([0], data, None, training, CPU)
+    assert 0.2 < expected / (time.perf_counter() - start) < 5
+
+
+def test_long_steps_are_timed_once(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        runtime_estimate, "_epochs", lambda item, batch, device, steps, repeats: asked.append(steps) or [9.0]
+    )
+    assert runtime_estimate._step(work(), 50, CPU) == 9.0
+    assert asked == [1]
+
+
+def test_attacks_cost_what_they_do():
+    """Four times the steps on all images are dearer, and none of the time is training's."""
+    dear = replace(ATTACK, steps=40, images=200)
+    cheap, costly = (runtime_estimate.estimate([work(train=0, attack=attack)]) for attack in (ATTACK, dear))
+    assert cheap.training == costly.training == 0
+    assert costly.evaluation > 2 * cheap.evaluation
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "less than a minute"), (59, "less than a minute"), (61, "2 min"), (7500, "2 h 5 min")]
+)
+def test_minutes_are_rounded_up(seconds, text):
+    assert runtime_estimate.minutes(seconds) == text
+
+
+def test_the_command_says_it_in_one_line():
+    command = [sys.executable, "workflow/scripts/estimate_runtime.py", "--jobs", "5", "--parallel", "2"]
+    items = to_json([work(train=3, evaluate=4)])
+    done = subprocess.run(command, input=items, cwd=ROOT, capture_output=True, text=True, check=True)
+    (line,) = done.stdout.splitlines()
+    assert line.startswith("At most 3 networks to train, 4 to evaluate. About")
