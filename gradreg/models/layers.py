@@ -131,9 +131,7 @@ def cap_norms(parameters: Mapping[str, Tensor], max_norm: float | Mapping[str, f
     for name, weight in parameters.items():
         if is_weight(name, weight[0]):
             radius = max_norm[name] if isinstance(max_norm, Mapping) else max_norm
-            norms = torch.linalg.vector_norm(weight.flatten(2), dim=2)
-            factor = (radius / norms).clamp(max=1)
-            weight.mul_(factor.reshape(factor.shape + (1,) * (weight.ndim - 2)))
+            weight.view(-1, *weight.shape[2:]).renorm_(2, 0, radius)
 
 
 def is_weight(name: str, value: Tensor) -> bool:
