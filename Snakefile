@@ -22,6 +22,9 @@ rule all:
     default_target: True
     input:
         REPORT,
+        REPORTED,
+        SHOWN,
+        JOBS.promised,
     localrule: True
 
 

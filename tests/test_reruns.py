@@ -14,6 +14,42 @@ def test_nothing_reruns_when_nothing_changed(template):
     assert template.plan() == []
 
 
+CELL = "cells/digits-200/softmax/perturb/p-2/eps-0.1/seed-0"
+GROUP = "groups/digits-300/softmax/perturb/p-2"
+
+
+@pytest.mark.parametrize(
+    ("file", "stage"),
+    [
+        (f"{CELL}/model.safetensors", "train"),
+        (f"{CELL}/train.json", "train"),
+        (f"{CELL}/history.csv", "train"),
+        (f"{CELL}/metrics.csv", "evaluate"),
+        (f"{CELL}/outcomes.npz", "evaluate"),
+        (f"{GROUP}/choice.json", "choose"),
+        (f"{GROUP}/test.csv", "join_group"),
+        (f"{GROUP}/outcomes.npz", "join_outcomes"),
+        (f"{GROUP}/gallery.npz", "gallery"),
+        ("config.json", "settings"),
+        ("metrics/validation.csv", "join"),
+        ("metrics/transfer-digits-300.csv", "transfer"),
+        ("tables/digits-300/errors.tex", "tables"),
+        ("figures/digits-300/robust_error.png", "figures"),
+        ("report.html", "report"),
+    ],
+)
+def test_a_deleted_file_is_made_again(finished, file, stage):
+    (finished.folder / "results/tiny" / file).unlink()
+    assert finished.counts()[stage] == 1
+
+
+def test_a_deleted_final_network_is_made_again(finished):
+    cells = finished.folder / "results/tiny/cells"
+    for pattern in ("digits-300/*/*/p-none/*/seed-1", "digits-150from150/*/*/*/*/seed-0"):
+        (next(cells.glob(pattern)) / "model.safetensors").unlink()
+    assert finished.counts()["train"] == 2
+
+
 def test_touching_every_file_reruns_nothing(finished):
     for file in finished.folder.rglob("*"):
         if file.is_file() and ".snakemake" not in file.parts:

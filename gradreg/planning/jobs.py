@@ -91,6 +91,28 @@ class Jobs:
             files += [f"{self.root}/cells/{cell}/strong-{name}.{suffix}" for cell in run.cells(seeds)]
         return files
 
+    def promised(self, wildcards: Wildcards) -> list[str]:
+        """Every file of a finished experiment but tables, figures and report; waits for the choices.
+
+        All are targets: Snakemake does not look for files that a finished report would need.
+        """
+        experiment = self.experiment
+        files = [f"{self.root}/config.json"]
+        files += [f"{self.root}/metrics/{name}.csv" for name in ("validation", "history", "test")]
+        files += [f"{self.root}/metrics/transfer-{dataset}-{n_train}.csv" for dataset, n_train in experiment.transfers]
+        for name in (*TRAINED, "metrics.csv", "outcomes.npz"):
+            files += self.cell_files(experiment.selection, name)
+        for group in experiment.groups:
+            names = ["choice.json", "validation.csv", "history.csv", "test.csv", "outcomes.npz"]
+            names += ["gallery.npz"] if (group.dataset, group.n_train, group.model) in experiment.galleries else []
+            files += [f"{self.root}/groups/{group.path}/{name}" for name in names]
+            wanted, chosen = group_wildcards(group), self.chosen(group)
+            files += [*self.final_files(wanted, "csv"), *self.final_files(wanted, "npz")]
+            for name in TRAINED:
+                runs = [experiment.final_run(group, chosen), *experiment.half_runs(group, chosen)]
+                files += self.cell_files(runs, name)
+        return files
+
     def group_tables(self, wildcards: Wildcards) -> list[str]:
         """The tables of the cells of a group that are joined."""
         if wildcards["table"] == "test":

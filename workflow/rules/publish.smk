@@ -1,14 +1,21 @@
 # Publication: tables and figures of each study, and the report that holds them, by a reader's questions.
 TABLES = {name: f"{ROOT}/metrics/{name}.csv" for name in ("validation", "history", "test")}
 
-SHOWN = []
+# What the report holds, and what is shown beside it.
+REPORTED, SHOWN = [], []
 
 for _study in EXPERIMENT.studies:
     _name = "{}-{}".format(*_study)
     _figures = reporting.figures(EXPERIMENT, _study)
     _names = {"errors", "signs", *(name for name, _ in _figures.values())}
-    SHOWN += [f"{ROOT}/tables/{_name}/{table}.html" for table in ("errors", "signs")]
-    SHOWN += [f"{ROOT}/figures/{_name}/{figure}.svg" for figure in _figures]
+    _pages = [f"{ROOT}/tables/{_name}/{table}.html" for table in ("errors", "signs")]
+    _tables = [
+        f"{ROOT}/tables/{_name}/{table}.{suffix}"
+        for table in ("errors", "comparison", "signs")
+        for suffix in ("csv", "md", "tex")
+    ]
+    REPORTED += [*_pages, *(f"{ROOT}/figures/{_name}/{figure}.svg" for figure in _figures)]
+    SHOWN += [*_tables, *(f"{ROOT}/figures/{_name}/{figure}.png" for figure in _figures)]
 
     rule:
         name:
@@ -20,11 +27,7 @@ for _study in EXPERIMENT.studies:
             code=closure("workflow/scripts/make_table.py"),
             literature="gradreg/registry/literature.yaml",
         output:
-            [
-                f"{ROOT}/tables/{_name}/{table}.{suffix}"
-                for table in ("errors", "comparison", "signs")
-                for suffix in ("csv", "md", "tex")
-            ],
+            _tables,
             [shown(_study, f"{ROOT}/tables/{_name}/{table}.html", table, _names) for table in ("errors", "signs")],
         log:
             f"{ROOT}/logs/tables/{_name}.log",
@@ -79,7 +82,8 @@ for _dataset in sorted({dataset for dataset, _ in EXPERIMENT.studies}):
     _studies = [study for study in EXPERIMENT.studies if study[0] == _dataset]
     if len(_studies) == 1:
         continue
-    SHOWN.append(f"{ROOT}/figures/{_dataset}/sample_size.svg")
+    REPORTED.append(f"{ROOT}/figures/{_dataset}/sample_size.svg")
+    SHOWN.append(f"{ROOT}/figures/{_dataset}/sample_size.png")
 
     rule:
         name:
@@ -106,7 +110,7 @@ for _dataset in sorted({dataset for dataset, _ in EXPERIMENT.studies}):
 # A nested Snakemake writes the report from the finished figures; nothing is run by it.
 rule report:
     input:
-        SHOWN,
+        REPORTED,
         config=f"{ROOT}/config.json",
         captions=sorted(
             f"workflow/report/{name}" for name in os.listdir(os.path.join(workflow.basedir, "workflow/report"))
@@ -117,7 +121,7 @@ rule report:
         f"{ROOT}/logs/report.log",
     localrule: True
     params:
-        shown=SHOWN,
+        reported=REPORTED,
     shell:
-        "logged {log:q} python -m snakemake {params.shown:q} --report {output:q} --nolock --workflow-profile none"
+        "logged {log:q} python -m snakemake {params.reported:q} --report {output:q} --nolock --workflow-profile none"
         " --configfile {input.config:q}"
