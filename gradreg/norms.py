@@ -30,22 +30,25 @@ def norm(x: Tensor, p: float) -> Tensor:
     """p-norm of each sample.
 
     x: (N, ...). Returns (N,), finite if x is finite and its norm is a finite float: entries are first divided by their
-    largest magnitude, so that denormal or huge entries do not under- or overflow. Raises ValueError unless
+    largest magnitude, so that denormal or huge entries do not under- or overflow, and formats of 16 bits are summed in
+    float32. A sample with a NaN has the norm NaN, else one with an infinity the norm inf. Raises ValueError unless
     1 <= p <= inf.
     """
     dual_exponent(p)  # raises for an invalid p
     magnitude = x.flatten(1).abs()
     if math.isinf(p):
         return magnitude.amax(1)
+    if x.dtype.itemsize < 4:
+        return norm(x.float(), p).to(x.dtype)
     # The scale cancels, so that it may be constant in derivatives.
     scale = magnitude.detach().amax(1)
-    positive = scale > 0
-    ratio = magnitude / torch.where(positive, scale, 1).unsqueeze(1)
+    scalable = (scale > 0) & scale.isfinite()
+    ratio = magnitude / torch.where(scalable, scale, 1).unsqueeze(1)
     if p == 1:
-        return scale * ratio.sum(1)
+        return torch.where(scalable, scale, 1) * ratio.sum(1)
     # A zero sample would give 0 ** (1/p - 1) = inf in the derivative.
-    total = torch.where(positive, ratio.pow(p).sum(1), 1)
-    return torch.where(positive, scale * total.pow(1 / p), 0)
+    total = torch.where(scalable, ratio.pow(p).sum(1), 1)
+    return torch.where(scalable, scale * total.pow(1 / p), scale)
 
 
 def steepest_step(g: Tensor, p: float, eps: float | Tensor) -> Tensor:
@@ -56,26 +59,32 @@ def steepest_step(g: Tensor, p: float, eps: float | Tensor) -> Tensor:
     limit p -> 1: the coordinates of largest |g| share eps equally.
 
     g: (N, ...); eps: in the units of the input, a number or a tensor that broadcasts to (N, 1). Returns the shape of
-    g; a zero gradient gives a zero step. Differentiable in g. The derivative is 0 where the step jumps or its slope is
-    infinite: everywhere for p = 1 and inf, at zero entries for p > 2. Raises ValueError unless 1 <= p <= inf.
+    g; a zero gradient gives a zero step. Entries too small against the largest one for the format count as zero.
+    Differentiable in g. The derivative is 0 where the step jumps or its slope is infinite: everywhere for p = 1 and
+    inf, at zero entries for p > 2. Raises ValueError unless 1 <= p <= inf.
     """
     q = dual_exponent(p)
     flat = g.flatten(1)
     if math.isinf(p):
         return (eps * flat.sign()).view_as(g)
+    if g.dtype.itemsize < 4:
+        return steepest_step(g.float(), p, eps).to(g.dtype)
     magnitude = flat.abs()
     scale = magnitude.detach().amax(1, keepdim=True)
     positive = scale > 0
     if p == 1:
-        shape = ((magnitude == scale) & positive).to(g.dtype)
-        length = torch.where(positive, shape.sum(1, keepdim=True), 1)
+        shape = flat.sign() * ((magnitude == scale) & positive)
+        length = torch.where(positive, shape.abs().sum(1, keepdim=True), 1)
     else:
         ratio = magnitude / torch.where(positive, scale, 1)
-        # Zeros become 1, to be multiplied by sign(0) = 0: the derivative of 0 ** (q - 1) would be infinite.
-        shape = ratio.masked_fill(ratio == 0, 1).pow(q - 1)
+        if p == 2:
+            shape = flat / torch.where(positive, scale, 1)
+        else:
+            # Zeros become 1, to be multiplied by a sign of 0: the derivative of 0 ** (q - 1) may be infinite.
+            shape = flat.sign() * (ratio > 0) * ratio.masked_fill(ratio == 0, 1).pow(q - 1)
         # = ||shape||_p, as (q-1) p = q
         length = torch.where(positive, ratio.pow(q).sum(1, keepdim=True), 1).pow(1 / p)
-    return (eps * flat.sign() * shape / length).view_as(g)
+    return (eps * shape / length).view_as(g)
 
 
 def project(s: Tensor, p: float, eps: float | Tensor) -> Tensor:
@@ -88,7 +97,7 @@ def project(s: Tensor, p: float, eps: float | Tensor) -> Tensor:
     ValueError for any other p, for which there is no closed form.
     """
     flat = s.flatten(1)
-    if math.isinf(p):
+    if p == math.inf:
         return (flat.sign() * flat.abs().clamp(max=eps)).view_as(s)
     if p == 2:
         length = norm(flat, 2).unsqueeze(1)

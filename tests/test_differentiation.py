@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from family import DRAW, EVERY, NORMS, PARAMS, W, X, Y, bound, smooth, value
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import gradreg
 from gradreg.models.layers import Dropout
 from gradreg.norms import steepest_step
 from gradreg.objectives.differentiation import gradients
@@ -159,3 +160,26 @@ def test_all_passes_share_one_dropout_mask(name):
 @pytest.mark.parametrize("p", [1.0, math.inf])
 def test_a_piecewise_constant_step_is_not_differentiated(p):
     assert torch.equal(value("perturb-through", p), value("perturb", p))
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5])
+@pytest.mark.parametrize("p", [1.5, 2.0, 3.0])
+def test_a_sure_sample_leaves_the_differentiated_step_finite(p, alpha):
+    """In single precision the gradient of a sample is denormal or zero where its logits are far apart."""
+    generator = torch.Generator().manual_seed(0)
+    params = {name: torch.randn(shape, generator=generator) for name, shape in (("v", (6, 4)), ("w", (2, 6)))}
+    x = torch.rand(2, 4, generator=generator)
+    logits = torch.tanh(x @ params["v"].T) @ params["w"].T
+    y, gap = logits.argmax(1), (logits[0, 0] - logits[0, 1]).abs()
+    for apart in range(60, 120):
+        scale = torch.stack([apart / gap, torch.ones(())])
+
+        def forward(params, x, scale=scale):
+            return torch.tanh(x @ params["v"].T) @ params["w"].T * scale[:, None]
+
+        def loss(params, forward=forward):
+            return gradreg.perturb(forward, params, x, y, p=p, eps=0.3, alpha=alpha, differentiate=True)[0]
+
+        gradients = torch.func.grad(loss)(params)
+        assert all(value.isfinite().all() for value in gradients.values()), apart
+        assert gradients["w"].abs().sum() > 0

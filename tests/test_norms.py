@@ -157,3 +157,72 @@ def test_projection_is_the_nearest_point(s, p, eps):
 def test_no_projection_for_other_p(p):
     with pytest.raises(ValueError, match="no exact projection for p"):
         project(torch.ones(1, 2), p, 1.0)
+
+
+# At the edges of formats
+
+FORMATS = st.sampled_from([torch.float64, torch.float32, torch.float16, torch.bfloat16])
+EDGE_EXPONENTS = st.sampled_from([1.0, 1.1, 1.5, 2.0, 3.0, 10.0, math.inf])
+
+
+@st.composite
+def spread(draw):
+    """One sample whose entries lie anywhere in the exponents of a format, zeros among them."""
+    dtype = draw(FORMATS)
+    smallest, largest = (math.frexp(value)[1] for value in (torch.finfo(dtype).tiny, torch.finfo(dtype).max))
+    exponents = st.one_of(st.none(), st.integers(smallest, largest - 1))
+    entry = st.tuples(exponents, st.sampled_from([-1.0, -0.75, 0.5, 0.9]))
+    entries = draw(st.lists(entry, min_size=1, max_size=6))
+    values = [0.0 if exponent is None else math.ldexp(mantissa, exponent) for exponent, mantissa in entries]
+    return torch.tensor([values], dtype=torch.float64).to(dtype)
+
+
+@pytest.fixture(params=[False, True], ids=["", "denormals flushed"], scope="module")
+def flushed(request):
+    torch.set_flush_denormal(request.param)
+    yield
+    torch.set_flush_denormal(False)
+
+
+@given(spread(), EDGE_EXPONENTS)
+def test_a_step_stays_in_its_ball_and_climbs_best_in_every_format(flushed, g, p):
+    s = steepest_step(g, p, 0.5)
+    rounding = 8 * torch.finfo(g.dtype).eps
+    assert s.dtype == g.dtype
+    assert exact_norm(s, p).item() <= 0.5 * (1 + rounding)
+    top = g.double().abs().amax().item()
+    climb = (g.double() / (top or 1) * s.double()).sum().item()
+    best = 0.5 * exact_norm(g.double() / (top or 1), dual_exponent(p)).item()
+    assert climb == pytest.approx(best, rel=2 * rounding + 1e-6)
+
+
+@given(spread(), EDGE_EXPONENTS)
+def test_norms_are_right_in_every_format(flushed, x, p):
+    expected = exact_norm(x, p).item()
+    limits = torch.finfo(x.dtype)
+    if 4 * limits.tiny < expected < limits.max / 2 or expected == 0:
+        assert norm(x, p).item() == pytest.approx(expected, rel=8 * limits.eps)
+
+
+@given(spread(), EDGE_EXPONENTS, st.sampled_from([math.nan, math.inf, -math.inf]))
+def test_what_is_not_finite_has_no_finite_norm(flushed, x, p, bad):
+    worse = torch.cat([x, torch.full((1, 1), bad, dtype=x.dtype)], 1)
+    assert norm(worse, p).item() == pytest.approx(abs(bad), nan_ok=True)
+    assert torch.equal(norm(torch.cat([x, x]), p)[:1], norm(x, p)), "other samples do not matter"
+
+
+def test_many_entries_of_half_precision_are_summed_without_overflow():
+    assert norm(torch.ones(1, 70000).half(), 2).item() == pytest.approx(70000**0.5, rel=1e-3)
+
+
+def test_the_derivative_of_the_normalised_gradient_is_right_at_zero_entries():
+    g = torch.tensor([[3.0, 0.0, 4.0]], dtype=torch.float64)
+    jacobian = torch.autograd.functional.jacobian(lambda g: steepest_step(g, 2, 1)[0], g).squeeze(1)
+    unit = g[0] / 5
+    torch.testing.assert_close(jacobian, (torch.eye(3, dtype=torch.float64) - unit.outer(unit)) / 5)
+
+
+@pytest.mark.parametrize("p", [-math.inf, math.nan, 0.5, 3])
+def test_projections_that_there_are_not_are_refused(p):
+    with pytest.raises(ValueError, match="no exact projection"):
+        project(torch.ones(1, 2), p, 1)

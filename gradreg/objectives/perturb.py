@@ -1,8 +1,9 @@
 """One steepest step of length eps."""
 
+import torch
 from torch import Tensor
 
-from gradreg.norms import steepest_step
+from gradreg.norms import norm, steepest_step
 from gradreg.objectives.differentiation import (
     Forward,
     Params,
@@ -14,6 +15,8 @@ from gradreg.objectives.differentiation import (
 )
 from gradreg.objectives.perturbed import mixed, mixes, random_start
 from gradreg.objectives.plain import plain
+
+FACTOR = 1e8  # above the least normal number
 
 
 def perturb(
@@ -33,7 +36,9 @@ def perturb(
 
     To first order L(x + s) = L(x) + eps * ||g||_q (Lyu et al. 2015; alpha = 0.5 and p = inf: Goodfellow et al. 2015,
     section 6). The step is held constant, or with ``differentiate`` followed back to the parameters by second
-    derivatives; these are zero for p = 1 and inf, and for p > 2 unbounded where an entry of g comes near zero.
+    derivatives; these are zero for p = 1 and inf, and for p > 2 unbounded where an entry of g comes near zero. The step
+    of a sample whose gradient is too small for a finite derivative is held constant. Without ``differentiate`` and
+    without a start, a mixed loss has the right gradient for the parameters, but no second derivative of alpha * L(x).
 
     With ``start`` the step is taken from, and added to, a random start: s = r + steepest step at x + r, r = start *
     eps * draw, where draw lies in the unit p-ball. p = inf and start = 2 is N-FGSM (de Jorge et al. 2022).
@@ -42,14 +47,20 @@ def perturb(
     if mixes(alpha) and not start:  # L(x) and g from one forward pass
         if differentiate:
             g, losses, _ = with_gradient(forward, params, x, y)
-            here = losses.mean()
+            g, here = _held_where_tiny(g), losses.mean()
         else:
             g, here = loss_and_gradient(forward, params, x, y)
         loss, logits = plain(forward, params, x + steepest_step(g, p, eps), y)
         return alpha * here + (1 - alpha) * loss, logits
     origin = random_start(draw, start, eps)
     if differentiate:
-        g = with_gradient(forward, params, x + origin, y)[0]
+        g = _held_where_tiny(with_gradient(forward, params, x + origin, y)[0])
     else:
         g = input_gradient(forward, params, x + origin, y)
     return mixed(forward, params, x, y, origin + steepest_step(g, p, eps), alpha)
+
+
+def _held_where_tiny(g: Tensor) -> Tensor:
+    """g, constant for samples where the derivative of its direction, of the order of 1 / ||g||, would overflow."""
+    tiny = norm(g.detach(), 2) < FACTOR * torch.finfo(g.dtype).tiny
+    return torch.where(tiny.view(-1, *[1] * (g.ndim - 1)), g.detach(), g)
