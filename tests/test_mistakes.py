@@ -91,6 +91,8 @@ MISTAKES = [
     ),
     ({"models": {"My net": {"kind": "sigmoid_mlp", "units": [8]}}}, "'My net' is no name; use small letters"),
     ({"n_test": 501}, "sweep[0].n_test: 501 is more than the 500 test images"),
+    ({"seeds": True}, "sweep[0].seeds: true, as YAML reads this, is not a whole number"),
+    ({"dataset": True}, "sweep[0].dataset: True is none of"),
     ({"n_test": "some"}, "sweep[0].n_test: 'some' is not a number from 1 up, or 'all'"),
     ({"train": {"recipe": "maxout-mnist"}}, "train.recipe: 'maxout-mnist' is none of one-cycle, maxout-mnist-dense"),
     ({"train": {"lr_decay": 1.1}}, "sweep[0].train.lr_decay: counts only with lr_schedule: exponential"),
@@ -161,7 +163,7 @@ MISTAKES = [
         {"attack": {"eps": {2: [1]}, "others": {"a": {"kind": "random"}}, "strong": {"a": {"attacks": ["targeted"]}}}},
         "strong.a: there is another attack of this name",
     ),
-    ({"attack": {"eps": {2: [1]}, "noise": {"gaussian": [-1]}}}, "noise.gaussian[0]: -1 is not a number"),
+    ({"attack": {"eps": {2: [1]}, "noise": {"gaussian": [-1]}}}, "noise.gaussian[0]: must be positive, not -1"),
     ({"attack": {"eps": {2: [1]}, "noise": {"salt": [1]}}}, "noise.salt: unknown key"),
     ({"attack": {"eps": {2: [1]}, "strong": {"multi_step": {"attacks": ["targeted"]}}}}, "'multi_step' is no name"),
     ({"transfer": {"eps": {"inf": 0.1}}}, "transfer.eps: p = inf is not among the attacked norms"),
@@ -241,7 +243,7 @@ def test_lines_say_file_and_line(tmp_path):
     )
     config = merged(yaml.safe_load(first.read_text()), yaml.safe_load(second.read_text()))
     found = mistakes(config, [first, second])
-    assert found[0].startswith(f"{second}:7: sweep[0].eps.inf[1]: -3 is not a number")
+    assert found[0].startswith(f"{second}:7: sweep[0].eps.inf[1]: must be positive, not -3")
     assert found[1] == f"{second}:9: sweep[0].seeds: is empty; give it a value or remove the line"
 
 

@@ -163,7 +163,13 @@ def _numerals(values: list[Any], what: str, path: KeyPath, single: bool = False)
         try:
             number = Numeral(written)
         except ValueError:
-            yield at, f"{written!r} is not a number; write 0.1, 1e-3 or 8/255"
+            negative = isinstance(written, int | float) and written < 0
+            text = (
+                f"must be positive, not {written}"
+                if negative
+                else f"{written!r} is not a number; write 0.1, 1e-3 or 8/255"
+            )
+            yield at, text
             numbers.append(str(written))
             continue
         if not 0 < number.value < math.inf:

@@ -61,10 +61,11 @@ def _wrong_value(error: jsonschema.ValidationError, schema: Mapping[str, Any]) -
         known = [str(item) for item in rule]
         close = difflib.get_close_matches(str(value), known, 1, 0.5)
         return f"{shown} is none of {', '.join(known)}" + (f"; did you mean {close[0]!r}?" if close else "")
-    if validator == "type" and isinstance(value, bool):
-        return f"YAML reads this as {str(value).lower()}; put quotes around off, on, no and yes"
     if validator == "type":
         types = rule if isinstance(rule, list) else [rule]
+        if isinstance(value, bool) and "string" in types:
+            return f"YAML reads this as {str(value).lower()}; put quotes around off, on, no and yes"
+        shown = f"{str(value).lower()}, as YAML reads this," if isinstance(value, bool) else shown
         return f"{shown} is not {schema.get('x-means') or ' or '.join(TYPES[name] for name in types)}"
     if validator in BOUNDS:
         return f"{value:g} must be {BOUNDS[validator]} {rule}"

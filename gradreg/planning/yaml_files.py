@@ -48,17 +48,17 @@ class YamlFiles:
         """Keys that stand twice in one block: YAML silently keeps the last."""
         for file, tree in self.trees:
             for path, line in self._duplicates(tree, ()):
-                yield path, f"this key stands twice in one block (again in line {line} of {file})"
+                yield path, f"this key stands twice in one block (first in line {line} of {file})"
 
     def _duplicates(self, node: Any, path: KeyPath) -> Iterator[tuple[KeyPath, int]]:
         if isinstance(node, yaml.MappingNode):
-            seen = set()
+            seen: dict[str, int] = {}
             for key, value in node.value:
                 here = (*path, key.value)
                 name = _spelling(key.value)
                 if name in seen:
-                    yield here, key.start_mark.line + 1
-                seen.add(name)
+                    yield here, seen[name]
+                seen.setdefault(name, key.start_mark.line + 1)
                 yield from self._duplicates(value, here)
         elif isinstance(node, yaml.SequenceNode):
             for i, item in enumerate(node.value):
