@@ -167,7 +167,7 @@ def test_an_interrupted_run_takes_its_jobs_with_it_and_goes_on(tmp_path, slurm, 
     project = create(tmp_path / "p", three(40, 40, 40))
     project.append("gradreg/training/progress.py", SLOW)
     process = begin(slurm, project, *SLURM, *CELLS)
-    wait(lambda: len(faults.saved(project)) == 3, 60, "three states of training")
+    wait(lambda: len(faults.saved(project)) == 3, 120, "three states of training")
     process.send_signal(signal.SIGINT)
     code, _ = finish(process, 60)
     assert code != 0
@@ -191,7 +191,7 @@ def test_arrays(tmp_path, slurm, local):
     before = slurm.last()
     measured = [cell.replace("train.json", "metrics.csv") for cell in CELLS]
     process = begin(slurm, project, *SLURM, *measured, SLOW="0.3")
-    wait(lambda: len(faults.saved(project)) == 3, 60, "three states of training")
+    wait(lambda: len(faults.saved(project)) == 3, 120, "three states of training")
     slurm.command("scancel", f"{slurm.jobs(before)[0]['ArrayJobId']}_2")
     code, text = finish(process, 300)
     assert code == 0, text
