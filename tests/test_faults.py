@@ -338,29 +338,3 @@ def test_clean_clones_agree_to_the_byte(untouched, tmp_path):
     assert len(found) > 30
     assert [name for name, content in found.items() if content != expected[name]] == []
     assert found.keys() == expected.keys()
-
-
-# Updates that fail
-
-EPOCHS, NOISE = only(3), only(2)
-NOISE["sweep"][0]["attack"]["noise"] = {"gaussian": [0.1, 0.2]}
-UPDATES = {
-    "training of one block": (EPOCHS, "kill train.py perturb 1"),
-    "evaluation": (NOISE, "limit evaluate.py 2000"),
-    "figures": (NOISE, "limit plot_figures.py 2000"),
-    "report": (EPOCHS, "limit join_tables.py 100"),
-}
-
-
-@pytest.mark.parametrize("name", UPDATES)
-def test_an_update_that_failed_is_finished_by_the_same_command(tmp_path, untouched, name):
-    """Old results are not taken for new ones, whatever Snakemake deleted or recorded."""
-    config, fault = UPDATES[name]
-    project = untouched(only(2), []).copy(tmp_path / "project")
-    project.configure(config)
-    done = project.snakemake("--cores", 2, "--keep-going", check=False, **faults.environment(project, fault))
-    assert done.returncode != 0
-    project.snakemake("--cores", 2)
-    assert project.plan() == []
-    compared = (*faults.COMPARED, "errors.csv", "errors.md", "signs.csv", "robust_error.svg", "noise.svg")
-    assert faults.results(project, *compared) == faults.results(untouched(config, []), *compared)
