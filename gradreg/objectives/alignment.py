@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from gradreg.norms import norm, steepest_step
-from gradreg.objectives.differentiation import Forward, Params, Result, Strength, with_gradient
+from gradreg.objectives.differentiation import Forward, Params, Result, Strength, least_length, with_gradient
 from gradreg.objectives.plain import plain
 
 
@@ -21,8 +21,7 @@ def alignment(
     there, _, _ = with_gradient(forward, params, x + eps * draw, y)
     loss, logits = plain(forward, params, x + steepest_step(here.detach(), p, eps), y)
     lengths = norm(here, 2), norm(there, 2)
-    least = 1e8 * torch.finfo(x.dtype).tiny  # below, the inverse overflows on its way back
-    defined = (lengths[0] > least) & (lengths[1] > least)
+    defined = (lengths[0] > least_length(here)) & (lengths[1] > least_length(there))
     # Divided before they are multiplied: products of small gradients underflow.
     units = [
         g.flatten(1) / torch.where(defined, length, 1).unsqueeze(1)

@@ -62,6 +62,11 @@ def loss_and_gradient(forward: Forward, params: Params, x: Tensor, y: Tensor) ->
     return g.detach(), (value.detach() + (product - product.detach())) / len(x)
 
 
+def least_length(g: Tensor) -> float:
+    """The least length of gradients g at which the derivative of their direction, of order 1 / length, is finite."""
+    return 1e8 * torch.finfo(g.dtype).tiny
+
+
 def summed(forward: Forward, params: Params, x: Tensor, y: Tensor) -> tuple[Tensor, Result]:
     """The sum of the samples' cross-entropies, a scalar, and what ``losses`` returns."""
     each, logits = losses(forward, params, x, y)

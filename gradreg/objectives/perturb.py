@@ -10,13 +10,12 @@ from gradreg.objectives.differentiation import (
     Result,
     Strength,
     input_gradient,
+    least_length,
     loss_and_gradient,
     with_gradient,
 )
 from gradreg.objectives.perturbed import mixed, mixes, random_start
 from gradreg.objectives.plain import plain
-
-FACTOR = 1e8  # above the least normal number
 
 
 def perturb(
@@ -61,6 +60,6 @@ def perturb(
 
 
 def _held_where_tiny(g: Tensor) -> Tensor:
-    """g, constant for samples where the derivative of its direction, of the order of 1 / ||g||, would overflow."""
-    tiny = norm(g.detach(), 2) < FACTOR * torch.finfo(g.dtype).tiny
+    """g, held constant for samples where it is shorter than ``least_length``."""
+    tiny = norm(g.detach(), 2) < least_length(g)
     return torch.where(tiny.view(-1, *[1] * (g.ndim - 1)), g.detach(), g)
