@@ -56,7 +56,7 @@ def saved(project):
     root = project.folder / "results/tiny/resume"
     for file in root.rglob("seed-*.safetensors"):
         facts = json.loads(tensors.read(file)[1]["facts"])
-        before = facts.get("course", {}).get("before") or []  # of a first phase
+        before = facts.get("phases", {}).get("before") or []  # of a first phase
         found[str(file.relative_to(root))] = len(before) + len(facts["history"][0])
     return found
 

@@ -11,8 +11,7 @@ from gradreg.models import preprocessing as inputs
 from gradreg.planning.entries import recipe
 from gradreg.planning.specs import ModelSpec
 from gradreg.training import block as training
-from gradreg.training import early_stopping as courses
-from gradreg.training import schedules
+from gradreg.training import early_stopping, schedules
 from gradreg.training.augmentation import augmented
 from gradreg.training.optimizer import per_layer
 from gradreg.training.replicas import Stack
@@ -31,7 +30,7 @@ def test_the_published_dense_run_stands_where_its_continuation_begins():
     assert steps == 500
     assert schedules.learning_rate(settings, 244, 0, steps) == pytest.approx(0.0615083, abs=1e-6)
     assert schedules.momentum(settings, 243) == pytest.approx(0.694377, abs=1e-6)
-    later = courses._afterwards(settings, 243, steps)
+    later = early_stopping._afterwards(settings, 243, steps)
     assert (later.lr, later.momentum) == (
         schedules.learning_rate(settings, 244, 0, steps),
         schedules.momentum(settings, 243),
@@ -171,9 +170,9 @@ def test_augmentation_changes_training_and_not_the_order():
 
 
 def run(retrain, held_out=None, patience=3, **train):
-    course = {**STEADY, "lr": 0.1, "epochs": 40, **train, "patience": patience, "retrain": retrain}
+    changes = {**STEADY, "lr": 0.1, "epochs": 40, **train, "patience": patience, "retrain": retrain}
     model = {"kind": "maxout", "units": [15], "pieces": 2, "init": 0.1, "keep_hidden": 0.8}
-    settings = spec(model, PLAIN, n_stop=100, **course)
+    settings = spec(model, PLAIN, n_stop=100, **changes)
     seen = []
     (replica,) = training.train_block(
         [0], TRAIN.first(400), held_out, settings, CPU, on_epoch=lambda epoch, rows: seen.append(rows)

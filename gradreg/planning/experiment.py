@@ -13,7 +13,7 @@ from gradreg import registry
 from gradreg.planning import entries
 from gradreg.planning.config import ConfigError, resolve
 from gradreg.planning.entries import Entry
-from gradreg.planning.numerals import Numeral, middle, to_path
+from gradreg.planning.numerals import by_number, middle, to_path
 from gradreg.planning.smoke import smoke
 from gradreg.planning.specs import (
     AttackSpec,
@@ -249,10 +249,6 @@ def _settings(entry: Entry) -> Iterator[_Setting]:
         numbers = {key: value for key, value in block.items() if key not in ("train", "eps", "h")}
         for p, grid in entries.strengths(entry, block).items():
             at_p = numbers | {"p": p.value} | ({"h": block["h"][p].value} if "h" in block else {})
-            for eps in sorted(grid, key=_value):
+            for eps in by_number(grid):
                 spec = ObjectiveSpec.of(at_p | {"eps": eps.value})
                 yield _Setting(name, name, p, eps, spec, block.get("train", {}))
-
-
-def _value(number: Numeral) -> float:
-    return number.value

@@ -2,12 +2,9 @@
 
 import functools
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import yaml
-
-FILE = Path(__file__).parents[1] / "registry" / "literature.yaml"
+from gradreg import registry
 
 
 @dataclass(frozen=True)
@@ -25,7 +22,7 @@ class Value:
 @functools.cache
 def values(dataset: str) -> list[Value]:
     """All errors on a data set, in the order of the file."""
-    content: dict[str, list[dict[str, Any]]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    content: dict[str, list[dict[str, Any]]] = registry.read_yaml(registry.FOLDER / "literature.yaml")
     errors = []
     for entry in content.get(dataset, []):
         network, source = (entry["network"], entry["training"]), entry["source"]

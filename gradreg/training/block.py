@@ -77,19 +77,19 @@ def train_block(
         raise TooLargeError("the data need") from None
     shared: dict[int, Compiled] = {}
     make = functools.partial(Stack, whitening=whitening, say=say_once, shared=shared)
-    courses = _begin(make, seeds, train, held_out, spec, say_once, resume)
-    epoch = min(part.done for part in courses)
-    while not all(part.finished for part in courses):
+    parts = _begin(make, seeds, train, held_out, spec, say_once, resume)
+    epoch = min(part.done for part in parts)
+    while not all(part.finished for part in parts):
         epoch += 1
         rows: list[Row] = []
-        for part in courses:
+        for part in parts:
             if part.done < epoch and not part.finished:
                 rows += part.run_epoch()
                 if resume:
                     resume.keep(part.seeds, part.state(), part.finished)
         if rows:
             on_epoch(epoch, rows)
-    return [replica for part in courses for replica in part.replicas()]
+    return [replica for part in parts for replica in part.replicas()]
 
 
 def check(train: Split, spec: TrainingSpec, whitening: Whitening | None = None, device: torch.device = CPU) -> None:
@@ -112,20 +112,20 @@ def _begin(
     say: Say,
     resume: Resume | None,
 ) -> list[Stack | Patient]:
-    """The courses of a block, one of all replicas or one of each, where an earlier run left them."""
+    """The parts of a block, one of all replicas or one of each, where an earlier run left them."""
     alone, together = [(seed,) for seed in seeds], tuple(seeds)
     left = {part: resume.load(part) for part in dict.fromkeys([*alone, together])} if resume else {}
     # What was begun in one way goes on in it.
     stacked = train.labels.device.type == "cuda" and not any(left.get(part) for part in alone)
     stacked = stacked and (left.get(together) is not None or _stacked(make, seeds, train, spec, say))
-    course = make if spec.recipe.patience is None else functools.partial(Patient, make)
-    courses = [course(part, train, held_out, spec) for part in ([together] if stacked else alone)]
-    for part in courses:
+    start = make if spec.recipe.patience is None else functools.partial(Patient, make)
+    parts = [start(part, train, held_out, spec) for part in ([together] if stacked else alone)]
+    for part in parts:
         state = left.get(tuple(part.seeds))
         if state is not None:
             part.restore(state)
             say(f"seeds {', '.join(map(str, part.seeds))}: taken up again after epoch {part.done}")
-    return courses
+    return parts
 
 
 def _stacked(make: Make, seeds: Sequence[int], train: Split, spec: TrainingSpec, say: Say) -> bool:

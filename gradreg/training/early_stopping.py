@@ -85,11 +85,11 @@ class Patient:
         # The first phase is over where there is a second, and changes no more.
         facts["before"] = self.first.history[0] if self.second else None
         best = {f"best/{name}": value.to("cpu", copy=True) for name, value in self.best.items()}
-        return State({**state.tensors, **best}, {**state.facts, "course": facts})
+        return State({**state.tensors, **best}, {**state.facts, "phases": facts})
 
     def restore(self, state: State) -> None:
         """Go on from such a copy."""
-        facts = state.facts["course"]
+        facts = state.facts["phases"]
         for name in self.FACTS:
             setattr(self, name, facts[name])
         for name, value in self.best.items():
