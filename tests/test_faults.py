@@ -308,7 +308,7 @@ def test_a_network_that_diverges_harms_no_other(tmp_path):
     )
     tables, figures = (f"results/tiny/{kind}/digits-300" for kind in ("tables", "figures"))
     calm.snakemake("--cores", 2, *TABLES)
-    wild.snakemake("--cores", 2, *TABLES, f"{tables}/signs.md", f"{figures}/learning_curves.svg")
+    wild.snakemake("--cores", 2, *TABLES, f"{tables}/flags.md", f"{figures}/learning_curves.svg")
     found, expected = (faults.results(project, "train.json", "metrics.csv", "history.csv") for project in (wild, calm))
     differing = {name.split("/")[3] for name, content in expected.items() if found[name] != content and "cells" in name}
     assert differing == {"wild"}
@@ -322,7 +322,7 @@ def test_a_network_that_diverges_harms_no_other(tmp_path):
     ]
     assert rows
     assert all("diverged" in line for line in rows)
-    assert "all, since epoch 1 of training" in (wild.folder / tables / "signs.md").read_text()
+    assert "all, since epoch 1 of training" in (wild.folder / tables / "flags.md").read_text()
     assert "2 (epoch 1)" in (wild.folder / tables / "errors.md").read_text()
     assert "a replica diverged" in (wild.folder / figures / "learning_curves.svg").read_text()
 

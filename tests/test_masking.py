@@ -1,4 +1,4 @@
-"""Signs of masking: on rows made up, on a network built to mask, and on one trained into collapse."""
+"""Flags of masked gradients: on rows made up, on a network built to mask, and on one trained into collapse."""
 
 import math
 from dataclasses import replace
@@ -9,7 +9,7 @@ from test_measure import ATTACK, table
 from test_training import CPU, TRAIN, spec
 from torch import nn
 
-from gradreg.evaluation import masking as signs
+from gradreg.evaluation import masking
 from gradreg.evaluation import measure as evaluation
 from gradreg.models.checkpoint import build
 from gradreg.planning.specs import ModelSpec, StrongAttackSpec, grid
@@ -25,7 +25,7 @@ def curve(*errors, attack="multi_step"):
 
 
 def flags(rows, **arguments):
-    return [own["flags"] for own in signs.marked(rows, **arguments)]
+    return [own["flags"] for own in masking.marked(rows, **arguments)]
 
 
 def test_honest_rows_have_no_flag():
@@ -93,7 +93,7 @@ def probed(*errors):
     ],
 )
 def test_collapse_is_a_gap_that_opens_and_stays(history, epoch):
-    assert signs.collapse(history) == epoch
+    assert masking.collapse(history) == epoch
 
 
 class Masked(nn.Module):
@@ -117,11 +117,11 @@ def test_a_network_built_to_mask_is_flagged():
     attack = replace(ATTACK, images=60, eps=eps, batch_size=60)
     rows = evaluation.evaluate(net, split, attack).rows
     assert table(rows)["multi_step", "inf", "0.3", "error"]["value"] == 0  # so robust it looks
-    marked = signs.marked(rows)
+    marked = masking.marked(rows)
     attacked = [own["flags"] for own in marked if own["attack"] == "multi_step" and own["metric"] == "error"]
     assert set(attacked) == {"zero-gradients+box-not-enough"}
     settings = StrongAttackSpec(["apgd_ce", "square"], images=20, steps=3, batch_size=20, eps=grid({"inf": ["0.3"]}))
-    strong = signs.marked(evaluation.strong(net, split, settings, "standard").rows)
+    strong = masking.marked(evaluation.strong(net, split, settings, "standard").rows)
     found = {own["flags"] for own in strong if own["metric"] == "error"}
     assert found == {"zero-gradients+box-not-enough+square-stronger"}
 
@@ -134,6 +134,6 @@ def test_a_network_trained_into_collapse_is_flagged_and_one_that_was_not_is_not(
         settings = spec(model, objective, epochs=20, eps_warmup=warmup, weight_decay=0.0, max_norm=1.9365)
         (replica,) = training.train_block([0], TRAIN.first(1000), None, settings, CPU)
         found[eps] = replica.history
-    collapsed = signs.marked([row()], found[0.4])[0]["flags"]
+    collapsed = masking.marked([row()], found[0.4])[0]["flags"]
     assert collapsed == "collapsed"
-    assert signs.marked([row()], found[0.06])[0]["flags"] == ""
+    assert masking.marked([row()], found[0.06])[0]["flags"] == ""

@@ -16,7 +16,7 @@ ENTRIES = {
         "Training norm by attack norm",
     ],
     "3. Can that robustness be trusted?": [
-        "Signs that a result cannot be trusted",
+        "Flags: results that cannot be trusted",
         "What stronger attacks find",
         "Training under a probe",
         "Estimates from gradient and curvature",

@@ -93,8 +93,8 @@ def test_halves_of_the_data_are_disjoint_and_their_networks_enter_the_transfer(t
 
 def test_tables_come_in_three_forms(template):
     folder = template.folder / "results/tiny/tables/digits-300"
-    names = {f"{name}.{kind}" for name in ("errors", "comparison", "signs") for kind in ("csv", "md", "tex")}
-    assert {file.name for file in folder.iterdir()} == names | {"errors.html", "signs.html"}
+    names = {f"{name}.{kind}" for name in ("errors", "comparison", "flags") for kind in ("csv", "md", "tex")}
+    assert {file.name for file in folder.iterdir()} == names | {"errors.html", "flags.html"}
     assert (folder / "errors.tex").read_text().startswith(r"\begin{tabular}")
 
 

@@ -1,5 +1,7 @@
 # Read before each job's command.
 
+export GRADREG_SNAKEMAKE=$PPID  # when this process is gone, the job ends as well
+
 # ``logged FILE COMMAND`` keeps what a command prints in FILE, and shows its end when the command fails: the last line where
 # a signal ended it.
 logged() {

@@ -1,4 +1,4 @@
-"""Flags on rows: signs that a measured robustness cannot be trusted.
+"""Flags on rows: reasons not to trust a measured robustness.
 
 Where an attack fails, a network looks robust (Athalye et al. 2018; Carlini et al. 2019). Each
 flag names one thing that should not happen to an attack that works:

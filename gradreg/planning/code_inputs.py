@@ -2,8 +2,6 @@
 
 import ast
 import functools
-import os
-import shutil
 from pathlib import Path
 
 import grimp
@@ -39,12 +37,6 @@ def closure(script: str, *modules: str) -> list[str]:
         reached |= new
         waiting += [imported for name in new for imported in graph.find_modules_directly_imported_by(name)]
     return [script, *sorted(file for module in reached if _does_something(file := _file(module)))]
-
-
-def has_gpu() -> bool:
-    """Whether this machine seems to have a usable NVIDIA GPU; asked without torch, which is slow to import."""
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
-    return not hidden and shutil.which("nvidia-smi") is not None and Path("/dev/nvidiactl").exists()
 
 
 @functools.cache

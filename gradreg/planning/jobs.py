@@ -1,11 +1,13 @@
-"""What the rules of the workflow ask for, by wildcards: runs, files, parameters, code.
+"""What the rules of the workflow ask for, by wildcards: runs, files, parameters, code, a GPU.
 
 Wildcards are those of Snakemake, or any mapping with the same names.
 """
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from gradreg import registry
@@ -221,3 +223,9 @@ def group_wildcards(group: Group) -> dict[str, str]:
 def folders(wildcards: Wildcards, output: Iterable[str]) -> list[str]:
     """The folders of a job's cells. Derived from output, so that the size of a block triggers nothing."""
     return sorted({os.path.dirname(file) for file in output}, key=lambda folder: int(folder.rsplit("-", 1)[1]))
+
+
+def has_gpu() -> bool:
+    """Whether this machine seems to have a usable NVIDIA GPU; asked without torch, which is slow to import."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    return not hidden and shutil.which("nvidia-smi") is not None and Path("/dev/nvidiactl").exists()

@@ -4,13 +4,12 @@ from typing import Any
 
 from gradreg import registry
 from gradreg.planning.experiment import NO_P, Experiment
-from gradreg.planning.specs import to_json
 
 Study = tuple[str, int]  # data set, training images of the final runs
 SECTIONS = {
     "1. What does regularisation do to the error?": ["errors", "objectives", "noise", "sample_size"],
     "2. How do the networks stand up to attack?": ["robust_error", "norm_matrix"],
-    "3. Can that robustness be trusted?": ["signs", "attack_strength", "probe", "estimates"],
+    "3. Can that robustness be trusted?": ["flags", "attack_strength", "probe", "estimates"],
     "4. Is the loss as linear as the method takes it?": ["linearisation", "gradient_norms", "error_and_gradient"],
     "5. What do perturbations look like?": ["gallery", "dreams", "alignment"],
     "6. Why do adversarial examples generalise?": ["transfer", "transfer_matrix"],
@@ -23,7 +22,7 @@ TITLES = {
     "sample_size": "Error against training images",
     "robust_error": "Error against the strength of the attack",
     "norm_matrix": "Training norm by attack norm",
-    "signs": "Flags: results that cannot be trusted",
+    "flags": "Flags: results that cannot be trusted",
     "attack_strength": "What stronger attacks find",
     "probe": "Training under a probe",
     "estimates": "Estimates from gradient and curvature",
@@ -113,8 +112,3 @@ def facts(experiment: Experiment, study: Study) -> dict[str, Any]:
         },
         "transferred": transferred.images if transferred else None,
     }
-
-
-def selections(experiment: Experiment, study: Study) -> str:
-    """model: training images of its selection runs, as JSON."""
-    return to_json(facts(experiment, study)["selections"])

@@ -22,10 +22,10 @@ sys.path.insert(0, str(workflow.basedir))
 
 try:
     from gradreg.planning import hooks, report as reporting
-    from gradreg.planning.code_inputs import closure, has_gpu
+    from gradreg.planning.code_inputs import closure
     from gradreg.planning.config import ConfigError
     from gradreg.planning.experiment import Experiment, GROUP_PATTERN, RUN_PATTERN
-    from gradreg.planning.jobs import folders, group_wildcards, Jobs, TRAINED, WHITENING
+    from gradreg.planning.jobs import folders, group_wildcards, has_gpu, Jobs, TRAINED, WHITENING
     from gradreg.planning.specs import to_json
     from gradreg.registry.datasets import DATASETS
 except ValueError as error:  # a registration that is not as it should be

@@ -6,12 +6,12 @@ REPORTED, SHOWN = [], []
 
 for _study in EXPERIMENT.studies:
     _name = "{}-{}".format(*_study)
-    _figures = reporting.figures(EXPERIMENT, _study)
-    _names = {"errors", "signs", *(name for name, _ in _figures.values())}
-    _pages = [f"{ROOT}/tables/{_name}/{table}.html" for table in ("errors", "signs")]
+    _facts, _figures = reporting.facts(EXPERIMENT, _study), reporting.figures(EXPERIMENT, _study)
+    _names = {"errors", "flags", *(name for name, _ in _figures.values())}
+    _pages = [f"{ROOT}/tables/{_name}/{table}.html" for table in ("errors", "flags")]
     _tables = [
         f"{ROOT}/tables/{_name}/{table}.{suffix}"
-        for table in ("errors", "comparison", "signs")
+        for table in ("errors", "comparison", "flags")
         for suffix in ("csv", "md", "tex")
     ]
     REPORTED += [*_pages, *(f"{ROOT}/figures/{_name}/{figure}.svg" for figure in _figures)]
@@ -28,13 +28,13 @@ for _study in EXPERIMENT.studies:
             literature="gradreg/registry/literature.yaml",
         output:
             _tables,
-            [shown(_study, f"{ROOT}/tables/{_name}/{table}.html", table, _names) for table in ("errors", "signs")],
+            [shown(_study, f"{ROOT}/tables/{_name}/{table}.html", table, _names) for table in ("errors", "flags")],
         log:
             f"{ROOT}/logs/tables/{_name}.log",
         localrule: True
         params:
-            facts=reporting.facts(EXPERIMENT, _study),
-            selections=reporting.selections(EXPERIMENT, _study),
+            facts=_facts,
+            selections=to_json(_facts["selections"]),
             dataset=_study[0],
             n_train=_study[1],
             folder=subpath(output[0], parent=True),
@@ -62,10 +62,10 @@ for _study in EXPERIMENT.studies:
             f"{ROOT}/logs/figures/{_name}.log",
         localrule: True
         params:
-            facts=reporting.facts(EXPERIMENT, _study),
+            facts=_facts,
             dataset=_study[0],
             n_train=_study[1],
-            selections=reporting.selections(EXPERIMENT, _study),
+            selections=to_json(_facts["selections"]),
             figures=list(_figures),
             folder=subpath(output[0], parent=True),
             transfer=optional("transfer"),

@@ -1,6 +1,6 @@
 """The tables of one study, each as CSV, Markdown and LaTeX, and as pages for the report.
 
-errors: every chosen network; comparison: each against plain; signs: the flags of results that cannot be trusted.
+errors: every chosen network; comparison: each against plain; flags: results that cannot be trusted.
 """
 
 import argparse
@@ -16,9 +16,9 @@ from gradreg.storage import metrics, npz
 from gradreg.storage.files import write_text
 
 ERRORS = "Errors in %, mean ± half-width of the 95 % interval over seeds"
-MARKS = "* and bold: less than plain, P < 0.05 after Holm's correction over the study. †: see the table of signs."
+MARKS = "* and bold: less than plain, P < 0.05 after Holm's correction over the study. †: see the table of flags."
 COMPARISON = "Difference from plain in percentage points, 95 % interval over seeds and images, P values"
-FLAGS = "Signs that a result cannot be trusted"
+FLAGS = "Flags: results that cannot be trusted"
 
 
 def main() -> None:
@@ -51,14 +51,14 @@ def main() -> None:
     for column in ("p_value", "p_holm"):
         rounded[column] = compared[column].map(lambda value: "< 0.001" if value < 0.001 else f"{value:.3f}")
     errors, flags = tables.errors(test, compared), tables.flags(test, validation)
-    shown = {"errors": (errors, errors), "comparison": (compared, rounded), "signs": (flags, flags)}
+    shown = {"errors": (errors, errors), "comparison": (compared, rounded), "flags": (flags, flags)}
     for name, (table, text) in shown.items():
         metrics.write(args.out / f"{name}.csv", table)
         write_text(args.out / f"{name}.md", tables.to_markdown(text))
         write_text(args.out / f"{name}.tex", tables.to_latex(text))
     page = tables.to_html({f"{ERRORS}. {MARKS}": errors, COMPARISON: rounded}, f"Errors on {args.dataset}")
     write_text(args.out / "errors.html", page)
-    write_text(args.out / "signs.html", tables.to_html({FLAGS: flags}, f"Flags on {args.dataset}"))
+    write_text(args.out / "flags.html", tables.to_html({FLAGS: flags}, f"Flags on {args.dataset}"))
 
 
 if __name__ == "__main__":

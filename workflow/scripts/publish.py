@@ -6,6 +6,7 @@ Only what the experiment's config means is copied, not what earlier configs left
 the tables' hold what the other files hold.
 """
 
+import argparse
 import json
 import shutil
 from pathlib import Path
@@ -17,6 +18,7 @@ RESULTS = Path("results")
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     for report in sorted(RESULTS.glob("*/report.html")):
         source, target = report.parent, RESULTS / "published" / report.parent.name
         experiment = Experiment(json.loads((source / "config.json").read_text(encoding="utf-8")))

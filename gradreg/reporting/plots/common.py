@@ -139,4 +139,4 @@ def _two_and_five(value: float, _: int) -> str:
 
 def flagged() -> Line2D:
     """The legend's entry for values with a masking flag."""
-    return Line2D([], [], label="flagged: see the table of signs", **FLAGGED)
+    return Line2D([], [], label="flagged: see the table of flags", **FLAGGED)
