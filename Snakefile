@@ -24,7 +24,8 @@ rule all:
         REPORT,
         REPORTED,
         SHOWN,
-        JOBS.promised,
+        JOBS.before_choices(),
+        JOBS.after_choices,
     localrule: True
 
 

@@ -1,14 +1,23 @@
-"""Common to the commands of the workflow: signals, and one-line messages for errors of the environment."""
+"""Common to the commands of the workflow: signals, one-line messages for errors, and what no job may outlive.
+
+A job ends with the Snakemake that started it: an orphan could write old results over new ones.
+It fails if its code was edited while it ran: Snakemake would record the new code as what made its results.
+"""
 
 import errno
 import os
 import re
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
+
+import psutil
 
 from gradreg.storage.files import DamagedFileError
 
@@ -24,6 +33,9 @@ HINTS = {
 }
 
 
+SNAKEMAKE = "GRADREG_SNAKEMAKE"  # set by workflow/job.sh: the process that started the shell of the job
+
+
 class Interrupted(BaseException):
     """A signal to stop. It is a BaseException, so that no handler of ordinary errors catches it."""
 
@@ -34,8 +46,15 @@ class Interrupted(BaseException):
 
 def run(main: Callable[[], None]) -> None:
     """Run a command. Errors of its environment, such as a full disk or a damaged file, end it with one line."""
+    if SNAKEMAKE in os.environ:
+        threading.Thread(target=_end_with_snakemake, args=(int(os.environ[SNAKEMAKE]),), daemon=True).start()
+    before = {file: file.read_bytes() for file in Path(__file__).parent.rglob("*.py")}
     try:
         main()
+        loaded = {module.__file__ for module in list(sys.modules.values()) if getattr(module, "__file__", None)}
+        for file, content in before.items():
+            if str(file) in loaded and file.read_bytes() != content:
+                sys.exit(f"Error: {file} was edited while this job ran; give the same command again")
     except Interrupted as interruption:
         print(f"Interrupted by {interruption}", file=sys.stderr)
         sys.exit(interruption.code)
@@ -44,6 +63,19 @@ def run(main: Callable[[], None]) -> None:
         if text is None:
             raise
         sys.exit(f"Error: {text}")
+
+
+def _end_with_snakemake(parent: int) -> None:
+    """End this process, as SIGTERM does, when its shell is no longer a child of the process it was started by."""
+    while True:
+        try:
+            orphaned = psutil.Process(os.getppid()).ppid() != parent
+        except psutil.NoSuchProcess:
+            orphaned = True
+        if orphaned:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        time.sleep(1)
 
 
 def explained(error: Exception) -> str | None:

@@ -1,6 +1,7 @@
 """Shared settings of the tests: one thread, as every job has, and reproducible examples."""
 
 import fcntl
+import functools
 import json
 import os
 import subprocess
@@ -8,6 +9,7 @@ import subprocess
 import matplotlib.pyplot as plt
 import pytest
 import torch
+import yaml
 from hypothesis import settings
 from project import Project, create
 from torch import nn
@@ -50,6 +52,19 @@ def template(tmp_path_factory):
 def finished(template, tmp_path):
     """A copy of the finished experiment, to be changed."""
     return template.copy(tmp_path / "a copy")
+
+
+@pytest.fixture(scope="session")
+def untouched(tmp_path_factory):
+    """What nothing befell: a function of a config and of targets, run once for each."""
+
+    @functools.cache
+    def run(text, targets):
+        project = create(tmp_path_factory.mktemp("untouched") / "p", yaml.safe_load(text))
+        project.snakemake("--cores", 2, *targets)
+        return project
+
+    return lambda config, targets: run(yaml.safe_dump(config), tuple(targets))
 
 
 @pytest.fixture

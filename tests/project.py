@@ -108,7 +108,7 @@ class Project:
 
     def copy(self, folder):
         """The same, as it stands, in another folder."""
-        shutil.copytree(self.folder, folder)
+        shutil.copytree(self.folder, folder, symlinks=True)
         return Project(Path(folder))
 
 

@@ -1,10 +1,14 @@
 """Commands end with one line for errors of their environment."""
 
 import errno
+import subprocess
+import sys
+import textwrap
 
 import numpy as np
 import pytest
 import torch
+from project import create
 
 from gradreg import cli
 
@@ -50,3 +54,24 @@ def test_bugs_are_not_hidden(error):
     assert cli.explained(error) is None
     with pytest.raises(type(error)):
         cli.run(fail)
+
+
+def test_code_that_is_edited_while_it_runs_fails_the_job(tmp_path):
+    """Of what the job has loaded, early or late; other code is another job's."""
+    project = create(tmp_path / "project")
+    edits = {"norms": True, "objectives/plain": True, "reporting/tables": False}
+    for name, fails in edits.items():
+        file = project.folder / f"gradreg/{name}.py"
+        text = f"""
+            from pathlib import Path
+            from gradreg import cli, norms
+            def main():
+                from gradreg.objectives import plain
+                file = Path({str(file)!r})
+                file.write_text(file.read_text() + "# edited")
+            cli.run(main)
+        """
+        command = [sys.executable, "-c", textwrap.dedent(text)]
+        done = subprocess.run(command, cwd=project.folder, text=True, capture_output=True, check=False)
+        told = f"Error: {file} was edited while this job ran; give the same command again\n"
+        assert (done.returncode, done.stderr) == ((1, told) if fails else (0, ""))

@@ -54,19 +54,6 @@ CELLS = [f"{CELL}/seed-{seed}/train.json" for seed in (0, 1)]
 TABLES = ["results/tiny/metrics/test.csv", "results/tiny/metrics/validation.csv"]
 
 
-@pytest.fixture(scope="module")
-def untouched(tmp_path_factory):
-    """What nothing befell: a function of a config and of targets, run once for each."""
-
-    @functools.cache
-    def run(text, targets):
-        project = create(tmp_path_factory.mktemp("untouched") / "p", yaml.safe_load(text))
-        project.snakemake("--cores", 2, *targets)
-        return project
-
-    return lambda config, targets: run(yaml.safe_dump(config), tuple(targets))
-
-
 def all_saved(run, states):
     """Whether each seed of a run's only job has a saved state."""
     return len([file for file in states if os.path.dirname(file) == run]) == (1 if "-200/" in run else 2)
@@ -287,6 +274,27 @@ def test_a_lock_left_by_a_killed_run(tmp_path):
     assert "Traceback" not in done.stderr
     project.snakemake("--unlock")
     project.snakemake("--cores", 1, *CELLS)
+
+
+def test_no_job_outlives_its_run(tmp_path, untouched):
+    """Snakemake alone is killed: its job saves and ends, and so cannot write over what comes after."""
+    project = create(tmp_path / "project", only(3000))
+    process = project.start("--cores", 1, *CELLS)
+    wait_for_epoch(project, 20)
+    process.kill()
+    left = ["pgrep", "-g", str(process.pid), "-f", "workflow/scripts/train.py"]
+    assert subprocess.run(left, check=False, capture_output=True).stdout
+    deadline = time.monotonic() + 10
+    while subprocess.run(left, check=False, capture_output=True).stdout:
+        assert time.monotonic() < deadline, "the job goes on"
+        time.sleep(0.2)
+    process.communicate()
+    assert min(faults.saved(project).values()) >= 20
+    project.configure(only(3))
+    project.snakemake("--unlock")
+    project.snakemake("--cores", 1, *CELLS)
+    whole = untouched(only(3), CELLS)
+    assert faults.results(project, *faults.COMPARED) == faults.results(whole, *faults.COMPARED)
 
 
 # Numbers

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+from collections import Counter
 
 import pytest
 from project import TINY, configured
@@ -48,6 +50,35 @@ def test_a_deleted_final_network_is_made_again(finished):
     for pattern in ("digits-300/*/*/p-none/*/seed-1", "digits-150from150/*/*/*/*/seed-0"):
         (next(cells.glob(pattern)) / "model.safetensors").unlink()
     assert finished.counts()["train"] == 2
+
+
+def test_records_of_what_files_were_made_with_survive_without_snakemakes_folder(finished):
+    shutil.rmtree(finished.folder / ".snakemake")
+    assert finished.plan() == []
+    shutil.rmtree(finished.folder / ".snakemake")
+    finished.configure(configured(lambda digits, twin: twin["train"].update(epochs=3)))
+    trained = [job.output for job in finished.plan() if job.stage == "train"]
+    assert len(trained) == 3
+    assert all("/twin-" in output for output in trained)
+
+
+def test_records_of_an_earlier_version_are_taken_over(finished):
+    for kind in ("metadata", "incomplete"):
+        link = finished.folder / ".snakemake" / kind
+        link.unlink()
+        (finished.folder / "results/records" / kind).rename(link)
+    assert finished.plan() == []
+    assert (finished.folder / ".snakemake/metadata").is_symlink()
+
+
+def test_what_has_no_record_is_made_again_unless_it_is_touched(finished):
+    expected = finished.counts("--forceall") - Counter(data=2)
+    shutil.rmtree(finished.folder / "results/records")
+    assert finished.counts() == expected
+    done = finished.snakemake("--cores", 1, "--dry-run")
+    assert "files of results/tiny are made again" not in done.stderr, "told once"
+    finished.snakemake("--cores", 1, "--touch")
+    assert finished.plan() == []
 
 
 def test_touching_every_file_reruns_nothing(finished):

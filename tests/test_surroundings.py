@@ -40,7 +40,8 @@ def test_an_old_snakemake_folder_is_no_hindrance(template, tmp_path):
     project = template.copy(tmp_path / "p")
     shutil.rmtree(project.folder / "results")
     incomplete = project.folder / ".snakemake" / "incomplete"
-    incomplete.mkdir(exist_ok=True)
+    incomplete.unlink()
+    incomplete.mkdir()
     (incomplete / "cmVzdWx0cy9nb25l").write_text("{}")
     project.snakemake("--cores", 1, *CELLS)
     assert measured(project) == measured(template)

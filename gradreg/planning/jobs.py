@@ -93,11 +93,12 @@ class Jobs:
             files += [f"{self.root}/cells/{cell}/strong-{name}.{suffix}" for cell in run.cells(seeds)]
         return files
 
-    def promised(self, wildcards: Wildcards) -> list[str]:
-        """Every file of a finished experiment but tables, figures and report; waits for the choices.
+    # Every file of a finished experiment but tables, figures and report. All are targets: Snakemake does not look for
+    # files that a finished report would need. Those before the choices are listed without waiting for them, so that a
+    # choice whose inputs are gone is made again before anything is planned by it.
 
-        All are targets: Snakemake does not look for files that a finished report would need.
-        """
+    def before_choices(self) -> list[str]:
+        """The files that do not depend on what is chosen."""
         experiment = self.experiment
         files = [f"{self.root}/config.json"]
         files += [f"{self.root}/metrics/{name}.csv" for name in ("validation", "history", "test")]
@@ -108,11 +109,16 @@ class Jobs:
             names = ["choice.json", "validation.csv", "history.csv", "test.csv", "outcomes.npz"]
             names += ["gallery.npz"] if (group.dataset, group.n_train, group.model) in experiment.galleries else []
             files += [f"{self.root}/groups/{group.path}/{name}" for name in names]
+        return files
+
+    def after_choices(self, wildcards: Wildcards) -> list[str]:
+        """The files of the cells that are chosen; waits for the choices."""
+        files = []
+        for group in self.experiment.groups:
             wanted, chosen = group_wildcards(group), self.chosen(group)
             files += [*self.final_files(wanted, "csv"), *self.final_files(wanted, "npz")]
-            for name in TRAINED:
-                runs = [experiment.final_run(group, chosen), *experiment.half_runs(group, chosen)]
-                files += self.cell_files(runs, name)
+            runs = [self.experiment.final_run(group, chosen), *self.experiment.half_runs(group, chosen)]
+            files += [file for name in TRAINED for file in self.cell_files(runs, name)]
         return files
 
     def group_tables(self, wildcards: Wildcards) -> list[str]:

@@ -4,6 +4,8 @@
 
 # The resolved config beside the results, without what only says where and how jobs run.
 rule settings:
+    input:
+        "gradreg/planning/config.schema.yaml",  # has the defaults
     output:
         f"{ROOT}/config.json",
     log:

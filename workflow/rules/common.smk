@@ -21,7 +21,7 @@ gc.set_threshold(50_000)
 sys.path.insert(0, str(workflow.basedir))
 
 try:
-    from gradreg.planning import hooks, report as reporting
+    from gradreg.planning import hooks, records, report as reporting
     from gradreg.planning.code_inputs import closure
     from gradreg.planning.config import ConfigError
     from gradreg.planning.experiment import Experiment, GROUP_PATTERN, RUN_PATTERN
@@ -37,6 +37,10 @@ try:
     EXPERIMENT = Experiment(config, _files)
 except ConfigError as error:
     sys.exit(str(error))
+
+if workflow.is_main_process:  # not in the jobs of a cluster
+    records.keep_beside_results()
+    records.distrust_unrecorded(EXPERIMENT.root)
 
 ROOT = str(EXPERIMENT.root)
 GROUPS = f"{ROOT}/groups/{GROUP_PATTERN}"
