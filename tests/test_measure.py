@@ -140,19 +140,19 @@ def test_each_strong_attack_is_given_what_stood_those_before(network, monkeypatc
         return run
 
     monkeypatch.setattr(registry, "function", lambda section, kind: attack(kind))
-    settings = StrongAttackSpec(["apgd_ce", "square"], images=20, steps=3, batch_size=100, eps=grid({"2": ["1"]}))
+    settings = StrongAttackSpec(["apgd_ce", "square"], images=20, steps=3, batch_size=100, eps=grid({"2": ["4"]}))
     measured = evaluation.strong(network, images, settings, "hard")
     assert seen == [("apgd_ce", 10), ("square", 9)]  # ten of the first twenty are wrong as they are
     rows = table(measured.rows)
-    assert [rows["hard", "2", "1", f"error{after}"]["value"] for after in ("_after_apgd_ce", "_after_square", "")] == [
+    assert [rows["hard", "2", "4", f"error{after}"]["value"] for after in ("_after_apgd_ce", "_after_square", "")] == [
         0.55,
         0.6,
         0.6,
     ]
-    assert measured.outcomes["hard|2|1"].sum() == 12
-    usual = multi_step(network, images.pixels(slice(0, 20)), images.labels[:20], 2.0, 1.0, 3)
+    assert measured.outcomes["hard|2|4"].sum() == 12
+    usual = multi_step(network, images.pixels(slice(0, 20)), images.labels[:20], 2.0, 4.0, 3)
     missed = (network(usual).argmax(1) != images.labels[:20]).double().mean().item()
-    assert rows["hard", "2", "1", "error_of_multi_step"]["value"] == missed
+    assert rows["hard", "2", "4", "error_of_multi_step"]["value"] == missed
 
 
 def test_a_minimum_norm_attack_gives_the_whole_curve(network, monkeypatch):

@@ -276,17 +276,3 @@ def test_an_objective_may_act_on_whitened_images():
     assert stacks["pixels"].loss(weights, {}, x, y, 0.5)[0].item() != pytest.approx(expected.item(), rel=1e-2)
     for stack in stacks.values():
         assert math.isfinite(stack.run_epoch()[0]["loss"])
-
-
-def test_a_network_whose_images_depend_on_each_other_is_refused(monkeypatch):
-    from gradreg import registry
-
-    normed = torch.nn.Sequential(torch.nn.Flatten(-3), torch.nn.BatchNorm1d(64), torch.nn.Linear(64, 10))
-    monkeypatch.setitem(registry.section("models"), "normed", {"function": "x"})
-    monkeypatch.setattr(
-        registry,
-        "function",
-        lambda section, kind, real=registry.function: (lambda *_: normed) if kind == "normed" else real(section, kind),
-    )
-    with pytest.raises(ValueError, match="model of kind normed has buffers; batch normalisation and other layers"):
-        training.check(TRAIN, spec({"kind": "normed"}))

@@ -119,7 +119,9 @@ def _one_after_another(
         rest = (~fooled).nonzero().squeeze(1)
         way = functools.partial(registry.function("attacks", kind), network, p=p.value, eps=eps.value)
         if len(rest):
-            fooled[rest] = wrong(network, batched(way, x[rest], y[rest], attack.batch_size), y[rest])
+            moved = batched(way, x[rest], y[rest], attack.batch_size)
+            checks.check_perturbed(kind, x[rest], moved, p.value, eps.value)
+            fooled[rest] = wrong(network, moved, y[rest])
         after[f"error_after_{kind}"] = fooled.double().mean().item()
     return fooled, after
 
@@ -129,7 +131,7 @@ def _nearest(
 ) -> None:
     """The measurements of a minimum-norm attack in one norm."""
     way = functools.partial(registry.function("attacks", attack.attacks[0]), network, p=p.value)
-    moved = batched(way, x, y, attack.batch_size)
+    moved = checks.check_perturbed(attack.attacks[0], x, batched(way, x, y, attack.batch_size), p.value)
     distance = norm((moved - x).double(), p.value)
     distance[~wrong(network, moved, y)] = math.inf
     for eps in attack.eps[p]:
@@ -156,7 +158,8 @@ def perturbations(
         perturbed[name] = x.clone()
         if right.any():
             step = functools.partial(function, network, p=p, eps=eps, **settings)
-            perturbed[name][right] = batched(step, x[right], y[right], attack.batch_size)
+            moved = batched(step, x[right], y[right], attack.batch_size)
+            perturbed[name][right] = checks.check_perturbed(block["kind"], x[right], moved, p, eps)
     return perturbed
 
 

@@ -12,11 +12,14 @@ import gc
 import math
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from gradreg.data.splits import Split
 from gradreg.device import CPU, wait_for
+from gradreg.models.checks import check_network
 from gradreg.models.preprocessing import Whitening
 from gradreg.planning.specs import TrainingSpec
 from gradreg.training.checkpoints import Resume, Say
@@ -24,6 +27,7 @@ from gradreg.training.compilation import Compiled
 from gradreg.training.early_stopping import Make, Patient
 from gradreg.training.replicas import Replica, Row, Stack
 
+FEW = 8  # images on which networks and objectives are tried
 TRIED = 20  # steps of each way, on a GPU
 
 
@@ -93,9 +97,36 @@ def train_block(
 
 
 def check(train: Split, spec: TrainingSpec, whitening: Whitening | None = None, device: torch.device = CPU) -> None:
-    """Raise ValueError for settings that do not fit the network, the images or the device."""
+    """Raise ValueError for settings that do not fit the network, the images or the device.
+
+    And for a network (``check_network``) or an objective, tried on a few images, that is not as it must be.
+    """
     _check_device(spec, device)
-    Stack([0], train, None, spec, whitening)
+    few = train.first(min(FEW, len(train)))
+    check_network(spec.model, few.pixels(), train.classes)
+    fault = _fault_of_objective(Stack([0], train, None, spec, whitening), few)
+    if fault:
+        raise ValueError(f"objective of kind {spec.objective.kind}: {fault}")
+
+
+def _fault_of_objective(stack: Stack, few: Split) -> str | None:
+    """What is wrong with what an objective returns on a few images, or None."""
+    n, classes = len(few), few.classes
+    parameters = {name: value[0] for name, value in stack.parameters.items()}
+    random = {name: value[0] for name, value in stack.batches.random(n).items()}
+    batch = random, few.pixels(), stack.batches.targets(few.labels), stack.eps
+    result: Any = stack.loss(parameters, *batch)
+    if not isinstance(result, tuple) or len(result) != 2 or not all(isinstance(part, Tensor) for part in result):
+        return "it must return two tensors, the loss and the logits"
+    loss, logits = result
+    if loss.shape != ():
+        return f"its loss for {n} images has shape {tuple(loss.shape)}; it must be one number, their mean"
+    if tuple(logits.shape) != (n, classes):
+        return f"its logits for {n} images have shape {tuple(logits.shape)}, not ({n}, {classes})"
+    slopes, _ = stack.loss.gradients(parameters, *batch)
+    if not any(bool(slope.any()) for slope in slopes.values()):
+        return "its loss does not depend on the weights"
+    return None
 
 
 def _check_device(spec: TrainingSpec, device: torch.device) -> None:

@@ -228,11 +228,6 @@ def _initial(
     """A network without storage, and the stacked initial parameters (R, ...) of all replicas, on train's device."""
     shape = tuple(train.images.shape[1:])
     models = [build(spec, shape, train.classes, generator) for generator in generators]
-    if list(models[0].buffers()):
-        raise ValueError(
-            f"model of kind {spec.kind} has buffers; batch normalisation and other layers by which an image's loss "
-            "depends on other images are not supported"
-        )
     parameters, _ = stack_module_state(models)
     device = train.labels.device
     return models[0].to("meta"), {name: value.detach().to(device) for name, value in parameters.items()}

@@ -5,10 +5,12 @@ Beside the rows, outcomes.npz says for every attack which images were misclassif
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 
 from gradreg import cli, device
+from gradreg.attacks.checks import AttackError
 from gradreg.data import splits
 from gradreg.evaluation import masking
 from gradreg.evaluation.measure import evaluate, strong
@@ -40,10 +42,14 @@ def main() -> None:
             split = split.first(attack.get("n_test") or len(split))
         split = split.to(args.device)
         network = checkpoint.load(cell / "model.safetensors", args.device, args.whitening)
-        if args.strong:
-            measured, name = strong(network, split, StrongAttackSpec.of(attack), args.strong), f"strong-{args.strong}"
-        else:
-            measured, name = evaluate(network, split, AttackSpec.of(attack)), ""
+        name = f"strong-{args.strong}" if args.strong else ""
+        try:
+            if args.strong:
+                measured = strong(network, split, StrongAttackSpec.of(attack), args.strong)
+            else:
+                measured = evaluate(network, split, AttackSpec.of(attack))
+        except AttackError as error:
+            sys.exit(f"Error: {error}")
         history = metrics.read(cell / "history.csv").to_dict("records")
         if record["epochs_of_retraining"] is None:  # with a patience the network is that of the best epoch
             history = history[: record["best_epoch"]]

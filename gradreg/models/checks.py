@@ -1,0 +1,97 @@
+"""What holds for every network: found on a few images, before the first step of training."""
+
+from collections.abc import Iterator
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from gradreg.models.checkpoint import build
+from gradreg.planning.specs import ModelSpec
+
+ANSWER = 1e-3  # by how much of its size a logit may change with the other images of a batch, by rounding
+
+
+def check_network(spec: ModelSpec, x: Tensor, classes: int) -> None:
+    """Raise ValueError, with the reason, for a network that could not be trained, saved or attacked rightly.
+
+    x: a few images (N, C, H, W). Its answers must be finite logits (N, classes), equal whenever they are asked for, in
+    training and in evaluation mode and after loading; an image's answer must not depend on the others of its batch.
+    All its tensors must be float32 parameters, trained, each under one name.
+    """
+    module = build(spec, x.shape[1:], classes, torch.Generator().manual_seed(1))
+    for fault in chain(_faults_of_parts(module), _faults_of_answers(module, spec, x, classes)):
+        raise ValueError(f"model of kind {spec.kind}: {fault}")
+
+
+def _faults_of_parts(module: nn.Module) -> Iterator[str]:
+    named = dict(module.named_parameters(remove_duplicate=False))
+    names: dict[int, str] = {}
+    for name, value in named.items():
+        if names.setdefault(id(value), name) != name:
+            yield f"{names[id(value)]} and {name} are one parameter; shared weights are not supported"
+        if not value.requires_grad:
+            yield f"{name} has requires_grad = False; frozen parameters are not supported"
+        if value.dtype != torch.float32:
+            yield f"{name} is of {str(value.dtype).removeprefix('torch.')}; parameters must be float32"
+    if not named:
+        yield "there is nothing to train: no parameters"
+    for name, _ in module.named_buffers():
+        yield (
+            f"{name} is a buffer; batch normalisation and other layers by which an image's loss depends on other "
+            "images are not supported"
+        )
+    for name, layer in module.named_modules():
+        for key, kept in vars(layer).items():
+            if isinstance(kept, Tensor):
+                where = f"{name}.{key}" if name else key
+                yield f"the tensor {where} is no parameter: it would be neither saved nor moved to a device"
+
+
+def _faults_of_answers(module: nn.Module, spec: ModelSpec, x: Tensor, classes: int) -> Iterator[str]:
+    parameters: dict[str, Tensor] = dict(module.named_parameters())
+
+    def answer(to: Tensor, seed: int, network: nn.Module = module) -> Tensor:
+        torch.manual_seed(seed)
+        logits: Tensor = functional_call(network, parameters, (to,))
+        return logits
+
+    with torch.random.fork_rng(devices=[]):
+        logits = answer(x, 0)
+        if tuple(logits.shape) != (len(x), classes):
+            yield f"it answers {len(x)} images with {tuple(logits.shape)}, not with logits ({len(x)}, {classes})"
+            return
+        if not bool(logits.isfinite().all()):
+            yield "its first answers are not finite; take smaller initial weights"
+            return
+        if not torch.equal(logits, answer(x, 1)):
+            yield (
+                "it answers the same images differently each time; for dropout use gradreg.models.layers.Dropout, "
+                "whose masks are drawn outside the network"
+            )
+            return
+        if not torch.equal(logits, answer(x, 0, module.eval())):
+            yield "it answers otherwise in evaluation mode than in training mode"
+        parts = torch.cat([answer(part, 0) for part in x.split((len(x) + 1) // 2)])
+        if not torch.allclose(parts, logits, rtol=ANSWER, atol=ANSWER * float(logits.detach().abs().max())):
+            yield "its answer to an image depends on the other images of the batch"
+        try:  # as loading does it
+            with torch.device("meta"):
+                loaded = build(spec, x.shape[1:], classes).eval()
+            loaded.load_state_dict({name: value.detach() for name, value in parameters.items()}, assign=True)
+        except (RuntimeError, NotImplementedError) as error:
+            yield f"it cannot be built without values for its tensors, as loading does: {str(error).splitlines()[0]}"
+            return
+        with torch.no_grad():
+            if not torch.equal(logits, loaded(x)):
+                yield "it answers otherwise once saved and loaded: something beside its parameters is drawn at random"
+        images = x.clone().requires_grad_()
+        by_images, *by_parameters = torch.autograd.grad(
+            answer(images, 0).sum(), [images, *parameters.values()], allow_unused=True
+        )
+        if by_images is None:
+            yield "its answers have no gradient for the images"
+        for name, slope in zip(parameters, by_parameters, strict=True):
+            if slope is None:
+                yield f"its answers do not depend on {name}"
