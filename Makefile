@@ -8,7 +8,8 @@
 # make publish       copy the tables, figures and metrics of finished experiments to results/published/
 PYTHON ?= python3
 CORES ?= all
-PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Packages go into the environment, whatever the user's settings of pip say.
+PIP = env -u PIP_TARGET -u PIP_PREFIX -u PIP_ROOT PIP_USER=0 .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SNAKEMAKE = .venv/bin/python -m snakemake --cores $(CORES)
 
 .PHONY: quickstart test test-faults test-cluster lint smoke bench results publish clean

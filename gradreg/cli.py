@@ -33,6 +33,7 @@ HINTS = {
 }
 
 
+PACKAGE = Path(__file__).resolve().parent
 SNAKEMAKE = "GRADREG_SNAKEMAKE"  # set by workflow/job.sh: the process that started the shell of the job
 
 
@@ -48,10 +49,14 @@ def run(main: Callable[[], None]) -> None:
     """Run a command. Errors of its environment, such as a full disk or a damaged file, end it with one line."""
     if SNAKEMAKE in os.environ:
         threading.Thread(target=_end_with_snakemake, args=(int(os.environ[SNAKEMAKE]),), daemon=True).start()
-    before = {file: file.read_bytes() for file in Path(__file__).parent.rglob("*.py")}
+    script = Path(sys.argv[0]).resolve()
+    if script.parent.name == "scripts" and PACKAGE.parent not in script.parents:
+        sys.exit(f"Error: {script} runs the code of another folder, {PACKAGE}; give PYTHONPATH its own folder")
+    before = {file: file.read_bytes() for file in PACKAGE.rglob("*.py")}
     try:
         main()
-        loaded = {module.__file__ for module in list(sys.modules.values()) if getattr(module, "__file__", None)}
+        files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+        loaded = {os.path.realpath(file) for file in files if file}
         for file, content in before.items():
             if str(file) in loaded and file.read_bytes() != content:
                 sys.exit(f"Error: {file} was edited while this job ran; give the same command again")

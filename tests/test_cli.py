@@ -1,6 +1,7 @@
 """Commands end with one line for errors of their environment."""
 
 import errno
+import os
 import subprocess
 import sys
 import textwrap
@@ -75,3 +76,13 @@ def test_code_that_is_edited_while_it_runs_fails_the_job(tmp_path):
         done = subprocess.run(command, cwd=project.folder, text=True, capture_output=True, check=False)
         told = f"Error: {file} was edited while this job ran; give the same command again\n"
         assert (done.returncode, done.stderr) == ((1, told) if fails else (0, ""))
+
+
+def test_a_script_does_not_run_the_code_of_another_clone(tmp_path):
+    """As it would where something comes before it on Python's path."""
+    one, other = (create(tmp_path / name) for name in ("one", "other"))
+    command = [sys.executable, one.folder / "workflow/scripts/join_tables.py", "--out", "x.csv", "y.csv"]
+    environment = os.environ | {"PYTHONPATH": str(other.folder)}
+    done = subprocess.run(command, env=environment, cwd=tmp_path, text=True, capture_output=True, check=False)
+    assert done.returncode == 1
+    assert f"join_tables.py runs the code of another folder, {other.folder / 'gradreg'}; give PYTHONPATH" in done.stderr

@@ -13,6 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gradreg.data import cifar10, digits, mnist, prepare, sources, splits
 from gradreg.data.sources import SourceError
@@ -397,3 +399,24 @@ def test_a_folder_of_pickles_is_refused(tmp_path, tiny_cifar, unreachable):
     (tmp_path / "data_batch_1").write_bytes(b"pickle")
     with pytest.raises(SourceError, match="the Python version is pickles, which are not read"):
         prepare.prepare("cifar10", tmp_path / "c.npz", tmp_path)
+
+
+@given(st.integers(2, 10), st.integers(3, 200), st.integers(0, 2**32))
+def test_images_sorted_by_class_are_refused_and_shuffled_ones_are_not(classes, each, seed):
+    """The first would be trained on, and other classes held out."""
+    labels = np.repeat(np.arange(classes, dtype=np.uint8), each)
+    shuffled = np.random.default_rng(seed).permutation(labels)
+
+    def arrays(order):
+        split = {"images": np.zeros((len(order), 1, 2, 2), np.uint8), "labels": order}
+        return {f"{part}_{kind}": array for part in ("train", "test") for kind, array in split.items()}
+
+    def spec(order):
+        sha = {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in arrays(order).items()}
+        n = len(order)
+        return replace(DATASETS["digits"], image_shape=(1, 2, 2), n_train=n, n_test=n, sha256=sha)
+
+    prepare.check(arrays(shuffled), spec(shuffled))
+    if (classes - 1) * each > 40:
+        with pytest.raises(SourceError, match="the train images are sorted by class; shuffle them"):
+            prepare.check(arrays(labels), spec(labels))

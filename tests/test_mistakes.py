@@ -1,12 +1,16 @@
 """Mistakes in configs: one line each, and where it stands."""
 
+import contextlib
 import copy
 
 import pytest
 import yaml
 from configs import BASE, PENALTY, edited, merged, mistakes
+from hypothesis import given
+from hypothesis import strategies as st
+from snakemake.io import PeriodicityDetector
 
-from gradreg.planning.config import resolve
+from gradreg.planning.config import ConfigError, resolve
 
 CONV = {
     "kind": "conv_maxout",
@@ -76,7 +80,7 @@ MISTAKES = [
     ({"dataset": "minst"}, "sweep[0].dataset: 'minst' is none of digits, mnist, cifar10; did you mean 'mnist'?"),
     ({"eps": {2: [0.1, "0.10"]}}, "sweep[0].eps.2[1]: 0.10 is the same number as 0.1"),
     ({"eps": {"inf": [8_255]}}, "(8_255 is the number 8255; a fraction is 8/255)"),
-    ({"eps": {0.5: [1]}}, "sweep[0].eps: p = 0.5 is not a norm; p is a decimal number from 1 up, or inf"),
+    ({"eps": {0.5: [1]}}, "sweep[0].eps: p = 0.5 is not a norm; p is a number from 1 up, or inf"),
     ({"eps": {"two": [1]}}, "sweep[0].eps: 'two' is not a norm"),
     ({"eps": {2: [0]}}, "eps must be positive and finite, not 0; eps = 0 is the baseline"),
     ({"eps": {2: ["1,5"]}}, "sweep[0].eps.2[0]: '1,5' is not a number; write 0.1, 1e-3 or 8/255"),
@@ -207,6 +211,36 @@ def test_all_mistakes_are_told_at_once():
     found = mistakes(config)
     assert len(found) == 5
     assert any(line.startswith("seed_per_job: unknown key; did you mean 'seeds_per_job'?") for line in found)
+
+
+@pytest.mark.parametrize(
+    ("top", "message"),
+    [
+        ({"experiment": "bench"}, "experiment: 'bench' is a folder of results that the project uses itself"),
+        ({"experiment": "records"}, "experiment: 'records' is a folder of results that the project uses itself"),
+        ({"experiment": "x-smoke"}, "experiment: names that end in -smoke are those of the smoke scale; take another"),
+        ({"experiment": "tiny\n"}, r"experiment: 'tiny\n' is no name; use small letters"),
+        ({"experiment": "ab" + 40 * "cd-e"}, "is too long; 64 characters are the most"),
+        ({"seeds_per_job": 10**400}, "seeds_per_job: is too large a number"),
+    ],
+)
+def test_names_and_numbers_that_would_fail_later(top, message):
+    assert any(message in line for line in mistakes(BASE | top))
+
+
+@pytest.mark.parametrize("eps", ["1e-300", "0.1234567890123456789012345", "1e-999999999", "9" * 5000, "1" * 400 + "/3"])
+def test_numbers_that_are_no_part_of_a_file_name(eps):
+    for config in (edited(eps={2: [eps]}), edited(attack={"eps": {2: [0.5]}, "noise": {"gaussian": [eps]}})):
+        assert len(mistakes(config)) == 1
+
+
+@given(st.text("ab1-", min_size=1, max_size=4), st.integers(1, 40), st.text("ab-", max_size=3))
+def test_a_name_that_is_taken_is_one_that_snakemake_takes(unit, times, end):
+    """It refuses those that end in 20 equal parts."""
+    name = "m" + unit * times + end
+    with contextlib.suppress(ConfigError):
+        resolve(edited(models={name: {"kind": "sigmoid_mlp", "units": [8]}}))
+        assert PeriodicityDetector().is_periodic(name) is None
 
 
 @pytest.mark.parametrize("empty", [None, [], "digits"])

@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -26,6 +27,11 @@ from gradreg.planning.numerals import Numeral
         (".5", "0.5"),
         ("8/255", "8/255"),
         (" 8 / 255 ", "8/255"),
+        ("16/510", "8/255"),
+        ("1/5", "0.2"),
+        ("4/3", "4/3"),
+        ("510/255", "2"),
+        ("1/64", "0.015625"),
         (math.inf, "inf"),
         (".inf", "inf"),
         ("Inf", "inf"),
@@ -39,6 +45,21 @@ def test_one_spelling_per_number(written, spelling):
     assert Numeral(spelling) == spelling
     assert numerals.from_path(numerals.to_path(spelling)) == spelling
     assert "/" not in numerals.to_path(spelling)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 10**6), st.integers(1, 10**3))
+def test_equal_fractions_are_spelled_alike(above, below, factor):
+    """And like the decimal number, where that is short: no result is computed twice."""
+    number = Numeral(f"{above}/{below}")
+    assert number == Numeral(f"{factor * above}/{factor * below}")
+    assert number.value == pytest.approx(above / below, rel=1e-15)
+    assert ("/" in number) == (10**6 % Fraction(above, below).denominator != 0)
+
+
+@pytest.mark.parametrize("written", ["1e-999999999", "1e999999999"])
+def test_what_no_float_holds_is_refused_in_no_time(written):
+    with pytest.raises(ValueError, match="is too"):
+        Numeral(written)
 
 
 @pytest.mark.parametrize("written", ["a", "", "1/0", "1/2/3", "-1", "nan", None, True, [1], "0x10", "1_000"])

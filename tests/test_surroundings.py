@@ -68,3 +68,24 @@ def test_no_gpu_although_the_config_asks_for_one(tmp_path):
     assert "device: cuda is asked for, but PyTorch finds no usable GPU; use device: auto or cpu" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list((project.folder / "results/tiny").rglob("model.safetensors"))
+
+
+def test_settings_of_matplotlib_change_no_figure(template, tmp_path):
+    """Those of a notebook, and a file that asks for LaTeX and other sizes."""
+    project = template.copy(tmp_path / "p")
+    rc = tmp_path / "matplotlibrc"
+    rc.write_text("text.usetex: True\nfont.size: 20\naxes.titlesize: 30\nfigure.figsize: 1, 1\n")
+    figures = sorted((template.folder / "results/tiny/figures/twin-300").glob("*.svg"))
+    outputs = [str(file.relative_to(template.folder)) for file in figures]
+    surroundings = {"MPLBACKEND": "nonsense", "MATPLOTLIBRC": str(rc)}
+    project.snakemake("--cores", 1, "-R", "figures_twin_300", "--", *outputs, **surroundings)
+    assert outputs
+    for file, output in zip(figures, outputs, strict=True):
+        assert (project.folder / output).read_bytes() == file.read_bytes()
+
+
+def test_a_path_that_python_cannot_search_is_refused(tmp_path):
+    project = create(tmp_path / "a:b" / "p")
+    done = project.snakemake("--cores", 1, "-n", check=False, PYTHONPATH="")
+    assert done.returncode != 0
+    assert f"{project.folder}: ':' separates folders in PYTHONPATH; move the project" in done.stderr

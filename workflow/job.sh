@@ -1,5 +1,6 @@
 # Read before each job's command.
 
+export MPLBACKEND=agg  # that of a notebook may not be there
 export GRADREG_SNAKEMAKE=$PPID  # when this process is gone, the job ends as well
 
 # ``logged FILE COMMAND`` keeps what a command prints in FILE, and shows its end when the command fails: the last line where

@@ -15,6 +15,7 @@ Arrays = dict[str, np.ndarray]
 # The registered function of a data set takes data_dir and a folder for temporary files. It yields the sources in the
 # order in which they are tried: a name, and a function that fetches the four arrays or raises SourceError.
 Sources = Callable[[Path | None, Path], Iterator[tuple[str, Callable[[], Arrays]]]]
+FEW_CHANGES = 20
 
 
 def check(arrays: Arrays, spec: DatasetSpec) -> None:
@@ -27,7 +28,18 @@ def check(arrays: Arrays, spec: DatasetSpec) -> None:
                 raise SourceError(f"{name} is {array.dtype} {array.shape}, not uint8 {shape}")
             digest = hashlib.sha256(array.tobytes()).hexdigest()
             if digest != spec.sha256[name]:
-                raise SourceError(f"{name} has sha256 {digest[:12]}..., not {spec.sha256[name][:12]}...")
+                raise SourceError(f"{name} has sha256 {digest}, not {spec.sha256[name]}")
+        _check_order(arrays[f"{part}_labels"], part)
+
+
+def _check_order(labels: np.ndarray, part: str) -> None:
+    """The first images are trained on, or evaluated, and the last held out: each must be a sample of all."""
+    shares = np.bincount(labels) / len(labels)
+    expected = (1 - (shares**2).sum()) * (len(labels) - 1)  # changes of label from one image to the next, if shuffled
+    if expected > FEW_CHANGES and (labels[1:] != labels[:-1]).sum() < expected / 4:
+        raise SourceError(
+            f"the {part} images are sorted by class; shuffle them, as the first and the last are used apart"
+        )
 
 
 def prepare(dataset: str, path: str | Path, data_dir: str | Path | None = None) -> str:

@@ -13,7 +13,11 @@ from gradreg.planning.consistency import check_sweep
 from gradreg.planning.messages import explain
 from gradreg.planning.numerals import NUMBER, Numeral
 from gradreg.planning.schema import dereferenced, schema
+from gradreg.planning.smoke import SUFFIX
 from gradreg.planning.yaml_files import YamlFiles
+
+LARGEST = 1e300
+LONGEST_NUMBER = 20  # characters
 
 
 class ConfigError(ValueError):
@@ -33,6 +37,8 @@ def resolve(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> dict
     problems += _spell_numbers(resolved)
     _fill(resolved, rules, rules)
     problems += _not_finite(resolved, ())
+    if resolved.get("scale") != "smoke" and str(resolved.get("experiment")).endswith(SUFFIX):
+        problems.append((("experiment",), f"names that end in {SUFFIX} are those of the smoke scale; take another"))
     validator = jsonschema.Draft202012Validator(rules)
     problems += [item for error in validator.iter_errors(resolved) for item in explain(error, rules)]
     if isinstance(resolved.get("sweep"), list):
@@ -82,7 +88,7 @@ def _number(value: Any, types: Collection[str]) -> Any:
     number = value
     if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
         number = float(value)
-    if isinstance(number, bool) or not isinstance(number, int | float):
+    if isinstance(number, bool) or not isinstance(number, int | float) or _is_too_large(number):
         return value
     if "integer" in types and float(number).is_integer():
         return int(number)
@@ -141,8 +147,9 @@ def _numeral_grid(grid: dict[Any, Any], what: str, path: KeyPath) -> Any:
             yield path, f"{key!r} is not a norm; write a number from 1 up, or inf"
             result[str(key)] = ["1"] if isinstance(values, list) else "1"  # so that it is reported once
             continue
-        if p.value < 1 or "/" in p:
-            yield path, f"p = {key} is not a norm; p is a decimal number from 1 up, or inf"
+        if p.value < 1:
+            yield path, f"p = {key} is not a norm; p is a number from 1 up, or inf"
+        yield from _too_long(p, path)
         if p in result:
             yield path, f"p = {p} is listed twice"
         if values is None:
@@ -175,6 +182,7 @@ def _numerals(values: list[Any], what: str, path: KeyPath, single: bool = False)
         if not 0 < number.value < math.inf:
             hint = "; eps = 0 is the baseline, which is always there" if what == "eps" else ""
             yield at, f"{what} must be positive and finite, not {written}{hint}"
+        yield from _too_long(number, at)
         if number.value in seen:
             yield at, f"{written} is the same number as {seen[number.value]}"
         seen[number.value] = written
@@ -182,8 +190,24 @@ def _numerals(values: list[Any], what: str, path: KeyPath, single: bool = False)
     return numbers
 
 
+def _too_long(number: Numeral, path: KeyPath) -> Mistakes:
+    """A spelling that is no part of a file name."""
+    if len(number) > LONGEST_NUMBER:
+        shown = f"{number[:LONGEST_NUMBER]}..."
+        yield (
+            path,
+            f"{shown} has {len(number)} digits; {LONGEST_NUMBER} are the most; fractions such as 1/3 are numbers too",
+        )
+
+
+def _is_too_large(value: Any) -> bool:
+    return isinstance(value, int) and abs(value) > LARGEST
+
+
 def _not_finite(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
-    """Infinities and nan: YAML has them as numbers, no setting does."""
+    """Infinities, whole numbers that no float holds, and nan: YAML has them as numbers, no setting does."""
+    if _is_too_large(value):
+        yield path, "is too large a number"
     if isinstance(value, float) and not math.isfinite(value):
         yield path, f"{value} is not a finite number"
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()

@@ -68,11 +68,16 @@ def _wrong_value(error: jsonschema.ValidationError, schema: Mapping[str, Any]) -
         shown = f"{str(value).lower()}, as YAML reads this," if isinstance(value, bool) else shown
         return f"{shown} is not {schema.get('x-means') or ' or '.join(TYPES[name] for name in types)}"
     if validator in BOUNDS:
-        return f"{value:g} must be {BOUNDS[validator]} {rule}"
+        number = f"{value:g}" if isinstance(value, float) else shown
+        return f"{number} must be {BOUNDS[validator]} {rule}"
     if validator in ("minItems", "minProperties"):
         return "is empty; it needs at least one entry"
     if validator == "pattern":
         return f"{shown} is no name; use small letters, digits and hyphens, and start with a letter"
+    if validator == "maxLength":
+        return f"{shown} is too long; {rule} characters are the most"
+    if validator == "not" and "x-not" in schema:
+        return f"{shown} {schema['x-not']}; take another"
     if validator == "anyOf":
         return f"{shown} is not {schema['x-means']}"
     return f"{shown} is not allowed here"

@@ -10,6 +10,8 @@ from typing import TypeVar
 Text = TypeVar("Text", bound=str)
 NUMBER = re.compile(r"[+]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 FRACTION = re.compile(r"\s*(\d+)\s*/\s*(\d+)\s*")
+LARGEST = 10**300
+PLACES = 6  # after the point: fractions that need no more are spelled as decimals
 INFINITY = {"inf", ".inf", "+.inf", "infinity"}
 
 
@@ -29,7 +31,7 @@ class Numeral(str):
 
 
 def canonical(written: object) -> str:
-    """The one spelling of a non-negative number: "0.1" for 0.1, "0.10" and 1e-1; "8/255" as it is; "inf".
+    """The one spelling of a non-negative number: "0.1" for 0.1, "0.10", 1e-1 and 1/10; "8/255" for 16/510; "inf".
 
     Raises as ``Numeral``.
     """
@@ -40,11 +42,18 @@ def canonical(written: object) -> str:
         return "inf"
     fraction = FRACTION.fullmatch(text)
     if fraction and int(fraction[2]) > 0:
-        return f"{int(fraction[1])}/{int(fraction[2])}"
+        lowest = Fraction(int(fraction[1]), int(fraction[2]))
+        if lowest > LARGEST:
+            raise ValueError(f"{written!r} is too large")
+        if 10**PLACES % lowest.denominator:
+            return str(lowest)
+        text = format(Decimal(lowest.numerator) / lowest.denominator, "f")
     if not NUMBER.fullmatch(text):
         raise ValueError(f"{written!r} is not a number")
     if math.isinf(float(text)):
         raise ValueError(f"{written!r} is too large")
+    if float(text) == 0 and Decimal(text):
+        raise ValueError(f"{written!r} is too small")
     plain = format(Decimal(text), "f")
     return (plain.rstrip("0").rstrip(".") if "." in plain else plain).lstrip("+") or "0"
 

@@ -7,6 +7,9 @@ import shlex
 import sys
 from functools import partial
 
+if os.pathsep in str(workflow.basedir):
+    sys.exit(f"{workflow.basedir}: {os.pathsep!r} separates folders in PYTHONPATH; move the project to a path without it")
+
 for _folder in (".", "results"):
     if os.path.isdir(_folder) and not os.access(_folder, os.W_OK):
         sys.exit(
@@ -68,7 +71,7 @@ wildcard_constraints:
     n_train=r"\d+(from\d+)?",
     model="[a-z][a-z0-9-]*",
     objective="[a-z][a-z0-9-]*",
-    p=r"none|inf|\d+(\.\d+)?",
+    p=r"none|inf|\d+(\.\d+)?|\d+of\d+",
     eps=r"\d+(\.\d+)?|\d+of\d+",
     table="validation|history|test",
 

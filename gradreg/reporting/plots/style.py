@@ -24,6 +24,7 @@ SIGNED = "RdBu_r"  # diverging, centred on zero: perturbations
 def use() -> None:
     """Set matplotlib's defaults, for drawing without a display."""
     mpl.use("agg")
+    mpl.rcdefaults()  # whatever a matplotlibrc says
     sns.set_theme(context="paper", style="ticks", font="DejaVu Sans")
     mpl.rcParams.update(
         {
