@@ -43,6 +43,7 @@ sweep:
     eps: {2: [0.1]}
     train: {epochs: 2, batch_size: 50, lr: 1.0}
     attack: {images: 20, steps: 2, eps: {2: [0.2]}}
+    gallery: {classes: []}
 """)
 
 

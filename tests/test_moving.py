@@ -31,7 +31,7 @@ def test_it_is_extended_without_retraining_what_it_has(template, tmp_path):
     assert len(planned) == 1
     assert all(cell in planned[0].output for cell in new)
     before = {file: file.stat().st_mtime_ns for file in second.folder.rglob("model.safetensors")}
-    second.snakemake("--cores", 2)
+    second.snakemake("--cores", 2, "results/tiny/groups/twin-300/net/perturb/p-2/choice.json")
     after = {file: file.stat().st_mtime_ns for file in second.folder.rglob("model.safetensors")}
     assert before.items() <= after.items()
     assert all("p-2/eps-0.3" in str(file) for file in after.keys() - before.keys())

@@ -39,7 +39,7 @@ def assert_finished_by(project, fresh):
 
 @pytest.mark.parametrize(
     ("config", "fault"),
-    [("epochs", "training of one block"), ("noise", "evaluation"), ("epochs", "joined tables"), ("noise", "figures")],
+    [("epochs", "training of one block"), ("noise", "evaluation")],
 )
 def test_an_update_that_failed_is_finished_by_the_same_command(tmp_path, untouched, config, fault):
     """Old results are not taken for new ones, whatever Snakemake deleted or recorded."""

@@ -8,7 +8,9 @@ import sys
 from functools import partial
 
 if os.pathsep in str(workflow.basedir):
-    sys.exit(f"{workflow.basedir}: {os.pathsep!r} separates folders in PYTHONPATH; move the project to a path without it")
+    sys.exit(
+        f"{workflow.basedir}: {os.pathsep!r} separates folders in PYTHONPATH; move the project to a path without it"
+    )
 
 for _folder in (".", "results"):
     if os.path.isdir(_folder) and not os.access(_folder, os.W_OK):
