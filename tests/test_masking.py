@@ -134,6 +134,34 @@ def test_a_network_trained_into_collapse_is_flagged_and_one_that_was_not_is_not(
         settings = spec(model, objective, epochs=20, eps_warmup=warmup, weight_decay=0.0, max_norm=1.9365)
         (replica,) = training.train_block([0], TRAIN.first(1000), None, settings, CPU)
         found[eps] = replica.history
-    collapsed = masking.marked([row()], found[0.4])[0]["flags"]
+    collapsed = masking.marked([row()], found[0.4], classes=10)[0]["flags"]
     assert collapsed == "collapsed"
-    assert masking.marked([row()], found[0.06])[0]["flags"] == ""
+    assert masking.marked([row()], found[0.06], classes=10)[0]["flags"] == ""
+
+
+@pytest.mark.parametrize(
+    ("train", "flag"),
+    [
+        ({"kind": "plain"}, ""),
+        ({"kind": "penalty", "p": 2.0, "eps": 1.0}, ""),
+        ({"kind": "penalty", "p": 2.0, "eps": 1e4, "power": 2}, "no-better-than-constant:1"),
+    ],
+)
+def test_training_that_fails_without_infinities_is_flagged(train, flag):
+    (replica,) = training.train_block([0], TRAIN.first(1000), None, spec(objective=train, epochs=5), CPU)
+    assert replica.diverged is None
+    assert masking.marked([row()], replica.history, classes=10)[0]["flags"] == flag
+
+
+@pytest.mark.parametrize(
+    ("history", "epoch"),
+    [
+        ([(2.4, 0.9), (1.0, 0.3)], None),
+        ([(2.4, 0.9), (1.0, 0.3), (2.31, 0.3)], 3),
+        ([(1.0, 0.86), (1.0, 0.87)], 1),
+        ([(1.0, 0.3), (math.nan, math.nan)], None),
+        ([], None),
+    ],
+)
+def test_training_is_compared_with_constant_answers(history, epoch):
+    assert masking.failure([{"loss": loss, "error": error} for loss, error in history], 10) == epoch

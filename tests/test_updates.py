@@ -37,10 +37,7 @@ def assert_finished_by(project, fresh):
     assert {name for name in expected if files.get(name) != expected[name]} == set()
 
 
-@pytest.mark.parametrize(
-    ("config", "fault"),
-    [("epochs", "training of one block"), ("noise", "evaluation")],
-)
+@pytest.mark.parametrize(("config", "fault"), [("epochs", "training of one block"), ("noise", "evaluation")])
 def test_an_update_that_failed_is_finished_by_the_same_command(tmp_path, untouched, config, fault):
     """Old results are not taken for new ones, whatever Snakemake deleted or recorded."""
     project = untouched(BEFORE, []).copy(tmp_path / "project")

@@ -9,9 +9,11 @@ flag names one thing that should not happen to an attack that works:
 - ``not-monotone``: a larger eps, fewer errors;
 - ``square-stronger``: random search finds errors that the attacks before it, with their gradients, missed;
 
-and one thing that happens to training:
+and two things that happen to training:
 
-- ``collapsed``: the network withstands the single step that it was trained on, but not several of the same length.
+- ``collapsed``: the network withstands the single step that it was trained on, but not several of the same length;
+- ``no-better-than-constant:`` and an epoch: from it to the end, the objective was above log(classes), which the same
+  answer to every image has, as no gradient penalises it; or the training error was that of such answers.
 
 A network that diverged carries ``diverged:`` and the epoch in which it did.
 """
@@ -27,6 +29,7 @@ from gradreg.planning.numerals import parse
 SLACK = 0.01  # of all images: differences up to here are not told from chance
 LEAST_IN_BOX = 0.98
 ZERO_SHARE = 0.05
+CHANCE = 0.95  # of the error of constant answers
 GAP, RISE, WIDE_GAP = 0.25, 0.1, 0.5  # in the error of the probe
 CHECKS = ("error_of_one_step", "error_of_last_step", "error_in_box")
 UNATTACKED = ("none", "gaussian", "uniform", "steepest")
@@ -34,15 +37,19 @@ UNATTACKED = ("none", "gaussian", "uniform", "steepest")
 Row = Mapping[str, Any]
 
 
-def marked(rows: Sequence[Row], history: Sequence[Row] = (), diverged: int | None = None) -> list[dict[str, Any]]:
+def marked(
+    rows: Sequence[Row], history: Sequence[Row] = (), diverged: int | None = None, classes: int = 0
+) -> list[dict[str, Any]]:
     """The rows of one network with a column ``flags``: names joined by "+", or nothing.
 
-    history: the rows of its training, with ``probe_error_1`` and ``probe_error_5``; diverged: the epoch in which it
-    did. Flags of the network are on all its rows; those of an attack in a norm, on the rows of that attack there;
+    history: the rows of its training; diverged: the epoch in which it did; classes: their number, needed with a
+    history. Flags of the network are on all its rows; those of an attack in a norm, on the rows of that attack there;
     those of gradients, on the rows of all attacks, in one norm or in all.
     """
     everywhere = [] if diverged is None else [f"diverged:{diverged}"]
     everywhere += ["collapsed"] if collapse(history) is not None else []
+    failed = failure(history, classes)
+    everywhere += [] if failed is None else [f"no-better-than-constant:{failed}"]
     zero = [row["value"] for row in rows if row["metric"] == "zero_gradient"]
     gradient = ["zero-gradients"] if any(share > ZERO_SHARE for share in zero) else []
     checks = _checks(rows)
@@ -73,6 +80,17 @@ def collapse(history: Sequence[Row]) -> int | None:
         else:
             collapsed = None
     return collapsed
+
+
+def failure(history: Sequence[Row], classes: int) -> int | None:
+    """The epoch from which on training was no better than constant answers, None where it was at the end."""
+    failed = None
+    for epoch, row in enumerate(history, start=1):
+        if row["loss"] > math.log(classes) or row["error"] >= CHANCE * (1 - 1 / classes):
+            failed = epoch if failed is None else failed
+        else:  # a network that diverged has its own flag, and no values from there on
+            failed = None
+    return failed
 
 
 def _checks(rows: Sequence[Row]) -> dict[str, list[str]]:

@@ -19,6 +19,7 @@ from gradreg.storage.metrics import outcome
 
 BETTER, FLAG = " *", " †"
 NO_FLAG = "no sign found"
+OF_TRAINING = ("collapsed", "diverged", "no-better-than-constant")  # flags of a whole network
 COMPARED = ["model", "training", "measured", "images", "seeds", "difference", "low", "high", "p_value"]
 MARKDOWN = re.compile(r"[\\`*_~\[<&|]")  # have a meaning, unless a backslash stands before them
 LATEX = str.maketrans(
@@ -158,7 +159,7 @@ def _flags_of(part: str, table: pd.DataFrame) -> Iterator[dict[str, str]]:
                 **dict(zip(NETWORK, network, strict=True)),
                 "sign": sign,
                 "seeds": f"{flagged.seed.nunique()} of {rows.seed.nunique()}",
-                "in": everywhere if sign in ("collapsed", "diverged") else ", ".join(where),
+                "in": everywhere if sign in OF_TRAINING else ", ".join(where),
             }
 
 

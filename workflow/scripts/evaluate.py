@@ -54,7 +54,8 @@ def main() -> None:
         if record["epochs_of_retraining"] is None:  # with a patience the network is that of the best epoch
             history = history[: record["best_epoch"]]
         names = {**record["cell"], "part": "validation" if held_out else "test"}
-        rows = [{**names, **row} for row in masking.marked(measured.rows, history, record["diverged_in_epoch"])]
+        marked = masking.marked(measured.rows, history, record["diverged_in_epoch"], split.classes)
+        rows = [{**names, **row} for row in marked]
         table = [{key: row[key] for key in metrics.CELL + metrics.MEASUREMENT} for row in rows]
         metrics.write(cell / (f"{name}.csv" if name else "metrics.csv"), table)
         wrong = {key: outcome.numpy() for key, outcome in measured.outcomes.items()}
