@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import dataclasses
 
 import pytest
 import yaml
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from snakemake.io import PeriodicityDetector
 
 from gradreg.planning.config import ConfigError, resolve
+from gradreg.registry.datasets import DATASETS
 
 CONV = {
     "kind": "conv_maxout",
@@ -332,3 +334,28 @@ def test_entries_of_one_study_agree_on_what_is_shown_together(change, line):
     config["sweep"].append(other | {"models": {"more": {"kind": "sigmoid_mlp", "units": [4]}}} | change)
     (found,) = mistakes(config)
     assert line in found
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes", "kind", "message"),
+    [
+        ((1, 8, 8), 2, "apgd_t", "apgd_t needs 4 classes or more; digits has 2"),
+        ((1, 4, 64), 10, "square", "square at p = 2 needs images 5 pixels high; they have 4"),
+        ((3, 2, 32), 10, "square", "square at p = 2 needs images 5 pixels high; they have 2"),
+        ((1, 5, 64), 4, "square", None),
+        ((1, 1, 1), 2, "apgd_ce", None),
+    ],
+)
+@pytest.mark.parametrize("tier", ["others", "strong"])
+def test_attacks_that_the_images_are_too_small_for(monkeypatch, shape, classes, kind, message, tier):
+    small = dataclasses.replace(DATASETS["digits"], image_shape=shape, classes=classes)
+    monkeypatch.setitem(DATASETS, "digits", small)
+    block = {"kind": kind} if tier == "others" else {"attacks": [kind]}
+    config = edited(
+        eps={2: [0.1]}, gallery={"classes": []}, attack={"eps": {2: [0.5], "inf": [0.1]}, tier: {"hard": block}}
+    )
+    if message is None:
+        resolve(config)
+    else:
+        (line,) = mistakes(config)
+        assert line.endswith(message)

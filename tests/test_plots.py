@@ -1,12 +1,15 @@
 """Figures, from synthetic metrics."""
 
+import importlib.util
 import itertools
 import json
+import re
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from project import ROOT
 from synthetic import history, measurements, with_flags, with_objectives, with_rows
 
 from gradreg.reporting.plots import errors, images, style, theory, transfer, trust
@@ -295,3 +298,21 @@ def test_galleries_show_a_row_per_training(tmp_path):
     assert dreams.axes[4].get_ylabel() == r"p = 2, $\epsilon$ = 0.5"
     assert gallery.get_size_inches()[0] <= style.TEXT_WIDTH
     assert len(plt.get_fignums()) == 2
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, np.nan])
+def test_every_figure_can_be_drawn_whatever_was_measured(template, tmp_path, value):
+    """Nothing is learnt, every network diverges, no gradient is left: there is a figure."""
+    location = ROOT / "workflow/scripts/plot_figures.py"
+    script = importlib.util.module_from_spec(importlib.util.spec_from_file_location("plot_figures", location))
+    script.__spec__.loader.exec_module(script)
+    names = {"transfer": "transfer-digits-300"}
+    tables = {}
+    for name in ("test", "validation", "history", "transfer"):
+        table = metrics.read(template.folder / f"results/tiny/metrics/{names.get(name, name)}.csv")
+        table = table[table.dataset == "digits"]
+        measured = [column for column in table.columns if re.search("value|loss|error", column)]
+        tables[name] = table.assign(**dict.fromkeys(measured, value))
+    for name, (function, needed) in script.FIGURES.items():
+        style.save(function(*(tables[table] for table in needed)), tmp_path / f"{name}.png")
+        assert (tmp_path / f"{name}.png").stat().st_size > 0

@@ -1,7 +1,7 @@
 """What the schema cannot say of an entry: one function per rule, which yields where a mistake stands and what it is."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -238,6 +238,26 @@ def _strong_attacks(entry: Entry) -> Mistakes:
             yield path, f"no norm under attack.eps is known to {', '.join(block['attacks'])}"
 
 
+def _attacks_that_fit(entry: Entry) -> Mistakes:
+    """Of the attacks that others bring, some need a least number of classes, or of pixels."""
+    dataset, attack = DATASETS[entry["dataset"]], entry["attack"]
+    asked: list[tuple[KeyPath, str, Iterable[str]]] = [
+        (("others", name, "kind"), other["kind"], attack["eps"]) for name, other in attack["others"].items()
+    ]
+    for name, block in attack["strong"].items():
+        norms = block.get("eps") or strong_norms(entry, block)
+        asked += [(("strong", name, "attacks", i), kind, norms) for i, kind in enumerate(block["attacks"])]
+    for path, kind, norms in asked:
+        registered, height = registry.lookup("attacks", kind), dataset.image_shape[1]
+        least = registered.get("least_classes", 1)
+        if dataset.classes < least:
+            yield ("attack", *path), f"{kind} needs {least} classes or more; {entry['dataset']} has {dataset.classes}"
+        for p in norms:
+            least = registered.get("least_height", {}).get(p, 1)
+            if height < least:
+                yield ("attack", *path), f"{kind} at p = {p} needs images {least} pixels high; they have {height}"
+
+
 def _figures(entry: Entry) -> Mistakes:
     for part in ("gallery", "transfer"):
         for p in entry.get(part, {}).get("eps", {}).keys() - entry["attack"]["eps"].keys():
@@ -257,6 +277,7 @@ RULES: tuple[Callable[[Entry], Mistakes], ...] = (
     _attack_names,
     _other_attacks,
     _strong_attacks,
+    _attacks_that_fit,
     _a_grid_for_each,
     _h_for_each_p,
     _ascent,

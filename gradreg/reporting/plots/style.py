@@ -1,5 +1,6 @@
 """One look for all figures: text width, colour-blind safe colours, a marker and a line style per series."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,11 @@ def training_name(training: Training) -> str:
 
 def save(figure: Figure, *paths: str | Path) -> None:
     """Write a figure to each path, by its suffix, atomically and without the date."""
+    for ax in figure.axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            # Where all errors or gradients are zero, or none is finite, there is nothing to take a logarithm of.
+            if axis.get_scale() == "log" and axis.get_view_interval()[0] <= 0 and not math.isfinite(axis.get_minpos()):
+                ax.set(**{f"{axis.axis_name}scale": "linear"})
     for path in paths:
         suffix = Path(path).suffix.removeprefix(".")
         metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix, {})
