@@ -142,9 +142,9 @@ def test_where_nothing_is_given_the_driver_is_asked(start, tmp_path):
     assert [start(PATH=path)[1] for _ in range(2)] == ["GPU-a", "GPU-b"]
 
 
-@pytest.mark.parametrize(("gpus", "together"), [(2, 1), (4, 2)])
-def test_the_profile_fills_the_gpus_and_no_more(tmp_path, gpus, together):
-    """So many GPU jobs at a time, over two fake GPUs: one or two on each."""
+def test_the_profile_fills_the_gpus_and_no_more(tmp_path):
+    """Four GPU jobs at a time, over two fake GPUs: two on each."""
+    gpus, together = 4, 2
     profile = yaml.safe_load((ROOT / "profiles/gpu/profile.yaml").read_text())
     assert profile["resources"] == {"gpu": 2}
     assert profile["config"] == ["device=cuda"]

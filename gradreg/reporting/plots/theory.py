@@ -82,7 +82,7 @@ def error_and_gradient(validation: pd.DataFrame) -> Figure:
     """
     clean = validation[validation.attack == "none"]
     wide = clean.pivot_table(index=[*NETWORK, "seed"], columns="metric", values="value")
-    wide = wide.dropna(subset=["error"]).reset_index()
+    wide = wide.reindex(columns=sorted(set(clean.metric))).dropna(subset=["error"]).reset_index()
     parts = summaries.by_objective(wide)
     prefix = "gradient_norm_"
     norms = numerals.by_number([metric.removeprefix(prefix) for metric in wide if metric.startswith(prefix)])
