@@ -39,13 +39,13 @@ def test_flagged_values_are_marked_and_listed():
     assert all(cell.flagged for cell in table["error, %, hard Linf eps = 0.1"])
     assert not any(cell.flagged for cell in table["error, %, hard L2 eps = 0.5"])
     flags = tables.flags(test, measurements(n_train=80, part="validation"))
-    assert set(flags.sign) == {"square-stronger"}
+    assert set(flags.flag) == {"square-stronger"}
     assert set(flags["in"]) == {"hard Linf"}
     assert set(flags.seeds) == {"3 of 3"}
 
 
 def test_without_a_flag_the_table_says_so():
-    assert tables.flags(measurements(), measurements()).sign.tolist() == [tables.NO_FLAG]
+    assert tables.flags(measurements(), measurements()).flag.tolist() == [tables.NO_FLAG]
 
 
 def test_errors_in_the_literature_stand_below_with_their_source():

@@ -18,7 +18,7 @@ from gradreg.reporting.summaries import NETWORK, PLAIN, Training
 from gradreg.storage.metrics import outcome
 
 BETTER, FLAG = " *", " †"
-NO_FLAG = "no sign found"
+NO_FLAG = "no flag"
 OF_TRAINING = ("collapsed", "diverged", "no-better-than-constant")  # flags of a whole network
 COMPARED = ["model", "training", "measured", "images", "seeds", "difference", "low", "high", "p_value"]
 MARKDOWN = re.compile(r"[\\`*_~\[<&|]")  # have a meaning, unless a backslash stands before them
@@ -141,7 +141,7 @@ def flags(test: pd.DataFrame, validation: pd.DataFrame) -> pd.DataFrame:
     validation: measurements of the selection runs, which can collapse as well.
     """
     rows = [*_flags_of("chosen", test), *_flags_of("sweep", validation)]
-    none = {"part": "all", **dict.fromkeys(NETWORK, ""), "sign": NO_FLAG, "seeds": "", "in": ""}
+    none = {"part": "all", **dict.fromkeys(NETWORK, ""), "flag": NO_FLAG, "seeds": "", "in": ""}
     return pd.DataFrame(rows or [none])
 
 
@@ -152,14 +152,14 @@ def _flags_of(part: str, table: pd.DataFrame) -> Iterator[dict[str, str]]:
             flagged = rows[by_row.map(lambda flags, flag=flag: flag in flags)]
             attacked = flagged[flagged.attack_p != ""]
             where = sorted({f"{row.attack} {norm_name(row.attack_p)}" for row in attacked.itertuples()})
-            sign, _, epoch = flag.partition(":")
+            name, _, epoch = flag.partition(":")
             everywhere = f"all, since epoch {epoch} of training" if epoch else "all"
             yield {
                 "part": part,
                 **dict(zip(NETWORK, network, strict=True)),
-                "sign": sign,
+                "flag": name,
                 "seeds": f"{flagged.seed.nunique()} of {rows.seed.nunique()}",
-                "in": everywhere if sign in OF_TRAINING else ", ".join(where),
+                "in": everywhere if name in OF_TRAINING else ", ".join(where),
             }
 
 
