@@ -1,5 +1,6 @@
 """Models, objectives and attacks that somebody brings: refused by name before work begins, or believed rightly."""
 
+import copy
 import math
 
 import pytest
@@ -111,7 +112,7 @@ def test_a_model_that_could_not_be_trained_saved_or_attacked_is_refused(bring, f
     ],
 )
 def test_layers_that_do_not_fit_are_refused_with_what_fits(bring, layer, message):
-    bring("models", lambda shape, classes: nn.Sequential(nn.Flatten(-3), layer, nn.Linear(64, 10)))
+    bring("models", lambda shape, classes: nn.Sequential(nn.Flatten(-3), copy.deepcopy(layer), nn.Linear(64, 10)))
     with pytest.raises(ValueError, match=message):
         block.check(TRAIN, spec({"kind": "brought"}))
 
@@ -126,6 +127,13 @@ def test_a_sound_model_is_not_refused(bring):
     state = torch.get_rng_state()
     block.check(TRAIN, spec({"kind": "brought"}))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_training_by_itself_refuses_what_cannot_be_saved(bring):
+    """Without ``check``, too."""
+    bring("models", lambda shape, classes: nn.Sequential(nn.Flatten(-3), nn.BatchNorm1d(64), nn.Linear(64, 10)))
+    with pytest.raises(ValueError, match="model of kind brought: 1.running_mean is a buffer"):
+        block.train_block([0], TRAIN, None, spec({"kind": "brought"}), torch.device("cpu"))
 
 
 # Objectives

@@ -1,7 +1,6 @@
-"""What holds for every network: found on a few images, before the first step of training."""
+"""What holds for every network: of its parts when it is built, of its answers on a few images before it is trained."""
 
 from collections.abc import Iterator
-from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -13,15 +12,21 @@ from gradreg.planning.specs import ModelSpec
 ANSWER = 1e-3  # by how much of its size a logit may change with the other images of a batch, by rounding
 
 
-def check_network(spec: ModelSpec, x: Tensor, classes: int) -> None:
+def check_parts(kind: str, module: nn.Module) -> None:
+    """Raise ValueError, with the reason, unless all tensors of a network are float32 parameters under one name each."""
+    for fault in _faults_of_parts(module):
+        raise ValueError(f"model of kind {kind}: {fault}")
+
+
+def check_answers(spec: ModelSpec, x: Tensor, classes: int) -> None:
     """Raise ValueError, with the reason, for a network that could not be trained, saved or attacked rightly.
 
     x: a few images (N, C, H, W). Its answers must be finite logits (N, classes), equal whenever they are asked for, in
     training and in evaluation mode and after loading; an image's answer must not depend on the others of its batch.
-    All its tensors must be float32 parameters, trained, each under one name.
+    Answers must depend on every parameter and on the images.
     """
     module = build(spec, x.shape[1:], classes, torch.Generator().manual_seed(1))
-    for fault in chain(_faults_of_parts(module), _faults_of_answers(module, spec, x, classes)):
+    for fault in _faults_of_answers(module, spec, x, classes):
         raise ValueError(f"model of kind {spec.kind}: {fault}")
 
 
@@ -80,7 +85,7 @@ def _faults_of_answers(module: nn.Module, spec: ModelSpec, x: Tensor, classes: i
             with torch.device("meta"):
                 loaded = build(spec, x.shape[1:], classes).eval()
             loaded.load_state_dict({name: value.detach() for name, value in parameters.items()}, assign=True)
-        except (RuntimeError, NotImplementedError) as error:
+        except RuntimeError as error:
             yield f"it cannot be built without values for its tensors, as loading does: {str(error).splitlines()[0]}"
             return
         with torch.no_grad():

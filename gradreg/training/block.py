@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gradreg.data.splits import Split
 from gradreg.device import CPU, wait_for
-from gradreg.models.checks import check_network
+from gradreg.models.checks import check_answers
 from gradreg.models.preprocessing import Whitening
 from gradreg.planning.specs import TrainingSpec
 from gradreg.training.checkpoints import Resume, Say
@@ -99,12 +99,12 @@ def train_block(
 def check(train: Split, spec: TrainingSpec, whitening: Whitening | None = None, device: torch.device = CPU) -> None:
     """Raise ValueError for settings that do not fit the network, the images or the device.
 
-    And for a network (``check_network``) or an objective, tried on a few images, that is not as it must be.
+    And for a network (``check_answers``) or an objective, tried on a few images, that is not as it must be.
     """
     _check_device(spec, device)
-    few = train.first(min(FEW, len(train)))
-    check_network(spec.model, few.pixels(), train.classes)
-    fault = _fault_of_objective(Stack([0], train, None, spec, whitening), few)
+    stack, few = Stack([0], train, None, spec, whitening), train.first(min(FEW, len(train)))
+    check_answers(spec.model, few.pixels(), train.classes)
+    fault = _fault_of_objective(stack, few)
     if fault:
         raise ValueError(f"objective of kind {spec.objective.kind}: {fault}")
 

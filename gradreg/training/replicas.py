@@ -12,6 +12,7 @@ from torch.func import stack_module_state, vmap
 from gradreg.data.splits import Split
 from gradreg.models import preprocessing
 from gradreg.models.checkpoint import build
+from gradreg.models.checks import check_parts
 from gradreg.models.layers import Dropout
 from gradreg.objectives.binding import bind
 from gradreg.planning.specs import ModelSpec, TrainingSpec
@@ -228,6 +229,7 @@ def _initial(
     """A network without storage, and the stacked initial parameters (R, ...) of all replicas, on train's device."""
     shape = tuple(train.images.shape[1:])
     models = [build(spec, shape, train.classes, generator) for generator in generators]
+    check_parts(spec.kind, models[0])
     parameters, _ = stack_module_state(models)
     device = train.labels.device
     return models[0].to("meta"), {name: value.detach().to(device) for name, value in parameters.items()}
