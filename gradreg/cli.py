@@ -52,7 +52,7 @@ def run(main: Callable[[], None]) -> None:
     script = Path(sys.argv[0]).resolve()
     if script.parent.name == "scripts" and PACKAGE.parent not in script.parents:
         sys.exit(f"Error: {script} runs the code of another folder, {PACKAGE}; give PYTHONPATH its own folder")
-    before = {file: file.read_bytes() for file in PACKAGE.rglob("*.py")}
+    before = {file: file.read_bytes() for file in (script, *PACKAGE.rglob("*.py")) if file.is_file()}
     try:
         main()
         files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))

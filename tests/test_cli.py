@@ -58,11 +58,12 @@ def test_bugs_are_not_hidden(error):
 
 
 def test_code_that_is_edited_while_it_runs_fails_the_job(tmp_path):
-    """Of what the job has loaded, early or late; other code is another job's."""
+    """Of what the job has loaded, early or late, and of its script; other code is another job's."""
     project = create(tmp_path / "project")
-    edits = {"norms": True, "objectives/plain": True, "reporting/tables": False}
-    for name, fails in edits.items():
-        file = project.folder / f"gradreg/{name}.py"
+    script = project.folder / "workflow/scripts/job.py"
+    package = project.folder / "gradreg"
+    edits = {package / "norms.py": True, package / "objectives/plain.py": True, script: True}
+    for file, fails in (edits | {package / "reporting/tables.py": False}).items():
         text = f"""
             from pathlib import Path
             from gradreg import cli, norms
@@ -72,8 +73,9 @@ def test_code_that_is_edited_while_it_runs_fails_the_job(tmp_path):
                 file.write_text(file.read_text() + "# edited")
             cli.run(main)
         """
-        command = [sys.executable, "-c", textwrap.dedent(text)]
-        done = subprocess.run(command, cwd=project.folder, text=True, capture_output=True, check=False)
+        script.write_text(textwrap.dedent(text))
+        environment = os.environ | {"PYTHONPATH": str(project.folder)}
+        done = subprocess.run([sys.executable, script], env=environment, text=True, capture_output=True, check=False)
         told = f"Error: {file} was edited while this job ran; give the same command again\n"
         assert (done.returncode, done.stderr) == ((1, told) if fails else (0, ""))
 
