@@ -15,7 +15,7 @@ Arrays = dict[str, np.ndarray]
 # The registered function of a data set takes data_dir and a folder for temporary files. It yields the sources in the
 # order in which they are tried: a name, and a function that fetches the four arrays or raises SourceError.
 Sources = Callable[[Path | None, Path], Iterator[tuple[str, Callable[[], Arrays]]]]
-FEW_CHANGES = 20
+FEW_CHANGES = 20  # of label, if images were shuffled: with so few, an order is not judged
 
 
 def check(arrays: Arrays, spec: DatasetSpec) -> None:

@@ -12,8 +12,8 @@ flag names one thing that should not happen to an attack that works:
 and two things that happen to training:
 
 - ``collapsed``: the network withstands the single step that it was trained on, but not several of the same length;
-- ``no-better-than-constant:`` and an epoch: from it to the end, the objective was above log(classes), which the same
-  answer to every image has, as no gradient penalises it; or the training error was that of such answers.
+- ``no-better-than-constant:`` and an epoch: from it to the end, training was no better than the same answer to every
+  image. Such answers have an objective of log(classes), since their gradients are zero, and the error of chance.
 
 A network that diverged carries ``diverged:`` and the epoch in which it did.
 """

@@ -239,7 +239,7 @@ def _strong_attacks(entry: Entry) -> Mistakes:
 
 
 def _attacks_that_fit(entry: Entry) -> Mistakes:
-    """Of the attacks that others bring, some need a least number of classes, or of pixels."""
+    """Some attacks need a least number of classes, or images of a least height."""
     dataset, attack = DATASETS[entry["dataset"]], entry["attack"]
     asked: list[tuple[KeyPath, str, Iterable[str]]] = [
         (("others", name, "kind"), other["kind"], attack["eps"]) for name, other in attack["others"].items()

@@ -11,12 +11,11 @@ import jsonschema
 from gradreg.planning.checks import KeyPath, Mistakes
 from gradreg.planning.consistency import check_sweep
 from gradreg.planning.messages import explain
-from gradreg.planning.numerals import NUMBER, Numeral
+from gradreg.planning.numerals import LARGEST, NUMBER, Numeral
 from gradreg.planning.schema import dereferenced, schema
 from gradreg.planning.smoke import SUFFIX
 from gradreg.planning.yaml_files import YamlFiles
 
-LARGEST = 1e300
 LONGEST_NUMBER = 20  # characters
 
 
@@ -194,10 +193,7 @@ def _too_long(number: Numeral, path: KeyPath) -> Mistakes:
     """A spelling that is no part of a file name."""
     if len(number) > LONGEST_NUMBER:
         shown = f"{number[:LONGEST_NUMBER]}..."
-        yield (
-            path,
-            f"{shown} has {len(number)} digits; {LONGEST_NUMBER} are the most; fractions such as 1/3 are numbers too",
-        )
+        yield (path, f"{shown} has {len(number)} characters; {LONGEST_NUMBER} are the most; 1/3 is a number too")
 
 
 def _is_too_large(value: Any) -> bool:

@@ -40,11 +40,11 @@ def distrust_unrecorded(root: PurePath) -> None:
     kept = RECORDS / "metadata"
     longest = os.pathconf(kept, "PC_NAME_MAX") - 1
     recorded = {os.path.join(folder, file) for folder, _, files in os.walk(kept) for file in files}
-    files = [file for part in RESULTS for file in Path(root, part).rglob("*") if file.is_file()]
+    paths = [path for part in RESULTS for path in Path(root, part).rglob("*")]
     unrecorded = [
-        file
-        for file in [*files, Path(root, "report.html"), Path(root, "config.json")]
-        if file.exists() and file.stat().st_mtime > OLDEST and _record(kept, file, longest) not in recorded
+        path
+        for path in [*paths, Path(root, "report.html"), Path(root, "config.json")]
+        if _record(kept, path, longest) not in recorded and path.is_file() and path.stat().st_mtime > OLDEST
     ]
     for file in unrecorded:
         os.utime(file, (OLDEST, OLDEST))
