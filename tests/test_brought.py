@@ -132,7 +132,7 @@ def test_a_sound_model_is_not_refused(bring):
 def test_training_by_itself_refuses_what_cannot_be_saved(bring):
     """Without ``check``, too."""
     bring("models", lambda shape, classes: nn.Sequential(nn.Flatten(-3), nn.BatchNorm1d(64), nn.Linear(64, 10)))
-    with pytest.raises(ValueError, match="model of kind brought: 1.running_mean is a buffer"):
+    with pytest.raises(ValueError, match=r"model of kind brought: 1\.running_mean is a buffer"):
         block.train_block([0], TRAIN, None, spec({"kind": "brought"}), torch.device("cpu"))
 
 
