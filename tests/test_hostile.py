@@ -17,19 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_data import (
-    BINARY,
-    TINY,
-    archive,
-    assert_tiny,
-    assert_tiny_cifar,
-    fill,
-    idx,
-    offline,
-    tiny,
-    tiny_cifar,
-    unreachable,
-)
+from test_cifar10 import BINARY, archive, assert_tiny_cifar, tiny_cifar, unreachable
+from test_data import TINY, assert_tiny, fill, idx, offline, tiny
 
 from gradreg.data import cifar10, mnist, prepare, sources, splits
 from gradreg.data.sources import SourceError
