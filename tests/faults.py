@@ -93,4 +93,5 @@ def errors(done):
 
 def strays(project):
     """Temporary files left in the results."""
-    return [str(file) for file in Path(project.folder / "results").rglob(".*") if file.is_file()]
+    hidden = [file for file in Path(project.folder / "results").rglob(".*") if file.is_file()]
+    return [str(file) for file in hidden if file.suffix != ".sha256" or file.name.startswith(".sum")]

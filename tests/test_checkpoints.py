@@ -190,7 +190,7 @@ def test_what_is_cleared(tmp_path):
         store.keep(seeds, resume.State({"x": torch.ones(1)}, {}), True)
     (folder / ".abc-seed-1.safetensors").write_text("half")
     store.clear([1, 2])
-    assert [file.name for file in folder.iterdir()] == ["seed-0.safetensors"]
+    assert sorted(file.name for file in folder.iterdir()) == [".seed-0.safetensors.sha256", "seed-0.safetensors"]
     store.clear([0])
     store.clear([0])
     assert list(folder.iterdir()) == []

@@ -26,7 +26,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     with pytest.raises(KeyError):
         fail()
     assert path.read_text() == "old"
-    assert os.listdir(path.parent) == ["a.txt"]
+    assert sorted(os.listdir(path.parent)) == [".a.txt.sha256", "a.txt"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~files._umask()
 
 
@@ -42,14 +42,15 @@ def test_an_error_names_the_file_that_was_to_be_written(tmp_path):
 
 def test_the_temporary_file_of_a_killed_process_is_removed_an_hour_later(tmp_path):
     path = tmp_path / "a[1].txt"
-    left, young, other = (tmp_path / name for name in (".1-a[1].txt", ".2-a[1].txt", ".3-b.txt"))
-    for file in (left, young, other):
+    names = (".1-a[1].txt", ".sum.1-a[1].txt", ".2-a[1].txt", ".3-b.txt")
+    left, checksum, young, other = (tmp_path / name for name in names)
+    for file in (left, checksum, young, other):
         file.touch()
     before = time.time() - 2 * files.STALE_SECONDS
-    for file in (left, other):
+    for file in (left, checksum, other):
         os.utime(file, (before, before))
     files.write_text(path, "x")
-    assert sorted(os.listdir(tmp_path)) == [young.name, other.name, path.name]
+    assert sorted(os.listdir(tmp_path)) == [young.name, other.name, ".a[1].txt.sha256", path.name]
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"\x80\x04", b'{"a": ', b"\xff\xfe\xff", bytes(1000)])

@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from gradreg.planning.experiment import Experiment, Plan
 from gradreg.planning.jobs import TRAINED, Jobs
 from gradreg.planning.specs import AttackSpec, StrongAttackSpec, TrainingSpec, to_json
+from gradreg.storage.files import checksum_file
 
 
 @dataclass
@@ -97,7 +99,7 @@ def print_share(root: str) -> None:
     seconds: dict[str, float] = {}
     for file in glob.glob(f"{root}/logs/seconds/**/*.tsv", recursive=True):
         stage = os.path.relpath(file, f"{root}/logs/seconds").split(os.sep)[0]
-        with open(file, encoding="utf-8") as table:
+        with suppress(OSError, ValueError, IndexError), open(file, encoding="utf-8") as table:  # cut off, or damaged
             seconds[stage] = seconds.get(stage, 0) + float(table.read().splitlines()[1].split("\t")[0])
     training, total = seconds.get("train", 0), sum(seconds.values())
     if total:
@@ -124,6 +126,7 @@ def clear_forced(experiment: Experiment, asked: Any) -> None:
         outputs = {f"{root}/cells/{run}/seed-{seed}/{output}" for seed in seeds for output in TRAINED}
         if any(run.split("/")[0] == images and seeds & block for images, block in forced) or names & outputs:
             os.remove(file)
+            checksum_file(file).unlink(missing_ok=True)
 
 
 def remove_empty_folders(root: str) -> None:

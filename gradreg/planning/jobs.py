@@ -146,6 +146,14 @@ class Jobs:
         files = [f"{folder}/{name}" for _, folder in cells for name in ("model.safetensors", "train.json")]
         return {"cells": files, "whitenings": sorted({file for run, _ in cells for file in self._whitening(run)})}
 
+    def transfer_cells(self, wildcards: Wildcards) -> list[str]:
+        """The networks of a transfer, as JSON, one text each: folder, number of images, file of the whitening."""
+        cells = [
+            {"folder": folder, "images": run.images, "whitening": next(iter(self._whitening(run)), None)}
+            for run, folder in self._transferred(wildcards)
+        ]
+        return [json.dumps(cell, sort_keys=True) for cell in cells]
+
     def study_files(self, study: tuple[str, int], name: str, models: Sequence[str] | None = None) -> list[str]:
         """One file of every group of a study, or of the groups of some models."""
         groups = [group for group in self.experiment.groups if (group.dataset, group.n_train) == study]
@@ -184,11 +192,7 @@ class Jobs:
         if stage == "gallery":
             return {"gallery": self.experiment.galleries[study[0], int(study[1]), wildcards["model"]]}
         if stage == "transfer":
-            cells = [
-                {"folder": folder, "images": run.images, "whitening": next(iter(self._whitening(run)), None)}
-                for run, folder in self._transferred(wildcards)
-            ]
-            return {"transfer": self.experiment.transfers[study[0], int(study[1])], "cells": cells}
+            return {"transfer": self.experiment.transfers[study[0], int(study[1])]}
         run, plan = self.run(wildcards), self.plan(wildcards)
         if stage == "train":
             return {"run": {key: value for key, value in vars(run).items() if key != "skip"}, "training": plan.training}
@@ -211,14 +215,17 @@ class Jobs:
         """The names of a run, as JSON."""
         return json.dumps(vars(self.run(wildcards)), sort_keys=True)
 
-    def candidate_settings(self, wildcards: Wildcards) -> str:
-        """The settings that compete, in the order that breaks ties, with the files that hold their errors, as JSON."""
+    def candidate_settings(self, wildcards: Wildcards) -> list[str]:
+        """The settings that compete, in the order that breaks ties, with the files that hold their errors, as JSON.
+
+        One text each, as one argument of a command may not be longer than 128 kB.
+        """
         runs = self.experiment.groups[self.group(wildcards)]
         settings = [
             {"objective": run.objective, "eps": run.eps, "metrics": self.cell_files([run], "metrics.csv")}
             for run in runs
         ]
-        return json.dumps(settings, sort_keys=True)
+        return [json.dumps(setting, sort_keys=True) for setting in settings]
 
 
 def group_wildcards(group: Group) -> dict[str, str]:

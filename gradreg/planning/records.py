@@ -40,7 +40,7 @@ def distrust_unrecorded(root: PurePath) -> None:
     kept = RECORDS / "metadata"
     longest = os.pathconf(kept, "PC_NAME_MAX") - 1
     recorded = {os.path.join(folder, file) for folder, _, files in os.walk(kept) for file in files}
-    paths = [path for part in RESULTS for path in Path(root, part).rglob("*")]
+    paths = [path for part in RESULTS for path in Path(root, part).rglob("[!.]*")]
     unrecorded = [
         path
         for path in [*paths, Path(root, "report.html"), Path(root, "config.json")]

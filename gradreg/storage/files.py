@@ -1,6 +1,11 @@
-"""Atomic writes, and reads that report a damaged file in one line."""
+"""Atomic writes, and reads that report a damaged file in one line.
+
+Beside each file lies a hidden one with its SHA-256, with which it is compared when it is read. A file without one, made
+by other means, is read as it is.
+"""
 
 import glob
+import hashlib
 import json
 import os
 import tempfile
@@ -42,11 +47,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())
         with temporary.open("rb") as file:
             os.fsync(file.fileno())  # else a crash of the machine might leave the name without the content
+        _write_checksum(path, temporary)
         os.replace(temporary, path)
     except BaseException as error:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+        if isinstance(error, OSError) and str(error.filename or temporary).endswith(str(temporary and temporary.name)):
             raise OSError(error.errno, error.strerror or str(error), str(path)) from error
         raise
 
@@ -58,8 +64,14 @@ def temporaries(path: Path) -> list[Path]:
 
 @contextmanager
 def reading(path: str | Path, *errors: type[Exception]) -> Iterator[None]:
-    """Turn the usual errors of reading a damaged file, and ``errors``, into a DamagedFileError."""
+    """Compare a file with its checksum; turn the usual errors of reading damage, and ``errors``, into one.
+
+    Raises DamagedFileError for either.
+    """
     damage: tuple[type[Exception], ...] = (ValueError, KeyError, EOFError, *errors)
+    written = checksum_file(path)
+    if written.exists() and _sha256(path) not in written.read_text(encoding="ascii").split():
+        raise DamagedFileError(path, "its checksum is not that of what was written")
     try:
         yield
     except damage as error:
@@ -81,6 +93,28 @@ def read_json(path: str | Path) -> Any:
     """The value that ``write_json`` wrote. Raises DamagedFileError for other content."""
     with reading(path), open(path, encoding="utf-8") as file:
         return json.load(file)
+
+
+def checksum_file(path: str | Path) -> Path:
+    """Where the checksum of a file is."""
+    return Path(path).with_name(f".{Path(path).name}.sha256")
+
+
+def _write_checksum(path: Path, content: Path) -> None:
+    """Write that of ``content``, which replaces ``path`` next, and that of before: a kill may come between."""
+    file = checksum_file(path)
+    before = file.read_text(encoding="ascii").split()[:1] if file.exists() else []
+    temporary = content.with_name(f".sum{content.name}")
+    try:
+        temporary.write_text("\n".join([_sha256(content), *before]) + "\n", encoding="ascii")
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sha256(path: str | Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _umask() -> int:

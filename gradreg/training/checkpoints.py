@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from gradreg.storage import tensors
-from gradreg.storage.files import DamagedFileError, temporaries
+from gradreg.storage.files import DamagedFileError, checksum_file, temporaries
 
 LEAST_SECONDS = 1.0  # between two writes
 SHARE = 0.02  # of the time, that writing takes at most
@@ -87,7 +87,7 @@ class Resume:
         """Remove every file in which one of these seeds stands."""
         for file in self.folder.glob("seed-*.safetensors"):
             if set(seeds) & {int(seed) for seed in file.stem.split("-")[1:]}:
-                for written in (file, *temporaries(file)):
+                for written in (file, checksum_file(file), *temporaries(file)):
                     written.unlink(missing_ok=True)
 
     def _file(self, seeds: Sequence[int]) -> Path:

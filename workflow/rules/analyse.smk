@@ -78,9 +78,10 @@ rule transfer:
         runtime="2h",
     params:
         settings=JOBS.settings("transfer"),
+        cells=JOBS.transfer_cells,
     shell:
         "logged {log:q} python workflow/scripts/transfer.py --data {input.data:q} --settings {params.settings:q}"
-        " --n-train {wildcards.n_train} --out {output:q} --device {resources.device}"
+        " --cells {params.cells:q} --n-train {wildcards.n_train} --out {output:q} --device {resources.device}"
 
 
 rule gallery:

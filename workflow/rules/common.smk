@@ -1,7 +1,6 @@
 # What the rules share: the experiment behind the config, its jobs, the device, and what stands before each command.
 import atexit
 import gc
-import json
 import os
 import shlex
 import sys
@@ -33,6 +32,7 @@ try:
     from gradreg.planning.jobs import folders, group_wildcards, has_gpu, Jobs, TRAINED, WHITENING
     from gradreg.planning.specs import to_json
     from gradreg.registry.datasets import DATASETS
+    from gradreg.storage.files import DamagedFileError, read_json
 except ValueError as error:  # a registration that is not as it should be
     sys.exit(str(error))
 
@@ -85,8 +85,10 @@ def memory(wildcards, attempt):
 
 def chosen(group):
     """The content of a group's choice.json; waits for it."""
-    with open(checkpoints.choose.get(**group_wildcards(group)).output[0]) as file:
-        return json.load(file)
+    try:
+        return read_json(checkpoints.choose.get(**group_wildcards(group)).output[0])
+    except DamagedFileError as error:
+        sys.exit(str(error))
 
 
 def optional(flag):

@@ -11,7 +11,9 @@ from gradreg.storage.files import write_json
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--candidates", required=True, type=json.loads, help="settings and their files, as a JSON list")
+    parser.add_argument(
+        "--candidates", required=True, nargs="+", type=json.loads, help="settings and their files, each as JSON"
+    )
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
     errors = []

@@ -7,12 +7,12 @@ the tables' hold what the other files hold.
 """
 
 import argparse
-import json
 import shutil
 from pathlib import Path
 
 from gradreg import cli
 from gradreg.planning.experiment import Experiment
+from gradreg.storage.files import read_json, reading
 
 RESULTS = Path("results")
 
@@ -21,7 +21,7 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     for report in sorted(RESULTS.glob("*/report.html")):
         source, target = report.parent, RESULTS / "published" / report.parent.name
-        experiment = Experiment(json.loads((source / "config.json").read_text(encoding="utf-8")))
+        experiment = Experiment(read_json(source / "config.json"))
         if experiment.config["scale"] == "smoke":
             continue
         studies = {f"{group.dataset}-{group.n_train}" for group in experiment.groups}
@@ -29,13 +29,17 @@ def main() -> None:
         files = [source / "config.json", *sorted((source / "metrics").glob("*.csv"))]
         files += [source / "groups" / group.path / "choice.json" for group in experiment.groups]
         folders = [source / part / study for study in sorted(studies) for part in ("tables", "figures")]
-        shown = [file for folder in folders for file in folder.glob("*")]
+        shown = [file for folder in folders for file in folder.glob("[!.]*")]
         files += [file for file in shown if file.suffix != ".html"]
-        shutil.rmtree(target, ignore_errors=True)
+        copies = {}
         for file in files:
-            copy = target / file.relative_to(source)
+            with reading(file):
+                copies[target / file.relative_to(source)] = file.read_bytes()
+        for part in ("metrics", "groups", "tables", "figures"):  # what else lies there is not ours to delete
+            shutil.rmtree(target / part, ignore_errors=True)
+        for copy, content in copies.items():
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, copy)
+            copy.write_bytes(content)
         print(f"{source} -> {target}: {len(files)} files")
 
 

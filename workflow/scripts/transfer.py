@@ -17,18 +17,16 @@ from gradreg.storage.files import read_json
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="file of the prepared data set")
+    parser.add_argument("--settings", required=True, type=json.loads, help="JSON: transfer (its settings)")
     parser.add_argument(
-        "--settings",
-        required=True,
-        type=json.loads,
-        help="JSON: transfer (its settings), cells (a list of {folder, images, whitening (a file or null)})",
+        "--cells", required=True, nargs="+", type=json.loads, help="each as JSON: folder, images, whitening (or null)"
     )
     parser.add_argument("--n-train", required=True, type=int, help="training images of the study")
     parser.add_argument("--out", required=True, help="table to write (CSV)")
     parser.add_argument("--device", default="auto", type=device.argument, help="auto, cpu or cuda")
     args = parser.parse_args()
     members = []
-    for cell in args.settings["cells"]:
+    for cell in args.cells:
         folder = Path(cell["folder"])
         record = read_json(folder / "train.json")["cell"]
         whitening = Whitening.load(cell["whitening"]) if cell["whitening"] else None
