@@ -11,6 +11,7 @@ from torch import nn
 from gradreg.attacks import steepest as attacks
 from gradreg.attacks.checks import check_attackable
 from gradreg.attacks.gradients import ascent_direction, loss_gradient
+from gradreg.attacks.noise import random as random_attack
 from gradreg.norms import dual_exponent, norm, steepest_step
 
 NORMS = [1.0, 1.001, 1.01, 1.5, 2.0, 3.0, math.inf]
@@ -88,6 +89,32 @@ def test_confident_networks_do_not_hide_the_gradient():
     gradient = loss_gradient(linear(), x, torch.tensor([0]))
     cosine = (gradient * direction).sum() / gradient.norm() / direction.norm()
     assert cosine.item() == pytest.approx(1)
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**31), st.sampled_from(NORMS), st.floats(-3, 3), st.integers(2, 12))
+def test_the_scale_of_the_logits_changes_no_answer(seed, p, exponent, classes):
+    """Nor, where the scale is a power of two, a bit of the perturbation."""
+    x, _ = random_problem(seed, n=8)
+    generator = torch.Generator().manual_seed(seed)
+    first, last = torch.randn(25, 20, generator=generator) / 5, torch.randn(20, classes, generator=generator) / 4
+
+    def network(images, scale=1.0):
+        return scale * (images.flatten(1) @ first).tanh() @ last
+
+    y = network(x).argmax(1)
+    eps = 0.2 * 25 ** (1 / p)
+    ways = {
+        "one_step": attacks.one_step,
+        "multi_step": lambda *given: attacks.multi_step(*given, 10),
+        "targeted": lambda *given: attacks.targeted(*given, 10),
+        "random": random_attack,
+    }
+    for name, way in ways.items():
+        moved = way(network, x, y, p, eps)
+        assert torch.equal(way(lambda images: network(images, 2.0**-10), x, y, p, eps), moved), name
+        other = way(lambda images: network(images, 10**exponent), x, y, p, eps)
+        assert torch.equal(network(other).argmax(1), network(moved).argmax(1)), name
 
 
 @pytest.mark.parametrize("p", NORMS)

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_measure import ATTACK, table
 from test_training import CPU, TRAIN, spec
 from torch import nn
@@ -35,6 +37,7 @@ def test_honest_rows_have_no_flag():
         row(metric="error_of_last_step", value=0.5),
     ]
     rows += [row(eps="", metric="error_in_box", value=1.0), row("none", "", "", "zero_gradient", 0.0)]
+    rows += [row("none", "", "", "explained", 0.5), row("none", "", "", "explained", None)]
     rows += [row("standard", metric=f"error_after_{kind}", value=0.5) for kind in ("apgd_t", "square")]
     assert set(flags(rows)) == {""}
 
@@ -49,6 +52,7 @@ def test_honest_rows_have_no_flag():
         ),
         ([*curve(0.5), row(eps="", metric="error_in_box", value=0.9)], "box-not-enough"),
         ([*curve(0.5), row("none", "", "", "zero_gradient", 0.2)], "zero-gradients"),
+        ([*curve(0.5), row("none", "", "", "explained", 0.1)], "hidden-pixels"),
         ([row("hard", eps="", metric="error_in_box", value=0.9), row("hard")], "box-not-enough"),
         (
             [row("standard", metric=f"error_after_{kind}", value=v) for kind, v in (("apgd_t", 0.5), ("square", 0.6))],
@@ -61,7 +65,7 @@ def test_each_sign_flags_the_rows_that_it_concerns(rows, expected):
     found = flags([*rows, *elsewhere])
     attacked = [flag for own, flag in zip(rows, found, strict=False) if own["attack"] != "none"]
     assert set(attacked) == {expected}
-    other = {"zero-gradients"} if expected == "zero-gradients" else {""}
+    other = {expected} if expected in ("zero-gradients", "hidden-pixels") else {""}
     assert set(found[len(rows) : len(rows) + 1]) == other
     assert set(found[len(rows) + 1 :]) == {""}
 
@@ -97,14 +101,15 @@ def test_collapse_is_a_gap_that_opens_and_stays(history, epoch):
 
 
 class Masked(nn.Module):
-    """A linear network behind an input of few grey values: its gradient vanishes almost everywhere."""
+    """A network behind an input of few grey values, at all pixels or at a share: its gradient vanishes there."""
 
-    def __init__(self, net):
+    def __init__(self, net, share=1.0, levels=4):
         super().__init__()
-        self.net = net
+        self.net, self.share, self.levels = net, share, levels
 
     def forward(self, x):
-        return self.net((x * 4).round() / 4)
+        hidden = torch.rand(x.shape[1:], generator=torch.Generator().manual_seed(0)) < self.share
+        return self.net(torch.where(hidden, (x * self.levels).round() / self.levels, x))
 
 
 def test_a_network_built_to_mask_is_flagged():
@@ -119,11 +124,25 @@ def test_a_network_built_to_mask_is_flagged():
     assert table(rows)["multi_step", "inf", "0.3", "error"]["value"] == 0  # so robust it looks
     marked = masking.marked(rows)
     attacked = [own["flags"] for own in marked if own["attack"] == "multi_step" and own["metric"] == "error"]
-    assert set(attacked) == {"zero-gradients+box-not-enough"}
+    assert set(attacked) == {"zero-gradients+hidden-pixels+box-not-enough"}
     settings = StrongAttackSpec(["apgd_ce", "square"], images=20, steps=3, batch_size=20, eps=grid({"inf": ["0.3"]}))
     strong = masking.marked(evaluation.strong(net, split, settings, "standard").rows)
     found = {own["flags"] for own in strong if own["metric"] == "error"}
-    assert found == {"zero-gradients+box-not-enough+square-stronger"}
+    assert found == {"zero-gradients+hidden-pixels+box-not-enough+square-stronger"}
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 99), st.floats(0.2, 0.9), st.sampled_from([1, 4, 15]), st.sampled_from(["maxout", "sigmoid_mlp"]))
+def test_pixels_that_a_network_hides_are_flagged_and_an_honest_one_is_not(seed, share, levels, kind):
+    generator = torch.Generator().manual_seed(seed)
+    made = {"maxout": {"units": [32], "pieces": 2, "init": 0.3}, "sigmoid_mlp": {"units": [32]}}
+    net = build(ModelSpec(kind, settings=made[kind]), (1, 8, 8), 10, generator).eval()
+    split = TRAIN.first(60)
+    attack = replace(ATTACK, images=60, eps=grid({"2": ["0.5"]}), batch_size=60)
+    for network, expected in ((net, False), (Masked(net, share, levels).eval(), True)):
+        marked = masking.marked(evaluation.evaluate(network, split, attack).rows)
+        (flags,) = {own["flags"] for own in marked if own["attack"] == "multi_step" and own["metric"] == "error"}
+        assert ("hidden-pixels" in flags.split("+")) == expected
 
 
 def test_a_network_trained_into_collapse_is_flagged_and_one_that_was_not_is_not():

@@ -44,8 +44,8 @@ def test_rows_cover_the_grid_and_count_their_images(network):
             assert 1 / 3 <= rows[attack, p, eps, "error"]["value"] <= 1
             assert 1 / 3 <= rows[attack, p, eps, "confidence"]["value"] <= 1
     assert rows["one_step", "2", "0.5", "error"]["value"] >= rows["one_step", "2", "0.1", "error"]["value"]
-    # as they are; gradient, share of zeros, alignment; noise; linearisation; attacks; checks of the attack
-    assert len(rows) == 3 + 5 + 3 + 3 * 2 + 2 * 3 * 2 + 2 * 3
+    # as they are; gradient, alignment, share of zeros, what is explained; noise; linearisation; attacks; their checks
+    assert len(rows) == 3 + 6 + 3 + 3 * 2 + 2 * 3 * 2 + 2 * 3
 
 
 def test_gradient_norms_are_means_over_images(network):

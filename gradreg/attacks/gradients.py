@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Network = Callable[[Tensor], Tensor]
+SHARPNESS = 4.0  # of the weights of rivals, per mean absolute deviation of an image's logits
 
 
 def loss_gradient(network: Network, x: Tensor, y: Tensor) -> Tensor:
@@ -19,22 +20,30 @@ def loss_gradient(network: Network, x: Tensor, y: Tensor) -> Tensor:
 
 
 def ascent_direction(network: Network, x: Tensor, y: Tensor, target: Tensor | None = None) -> Tensor:
-    """A positive multiple of each sample's ``loss_gradient`` that does not vanish, the shape of x.
+    """The direction in which rivals of the label rise most, for each sample, the shape of x.
 
-    The gradient of log(sum over k != y of exp z_k) - z_y is dL/dx / (1 - pi_y), with pi_y the probability of the
-    label. In single precision dL/dx itself loses the label's own logit once pi_y rounds to 1, and with it its
-    direction, which would make confident networks look robust. With a target (N,), the gradient of z_target - z_y.
+    The gradient of (sum over k != y of w_k z_k) - z_y. The weights w are constants, the softmax over the rivals of the
+    logits in units of their mean absolute deviation: multiplying the logits by a number does not change them. The
+    gradient of the loss has the softmax of the logits themselves: for small logits it averages all rivals, and in
+    single precision it loses the label's logit once its probability rounds to 1. Either makes networks look robust.
+    With a target (N,), the gradient of z_target - z_y.
     """
     inputs = x.detach().clone().requires_grad_()
     with torch.enable_grad():
         logits = network(inputs)
-        climbed = height(logits, y) if target is None else of_class(logits, target) - of_class(logits, y)
-        return torch.autograd.grad(climbed.sum(), inputs)[0]
+        rivals = (_weights(logits.detach(), y) * logits).sum(1) if target is None else of_class(logits, target)
+        return torch.autograd.grad((rivals - of_class(logits, y)).sum(), inputs)[0]
 
 
-def height(logits: Tensor, y: Tensor) -> Tensor:
-    """log(sum over k != y of exp z_k) - z_y, (N,): the higher, the nearer to an error or the further beyond it."""
-    return without(logits, y).logsumexp(1) - of_class(logits, y)
+def gap(logits: Tensor, y: Tensor) -> Tensor:
+    """z_y - max over k != y of z_k, (N,): positive where the answer is right, and the less, the nearer an error is."""
+    return of_class(logits, y) - without(logits, y).amax(1)
+
+
+def _weights(logits: Tensor, y: Tensor) -> Tensor:
+    deviation = (logits - logits.mean(1, keepdim=True)).abs().mean(1, keepdim=True)
+    scaled = logits / deviation.clamp(min=torch.finfo(logits.dtype).tiny)
+    return without(SHARPNESS * scaled, y).softmax(1)
 
 
 def without(logits: Tensor, y: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gradreg.attacks.gradients import Network, height
+from gradreg.attacks.gradients import Network, gap
 from gradreg.sampling import draw
 
 
@@ -11,17 +11,15 @@ from gradreg.sampling import draw
 def random(network: Network, x: Tensor, y: Tensor, p: float, eps: float, draws: int = 10) -> Tensor:
     """x plus the worst of ``draws`` perturbations, uniform in the ball and clipped to [0, 1]: no gradient is needed.
 
-    Worst is the largest of log(sum over k != y of exp z_k) - z_y. The draws come from one seed: the same input always
-    gives the same output.
+    Worst has the least ``gap``. The draws come from one seed: the same input always gives the same output.
     """
     generator = torch.Generator(x.device).manual_seed(0)
-    worst, highest = x, height(network(x), y)
+    worst, least = x, gap(network(x), y)
     for _ in range(draws):
         moved = (x + eps * draw("ball", x.shape, generator, p)).clamp(0, 1)
-        there = height(network(moved), y)
-        higher = there > highest
-        worst = torch.where(higher.view(-1, *[1] * (x.ndim - 1)), moved, worst)
-        highest = torch.where(higher, there, highest)
+        there = gap(network(moved), y)
+        worst = torch.where((there < least).view(-1, *[1] * (x.ndim - 1)), moved, worst)
+        least = torch.minimum(there, least)
     return worst
 
 

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from gradreg.attacks.gradients import Network, of_class, without
+from gradreg.attacks.gradients import Network, gap
 from gradreg.norms import dual_exponent, norm
 
 POWER_STEPS = 10  # of the power iteration
+PARTS, MATTERS = 10, 1e-3  # of the pixels; of the largest effect that a part has
 Batched = Callable[[Callable[[Tensor, Tensor], Tensor], Tensor, Tensor], Tensor]
 
 
@@ -41,30 +42,47 @@ def distances(
     iteration: the distance at which a loss of that curvature all over could reach the boundary first (the form of the
     bounds of Finlay and Oberman 2021, which hold where c does for all points).
     """
-    gap = batched(lambda a, b: _gap(network, a, b).detach(), x, y).double().clamp(min=0)
+    gaps = batched(lambda a, b: gap(network(a), b).detach(), x, y).double().clamp(min=0)
     gradient = batched(lambda a, b: _gap_gradient(network, a, b), x, y).double()
     estimated = {}
     for p in norms:
         length = norm(gradient, dual_exponent(p))
-        first = torch.where(length > 0, gap / length, math.inf)
-        estimated[p] = {"gradient_estimate": torch.where(gap > 0, first, 0.0)}
+        first = torch.where(length > 0, gaps / length, math.inf)
+        estimated[p] = {"gradient_estimate": torch.where(gaps > 0, first, 0.0)}
         if p == 2:
             curvature = batched(lambda a, b: _curvature(network, a, b), x, y).double()
             # gap / (g/2 + sqrt(g^2 + 2 c gap)/2): the root in a form that loses no digits where c is small.
-            root = 2 * gap / (length + (length.square() + 2 * curvature * gap).sqrt())
-            estimated[p]["curvature_estimate"] = torch.where(gap > 0, root, 0.0)
+            root = 2 * gaps / (length + (length.square() + 2 * curvature * gaps).sqrt())
+            estimated[p]["curvature_estimate"] = torch.where(gaps > 0, root, 0.0)
     return estimated
 
 
-def _gap(network: Network, x: Tensor, y: Tensor) -> Tensor:
-    logits = network(x)
-    return of_class(logits, y) - without(logits, y).amax(1)
+def explained(network: Network, x: Tensor, y: Tensor, batched: Batched) -> float:
+    """How well the gradient knows the least known tenth of the pixels, against the best known: from 0 to about 1.
+
+    The pixels are sorted by the mean |gradient| of the gap over the images, and each tenth in turn is replaced by
+    random values. How well it is known is the mean |<gradient, change>| over the mean |change of the gap|. Tenths that
+    change the gap by less than MATTERS of the most do not count. 1 where none changes it.
+    """
+    gradient = batched(lambda a, b: _gap_gradient(network, a, b), x, y).double().flatten(1)
+    before = batched(lambda a, b: gap(network(a), b).detach(), x, y).double()
+    generator = torch.Generator(x.device).manual_seed(0)
+    known = []
+    for part in gradient.abs().mean(0).argsort().tensor_split(PARTS):
+        moved = x.flatten(1).clone()
+        moved[:, part] = torch.rand(len(x), len(part), generator=generator, device=x.device)
+        predicted = (gradient * (moved - x.flatten(1))).sum(1).abs().mean().item()
+        after = batched(lambda a, b: gap(network(a), b).detach(), moved.view_as(x), y).double()
+        known.append((predicted, (after - before).abs().mean().item()))
+    most = max(effect for _, effect in known)
+    shares = [predicted / effect for predicted, effect in known if effect > MATTERS * most]
+    return 1.0 if not shares else min(shares) / max(shares) if max(shares) > 0 else 0.0
 
 
 def _gap_gradient(network: Network, x: Tensor, y: Tensor) -> Tensor:
     inputs = x.detach().clone().requires_grad_()
     with torch.enable_grad():
-        return torch.autograd.grad(_gap(network, inputs, y).sum(), inputs)[0]
+        return torch.autograd.grad(gap(network(inputs), y).sum(), inputs)[0]
 
 
 def _curvature(network: Network, x: Tensor, y: Tensor) -> Tensor:
@@ -74,7 +92,7 @@ def _curvature(network: Network, x: Tensor, y: Tensor) -> Tensor:
     v = torch.randn(x.shape[1:], generator=generator).to(x).expand_as(x)
     size = torch.zeros(len(x), device=x.device)
     with torch.enable_grad():
-        gradient = torch.autograd.grad(_gap(network, inputs, y).sum(), inputs, create_graph=True)[0]
+        gradient = torch.autograd.grad(gap(network(inputs), y).sum(), inputs, create_graph=True)[0]
         for _ in range(POWER_STEPS):
             v = v / _per_sample(v.flatten(1).norm(dim=1).clamp(min=torch.finfo(v.dtype).tiny), x)
             (v,) = torch.autograd.grad(gradient, inputs, v, retain_graph=True, materialize_grads=True)

@@ -6,6 +6,7 @@ flag names one thing that should not happen to an attack that works:
 - ``one-step-stronger``: a single step leads to more errors than the last of many;
 - ``box-not-enough``: with no bound but the box [0, 1], the many-step attack leaves images right;
 - ``zero-gradients``: there is no gradient to follow at a share of the images;
+- ``hidden-pixels``: some pixels change the answer, and the gradient knows far less of them than of others;
 - ``not-monotone``: a larger eps, fewer errors;
 - ``square-stronger``: random search finds errors that the attacks before it, with their gradients, missed;
 
@@ -29,6 +30,7 @@ from gradreg.planning.numerals import parse
 SLACK = 0.01  # of all images: differences up to here are not told from chance
 LEAST_IN_BOX = 0.98
 ZERO_SHARE = 0.05
+LEAST_EXPLAINED = 0.2
 CHANCE = 0.95  # of the error of constant answers
 GAP, RISE, WIDE_GAP = 0.25, 0.1, 0.5  # in the error of the probe
 CHECKS = ("error_of_one_step", "error_of_last_step", "error_in_box")
@@ -51,7 +53,9 @@ def marked(
     failed = failure(history, classes)
     everywhere += [] if failed is None else [f"no-better-than-constant:{failed}"]
     zero = [row["value"] for row in rows if row["metric"] == "zero_gradient"]
+    explained = [row["value"] for row in rows if row["metric"] == "explained"]
     gradient = ["zero-gradients"] if any(share > ZERO_SHARE for share in zero) else []
+    gradient += ["hidden-pixels"] if any(share is not None and share < LEAST_EXPLAINED for share in explained) else []
     checks = _checks(rows)
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:

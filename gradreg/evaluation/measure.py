@@ -52,8 +52,9 @@ def evaluate(network: nn.Module, split: Split, attack: AttackSpec) -> Measuremen
     """All measurements that every network gets, with the columns attack, attack_p, attack_eps, metric, value, n.
 
     - attack ``none``: ``error``, ``confidence`` (mean largest probability) and ``loss`` on the whole split; on the
-      attacked images ``gradient_norm_q``, the mean q-norm of the input gradient of the loss, ``zero_gradient``, the
-      share of images where the attacks' direction vanishes, and ``alignment`` (``local_estimates.alignment``);
+      attacked images ``gradient_norm_q``, the mean q-norm of the input gradient of the loss, ``alignment`` and, for
+      ``masking``, ``zero_gradient``, the share of images where the attacks' direction vanishes, and ``explained``, on
+      the first CHECKED of them (``local_estimates``);
     - ``gaussian``, ``uniform``: ``error`` on the whole split under noise of that size;
     - ``steepest``: ``rise``, the mean of L(x + s) - L(x) for the steepest step s of training, and ``predicted_rise``,
       that of eps * norm(dL/dx, q);
@@ -73,8 +74,8 @@ def evaluate(network: nn.Module, split: Split, attack: AttackSpec) -> Measuremen
     _noise(measured, network, split, attack.noise)
     norms = {f"gradient_norm_{q:g}": norm(slopes, q).mean().item() for q in GRADIENT_NORMS}
     alignment = batched(lambda a, b: local_estimates.alignment(network, a), x, y, attack.batch_size).mean().item()
-    zero = _zero_gradient(network, x, y, attack.batch_size)
-    measured.add("none", "", "", len(x), **norms, zero_gradient=zero, alignment=alignment)
+    measured.add("none", "", "", len(x), **norms, alignment=alignment)
+    _gradients(measured, network, x, y, "none", attack)
     _linearisation(measured, network, x, y, slopes, attack.eps)
     _attacked(measured, network, x, y, attack)
     if attack.smooth:
@@ -95,8 +96,7 @@ def strong(network: nn.Module, split: Split, attack: StrongAttackSpec, name: str
     checks.check_attackable(network, x[:1])
     measured = Measurement()
     clean = wrong(network, x, y)
-    zero = _zero_gradient(network, x, y, attack.batch_size)
-    measured.add(name, "", "", len(x), zero_gradient=zero)
+    _gradients(measured, network, x, y, name, attack)
     for p, grid in attack.eps.items():
         if registry.lookup("attacks", attack.attacks[0]).get("minimum"):
             _nearest(measured, network, x, y, p, attack, name)
@@ -242,10 +242,15 @@ def _losses(network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     return torch.cat([F.cross_entropy(network(a), b, reduction="none") for a, b in parts]).double()
 
 
-def _zero_gradient(network: nn.Module, x: Tensor, y: Tensor, size: int) -> float:
-    """The share of images at which the direction of the family's attacks vanishes."""
-    direction = batched(functools.partial(gradients.ascent_direction, network), x, y, size)
-    return (direction.flatten(1) == 0).all(1).double().mean().item()
+def _gradients(
+    measured: Measurement, network: nn.Module, x: Tensor, y: Tensor, name: str, attack: AttackSpec | StrongAttackSpec
+) -> None:
+    """Rows of the attack ``name`` that show whether there are gradients, of all pixels, for attacks to follow."""
+    in_batches = functools.partial(batched, size=attack.batch_size)
+    direction = in_batches(functools.partial(gradients.ascent_direction, network), x, y)
+    measured.add(name, "", "", len(x), zero_gradient=(direction.flatten(1) == 0).all(1).double().mean().item())
+    few = x[:CHECKED], y[:CHECKED]
+    measured.add(name, "", "", len(few[0]), explained=local_estimates.explained(network, *few, in_batches))
 
 
 def _check(
