@@ -6,6 +6,7 @@ Your own training loop can import these from ``gradreg``:
 - random directions: draw
 - objectives: plain, noise, perturb, penalty, finite_difference, adversarial, alignment, curvature
 - parts of objectives: ascend, input_gradient
+- a network as the function that objectives take: forward_of
 
 docs/library.md has examples. A module is imported when one of its names is first used, so that planning an experiment
 does not import PyTorch.
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from gradreg.objectives.curvature import curvature
     from gradreg.objectives.differentiation import input_gradient
     from gradreg.objectives.finite_difference import finite_difference
+    from gradreg.objectives.networks import forward_of
     from gradreg.objectives.noise import noise
     from gradreg.objectives.penalty import penalty
     from gradreg.objectives.perturb import perturb
@@ -37,6 +39,7 @@ __all__ = [
     "draw",
     "dual_exponent",
     "finite_difference",
+    "forward_of",
     "input_gradient",
     "noise",
     "norm",
@@ -48,6 +51,7 @@ __all__ = [
 ]
 _MODULES = dict.fromkeys(("dual_exponent", "norm", "project", "steepest_step"), "norms")
 _MODULES |= {"draw": "sampling", "ascend": "objectives.ascent", "input_gradient": "objectives.differentiation"}
+_MODULES |= {"forward_of": "objectives.networks"}
 
 
 def __getattr__(name: str) -> Any:

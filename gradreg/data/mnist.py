@@ -47,7 +47,11 @@ def parse_idx(content: bytes) -> np.ndarray:
 
 
 def _folder(folder: Path) -> Arrays:
-    return {name: parse_idx(from_folder(folder, (file, f"{file}.gz"))) for name, file in FILES.items()}
+    arrays: Arrays = {}
+    for name, file in FILES.items():
+        names = [f"{spelling}{suffix}" for suffix in ("", ".gz") for spelling in (file, file.replace("-idx", ".idx"))]
+        arrays[name] = parse_idx(from_folder(folder, names))
+    return arrays
 
 
 def _mirrors() -> Arrays:

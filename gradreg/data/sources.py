@@ -19,6 +19,8 @@ from concurrent.futures import Future, wait
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
 
+from gradreg import __version__
+
 CHUNK = 1 << 16
 
 
@@ -26,18 +28,27 @@ class SourceError(Exception):
     """Raised when a source cannot deliver. The message is one line."""
 
 
-def from_folder(folder: Path, names: Iterable[str], *, unpack: bool = True) -> bytes:
-    """The first of ``names`` in ``folder`` or one level below, decompressed if it ends in .gz and ``unpack`` is set."""
-    names = list(names)
-    for name in names:
-        for path in (folder / name, *sorted(folder.glob(f"*/{name}"))):
-            if path.is_file():
-                try:
-                    content = path.read_bytes()
-                except OSError as error:
-                    raise SourceError(f"{path} cannot be read ({error.strerror})") from None
-                return decompress(content) if unpack and name.endswith(".gz") else content
-    raise SourceError(f"{folder} has no {' or '.join(names)}")
+def find(folder: Path, names: Iterable[str]) -> Path | None:
+    """The first of ``names`` in ``folder`` or up to two levels below, where torchvision keeps its files."""
+    places = [f"{below}{name}" for name in names for below in ("", "*/", "*/*/")]
+    try:
+        return next((path for place in places for path in sorted(folder.glob(place)) if path.is_file()), None)
+    except OSError as error:
+        raise SourceError(f"{folder} cannot be read ({error.strerror})") from None
+
+
+def from_folder(folder: Path, names: Sequence[str], *, unpack: bool = True, max_bytes: int = 1 << 28) -> bytes:
+    """The content of what ``find`` finds, decompressed if its name ends in .gz and ``unpack`` is set."""
+    path = find(folder, names)
+    if path is None:
+        raise SourceError(f"{folder} has no {' or '.join(names)}")
+    try:
+        if path.stat().st_size > max_bytes:
+            raise SourceError(f"{path} has more than {max_bytes} bytes")
+        content = path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror})") from None
+    return decompress(content) if unpack and path.suffix == ".gz" else content
 
 
 def download(urls: Iterable[str], *, md5: str, max_bytes: int, seconds: float = 120) -> bytes:
@@ -61,7 +72,9 @@ def download(urls: Iterable[str], *, md5: str, max_bytes: int, seconds: float = 
 
 def _get(url: str, max_bytes: int) -> bytes:
     content = bytearray()
-    with urllib.request.urlopen(url, timeout=15) as response:
+    # Some mirrors refuse the name of Python's client.
+    request = urllib.request.Request(url, headers={"User-Agent": f"gradreg/{__version__}"})
+    with urllib.request.urlopen(request, timeout=15) as response:
         while chunk := response.read(CHUNK):
             content += chunk
             if len(content) > max_bytes:

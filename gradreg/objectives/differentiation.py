@@ -11,6 +11,10 @@ Params = Mapping[str, Tensor]
 Forward = Callable[[Params, Tensor], Tensor]
 Result = tuple[Tensor, Tensor]
 Strength = float | Tensor
+CHANGES_ITSELF = (
+    "the network changes a tensor of its own in a pass, as batch normalisation in training mode does with its running "
+    "statistics; take forward = gradreg.forward_of(network) for each step"
+)
 
 
 def losses(forward: Forward, params: Params, x: Tensor, y: Tensor) -> Result:
@@ -69,5 +73,10 @@ def least_length(g: Tensor) -> float:
 
 def summed(forward: Forward, params: Params, x: Tensor, y: Tensor) -> tuple[Tensor, Result]:
     """The sum of the samples' cross-entropies, a scalar, and what ``losses`` returns."""
-    each, logits = losses(forward, params, x, y)
+    try:
+        each, logits = losses(forward, params, x, y)
+    except RuntimeError as error:
+        if "mutate a captured Tensor" not in str(error):
+            raise
+        raise RuntimeError(CHANGES_ITSELF) from None
     return each.sum(), (each, logits)
