@@ -1,10 +1,21 @@
 # Data, training, attacks, figures, report: see README.md. The grid of networks comes from config.yaml.
+import os
+import sys
+
 from snakemake.utils import min_version
 
 min_version("9.20")
 
+sys.path.insert(0, str(workflow.basedir))
+from gradreg.planning import yaml_files
 
-configfile: "config.yaml"
+# That of the folder of results (--directory) comes before the one here.
+CONFIG = "config.yaml" if os.path.exists("config.yaml") else os.path.join(workflow.basedir, "config.yaml")
+if fault := yaml_files.fault(CONFIG):
+    sys.exit(fault)
+
+
+configfile: CONFIG
 
 
 report: "workflow/report/workflow.rst"

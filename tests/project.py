@@ -61,19 +61,21 @@ class Project:
 
     folder: Path
 
-    def snakemake(self, *arguments, check=True, **environment):
-        """Run Snakemake there, on the copy of the package."""
-        process = self.start(*arguments, **environment)
+    def snakemake(self, *arguments, check=True, cwd=None, **environment):
+        """Run Snakemake there, or in another folder, on the copy of the package."""
+        process = self.start(*arguments, cwd=cwd, **environment)
         stdout, stderr = process.communicate()
         assert process.returncode == 0 or not check, stdout + stderr
         return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
-    def start(self, *arguments, **environment):
+    def start(self, *arguments, cwd=None, **environment):
         """Start Snakemake there, in a process group of its own."""
         environment = os.environ | {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"} | environment
         command = [sys.executable, "-m", "snakemake", *map(str, arguments)]
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(command, cwd=self.folder, env=environment, text=True, start_new_session=True, **pipes)
+        return subprocess.Popen(
+            command, cwd=cwd or self.folder, env=environment, text=True, start_new_session=True, **pipes
+        )
 
     def plan(self, *arguments):
         """The jobs of a dry run."""

@@ -5,7 +5,7 @@ import os
 import shutil
 
 import pytest
-from project import configured, create
+from project import Project, configured, create
 
 CELL = "results/tiny/cells/digits-200/softmax/plain/p-none/eps-0"
 CELLS = [f"{CELL}/seed-{seed}/metrics.csv" for seed in (0, 1)]
@@ -20,6 +20,24 @@ def test_the_path_may_be_any(template, tmp_path, name):
     project = create(tmp_path / name / "p")
     project.snakemake("--cores", 1, *CELLS)
     assert measured(project) == measured(template)
+
+
+def test_results_may_lie_in_another_folder_than_the_code(template, tmp_path):
+    """Given by --directory; its config comes before that of the code."""
+    code, results = create(tmp_path / "code"), Project(tmp_path / "results")
+    results.folder.mkdir()
+    away = ("--snakefile", code.folder / "Snakefile", "--directory", results.folder)
+    table = "results/tiny/groups/digits-300/softmax/baseline/p-none/validation.csv"
+    code.snakemake("--cores", 2, *away, *CELLS, table, cwd=tmp_path)
+    assert measured(results) == measured(template)
+    assert not (code.folder / "results").exists()
+    assert code.plan(*away, *CELLS, table) == []
+    code.append("gradreg/training/block.py", "\nEDITED = True\n")
+    assert {job.stage for job in code.plan(*away, *CELLS)} == {"train", "evaluate"}
+    results.configure(configured(lambda digits, twin: digits["train"].update(epochs=0)))
+    done = code.snakemake("--cores", 1, *away, "-n", check=False)
+    assert "config.yaml:" in done.stderr
+    assert "sweep[0].train.epochs: 0 must be at least 1" in done.stderr
 
 
 def test_without_git_the_commit_is_unknown(tmp_path, template):

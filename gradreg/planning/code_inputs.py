@@ -2,11 +2,17 @@
 
 import ast
 import functools
+import os
 from pathlib import Path
 
 import grimp
 
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def here(file: str) -> str:
+    """The path of a file of this project, from the working directory: results may lie elsewhere than the code."""
+    return os.path.relpath(PACKAGE.parent / file)
 
 
 @functools.cache
@@ -15,14 +21,18 @@ def _graph() -> grimp.ImportGraph:
     return grimp.build_graph("gradreg", cache_dir=None, exclude_type_checking_imports=True)
 
 
-@functools.cache
 def closure(script: str, *modules: str) -> list[str]:
     """The script, and every file of the package that it or one of ``modules`` reaches by imports.
 
-    Packages count with their ``__init__``, unless it is only a docstring, and what that imports. Paths are relative to
-    the package's parent. As the input of a rule, they make Snakemake rerun it when one of them is edited. modules: of
+    Packages count with their ``__init__``, unless it is only a docstring, and what that imports. Paths are those of
+    ``here``. As the input of a rule, they make Snakemake rerun it when one of them is edited. modules: of
     the registry, which no import shows. Raises ValueError for a module outside the package.
     """
+    return [here(file) for file in _closure(script, *modules)]
+
+
+@functools.cache
+def _closure(script: str, *modules: str) -> list[str]:
     graph = _graph()
     for module in modules:
         if module not in graph.modules:

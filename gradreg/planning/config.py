@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,19 @@ class ConfigError(ValueError):
     """All mistakes of a config, one line each."""
 
 
-def resolve(config: Mapping[str, Any], files: Sequence[str | Path] = ()) -> dict[str, Any]:
+def resolve(
+    config: Mapping[str, Any], files: Sequence[str | Path] = (), overrides: Collection[str] = ()
+) -> dict[str, Any]:
     """The config with defaults filled in and every number in its canonical spelling.
 
     config: what the YAML ``files`` merge to; the files, in the order they are laid over each other, only serve to
-    say where a mistake stands. Raises ConfigError with one line per mistake.
+    say where a mistake stands, as do the keys that --config overrides. Raises ConfigError with one line per mistake.
     """
     rules = schema()
+    written = YamlFiles(files, overrides)
+    if text := written.too_large():
+        raise ConfigError(text)
     resolved = copy.deepcopy(dict(config))
-    written = YamlFiles(files)
     problems = list(written.duplicates())
     problems += _spell_numbers(resolved)
     _fill(resolved, rules, rules)
@@ -169,12 +174,10 @@ def _numerals(values: list[Any], what: str, path: KeyPath, single: bool = False)
         try:
             number = Numeral(written)
         except ValueError:
-            negative = isinstance(written, int | float) and written < 0
-            text = (
-                f"must be positive, not {written}"
-                if negative
-                else f"{written!r} is not a number; write 0.1, 1e-3 or 8/255"
-            )
+            text = f"{written!r} is not a number; write 0.1, 1e-3 or 8/255"
+            with suppress(ValueError, TypeError):
+                if float(written) < 0:
+                    text = f"must be positive, not {written}"
             yield at, text
             numbers.append(str(written))
             continue

@@ -4,7 +4,7 @@ Everything here is names and numbers; torch is not imported, since the workflow 
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -101,8 +101,8 @@ class Plan:
 class Experiment:
     """The runs and the choices that a config asks for. Raises ConfigError for a config with mistakes."""
 
-    def __init__(self, config: Mapping[str, Any], files: Sequence[str] = ()) -> None:
-        self.config = resolve(config, files)
+    def __init__(self, config: Mapping[str, Any], files: Sequence[str] = (), overrides: Collection[str] = ()) -> None:
+        self.config = resolve(config, files, overrides)
         if self.config["scale"] == "smoke":
             self.config = smoke(self.config)
         self.name: str = self.config["experiment"]

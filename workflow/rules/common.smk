@@ -22,11 +22,9 @@ for _folder in (".", "results"):
 gc.freeze()
 gc.set_threshold(50_000)
 
-sys.path.insert(0, str(workflow.basedir))
-
 try:
     from gradreg.planning import hooks, records, report as reporting
-    from gradreg.planning.code_inputs import closure
+    from gradreg.planning.code_inputs import closure, here
     from gradreg.planning.config import ConfigError
     from gradreg.planning.experiment import Experiment, GROUP_PATTERN, RUN_PATTERN
     from gradreg.planning.jobs import folders, group_wildcards, has_gpu, Jobs, TRAINED, WHITENING
@@ -39,7 +37,7 @@ except ValueError as error:  # a registration that is not as it should be
 try:
     # Snakemake lists the files of the command line first, but lays them over the others.
     _files = sorted(dict.fromkeys(workflow.configfiles), key=lambda file: file in workflow.overwrite_configfiles)
-    EXPERIMENT = Experiment(config, _files)
+    EXPERIMENT = Experiment(config, _files, workflow.config_settings.config)
 except ConfigError as error:
     sys.exit(str(error))
 
@@ -52,6 +50,7 @@ GROUPS = f"{ROOT}/groups/{GROUP_PATTERN}"
 REPORT = f"{ROOT}/report.html"
 TRANSFER = f"{ROOT}/metrics/transfer-{{dataset}}-{{n_train}}.csv"
 DATA = "results/data/{dataset}.npz"
+SCRIPTS = shlex.quote(here("workflow/scripts"))
 
 # Jobs ask for a GPU only where networks will run on one.
 DEVICE = EXPERIMENT.config["device"] if has_gpu() or EXPERIMENT.config["device"] == "cuda" else "cpu"

@@ -16,7 +16,7 @@ rule data:
     params:
         checksums=lambda wildcards: DATASETS[wildcards.dataset].fingerprint,
     shell:
-        "logged {log:q} python workflow/scripts/prepare_data.py {wildcards.dataset} {output:q}"
+        "logged {log:q} python {SCRIPTS}/prepare_data.py {wildcards.dataset} {output:q}"
         " --data-dir={resources.data_dir:q}"
 
 
@@ -33,5 +33,5 @@ rule whitening:
         mem_mb=4000,
         runtime="30m",
     shell:
-        "logged {log:q} python workflow/scripts/fit_whitening.py --data {input.data:q} --images {wildcards.n_train}"
+        "logged {log:q} python {SCRIPTS}/fit_whitening.py --data {input.data:q} --images {wildcards.n_train}"
         " --out {output:q}"

@@ -25,7 +25,7 @@ for _study in EXPERIMENT.studies:
             validation=TABLES["validation"],
             outcomes=JOBS.study_files(_study, "outcomes.npz"),
             code=closure("workflow/scripts/make_table.py"),
-            literature="gradreg/registry/literature.yaml",
+            literature=here("gradreg/registry/literature.yaml"),
         output:
             _tables,
             [shown(_study, f"{ROOT}/tables/{_name}/{table}.html", table, _names) for table in ("errors", "flags")],
@@ -39,7 +39,7 @@ for _study in EXPERIMENT.studies:
             n_train=_study[1],
             folder=subpath(output[0], parent=True),
         shell:
-            "logged {log:q} python workflow/scripts/make_table.py --test {input.test:q} --validation {input.validation:q}"
+            "logged {log:q} python {SCRIPTS}/make_table.py --test {input.test:q} --validation {input.validation:q}"
             " --outcomes {input.outcomes:q} --dataset {params.dataset} --n-train {params.n_train}"
             " --selections {params.selections:q} --out {params.folder:q}"
 
@@ -51,7 +51,7 @@ for _study in EXPERIMENT.studies:
             transfer=[TRANSFER.format(dataset=_study[0], n_train=_study[1])] if "transfer" in _figures else [],
             galleries=JOBS.study_files(_study, "gallery.npz", reporting.models_with_galleries(EXPERIMENT, _study)),
             code=closure("workflow/scripts/plot_figures.py"),
-            literature="gradreg/registry/literature.yaml",
+            literature=here("gradreg/registry/literature.yaml"),
         output:
             [
                 shown(_study, f"{ROOT}/figures/{_name}/{figure}.svg", name, _names, **titles)
@@ -71,7 +71,7 @@ for _study in EXPERIMENT.studies:
             transfer=optional("transfer"),
             galleries=optional("galleries"),
         shell:
-            "logged {log:q} python workflow/scripts/plot_figures.py {params.figures} --validation {input.validation:q}"
+            "logged {log:q} python {SCRIPTS}/plot_figures.py {params.figures} --validation {input.validation:q}"
             " --history {input.history:q} --test {input.test:q} {params.transfer:q} {params.galleries:q}"
             " --dataset {params.dataset} --n-train {params.n_train} --selections {params.selections:q}"
             " --out {params.folder:q}"
@@ -91,7 +91,7 @@ for _dataset in sorted({dataset for dataset, _ in EXPERIMENT.studies}):
         input:
             test=TABLES["test"],
             code=closure("workflow/scripts/plot_figures.py"),
-            literature="gradreg/registry/literature.yaml",
+            literature=here("gradreg/registry/literature.yaml"),
         output:
             shown((_dataset, 0), f"{ROOT}/figures/{_dataset}/sample_size.svg", "sample_size", {"sample_size"}),
             f"{ROOT}/figures/{_dataset}/sample_size.png",
@@ -103,7 +103,7 @@ for _dataset in sorted({dataset for dataset, _ in EXPERIMENT.studies}):
             dataset=_dataset,
             folder=subpath(output[0], parent=True),
         shell:
-            "logged {log:q} python workflow/scripts/plot_figures.py sample_size --test {input.test:q}"
+            "logged {log:q} python {SCRIPTS}/plot_figures.py sample_size --test {input.test:q}"
             " --dataset {params.dataset} --out {params.folder:q}"
 
 
@@ -113,7 +113,7 @@ rule report:
         REPORTED,
         config=f"{ROOT}/config.json",
         captions=sorted(
-            f"workflow/report/{name}" for name in os.listdir(os.path.join(workflow.basedir, "workflow/report"))
+            here(f"workflow/report/{name}") for name in os.listdir(os.path.join(workflow.basedir, "workflow/report"))
         ),
     output:
         REPORT,
@@ -123,5 +123,5 @@ rule report:
     params:
         reported=REPORTED,
     shell:
-        "logged {log:q} python -m snakemake {params.reported:q} --report {output:q} --nolock --workflow-profile none"
-        " --configfile {input.config:q}"
+        "logged {log:q} python -m snakemake --snakefile {workflow.main_snakefile:q} {params.reported:q} --report {output:q}"
+        " --nolock --workflow-profile none --configfile {input.config:q}"

@@ -115,7 +115,8 @@ def commit() -> str:
     """The commit of the working tree, "+" when it is edited; "unknown" outside git."""
     try:
         command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+        here = Path(__file__).parent
+        return subprocess.run(command, check=True, capture_output=True, text=True, cwd=here).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
