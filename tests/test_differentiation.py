@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import gradreg
 from gradreg.models.layers import Dropout
 from gradreg.norms import steepest_step
-from gradreg.objectives.differentiation import gradients
+from gradreg.objectives.differentiation import by_autograd, gradients
 
 
 @pytest.fixture(params=NORMS, ids=lambda p: f"p={p:g}")
@@ -115,6 +115,29 @@ def test_compile_accepts_the_whole_step(name, p):
     torch.testing.assert_close(loss, value_)
     for key in PARAMS:
         torch.testing.assert_close(grads[key], expected[key])
+
+
+@pytest.mark.parametrize("p", NORMS)
+@pytest.mark.parametrize("name", EVERY)
+def test_autograd_gives_the_gradients_of_torch_func(name, p):
+    """Also of tensors that the loss does not depend on; inputs and parameters stay as they are."""
+    objective, params = bound(name, p), PARAMS | {"unused": torch.ones(2, dtype=torch.float64)}
+
+    def step(own):
+        return objective(smooth, own, X, Y, 0.2, DRAW)
+
+    with by_autograd():
+        found, (loss, logits) = gradients(step, params)
+    expected, (loss_, logits_) = gradients(step, params)
+    torch.testing.assert_close((loss, logits), (loss_, logits_), rtol=1e-13, atol=0)
+    for key in params:
+        torch.testing.assert_close(found[key], expected[key], rtol=1e-12, atol=1e-15)
+        assert not params[key].requires_grad
+    assert not loss.requires_grad
+    assert not logits.requires_grad
+    with by_autograd():
+        constant, _ = gradients(lambda own: (torch.ones(()), ()), params)
+    assert not any(slope.any() for slope in constant.values())
 
 
 @pytest.mark.parametrize("name", EVERY)

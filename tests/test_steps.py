@@ -1,10 +1,14 @@
 """Training steps that a GPU can run without waiting, in less precision, compiled: as far as it shows without one."""
 
 import contextlib
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
+from project import ROOT
 from test_training import CONVOLUTIONAL, CPU, TRAIN, spec
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -163,6 +167,18 @@ def test_what_is_too_large_for_the_device_is_said_before_it_starts(monkeypatch):
     monkeypatch.setattr(Stack, "descend", descend)
     with pytest.raises(training.TooLargeError, match="one replica of this network needs more memory than the device"):
         training._stacked(Stack, [0, 1], TRAIN, spec(), print)
+
+
+def test_training_does_not_import_the_compiler():
+    """It takes a second or two, which is most of the time of a short job."""
+    program = (
+        "import sys; from test_training import CPU, TRAIN, spec; from gradreg.training import block; "
+        "block.check(TRAIN, spec()); block.train_block([0], TRAIN, TRAIN, spec(), CPU); "
+        "print('torch._dynamo' in sys.modules)"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_bfloat16_is_near_float32_and_its_weights_are_float32():

@@ -19,8 +19,6 @@ from concurrent.futures import Future, wait
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
 
-from gradreg import __version__
-
 CHUNK = 1 << 16
 
 
@@ -73,7 +71,7 @@ def download(urls: Iterable[str], *, md5: str, max_bytes: int, seconds: float = 
 def _get(url: str, max_bytes: int) -> bytes:
     content = bytearray()
     # Some mirrors refuse the name of Python's client.
-    request = urllib.request.Request(url, headers={"User-Agent": f"gradreg/{__version__}"})
+    request = urllib.request.Request(url, headers={"User-Agent": "gradreg"})
     with urllib.request.urlopen(request, timeout=15) as response:
         while chunk := response.read(CHUNK):
             content += chunk

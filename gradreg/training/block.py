@@ -21,6 +21,7 @@ from gradreg.data.splits import Split
 from gradreg.device import CPU, wait_for
 from gradreg.models.checks import check_answers
 from gradreg.models.preprocessing import Whitening
+from gradreg.objectives.differentiation import by_autograd
 from gradreg.planning.specs import TrainingSpec
 from gradreg.training.checkpoints import Resume, Say
 from gradreg.training.compilation import Compiled
@@ -104,7 +105,8 @@ def check(train: Split, spec: TrainingSpec, whitening: Whitening | None = None, 
     _check_device(spec, device)
     stack, few = Stack([0], train, None, spec, whitening), train.first(min(FEW, len(train)))
     check_answers(spec.model, few.pixels(), train.classes)
-    fault = _fault_of_objective(stack, few)
+    with by_autograd():
+        fault = _fault_of_objective(stack, few)
     if fault:
         raise ValueError(f"objective of kind {spec.objective.kind}: {fault}")
 

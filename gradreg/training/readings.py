@@ -12,7 +12,7 @@ from torch.func import vmap
 
 from gradreg.data.splits import Split
 from gradreg.objectives.ascent import ascend
-from gradreg.objectives.differentiation import Params
+from gradreg.objectives.differentiation import Params, by_autograd
 from gradreg.training.batches import Batches
 from gradreg.training.loss import TrainingLoss
 
@@ -63,13 +63,15 @@ def objective_value(loss: TrainingLoss, parameters: Params, batches: Batches, sp
     for start in range(0, len(split) - size + 1, size):
         part = slice(start, start + size)
         random = {name: value[0] for name, value in batches.random(size).items()}
-        losses.append(loss(values, random, split.pixels(part), batches.targets(split.labels[part]), eps)[0])
+        with by_autograd():
+            losses.append(loss(values, random, split.pixels(part), batches.targets(split.labels[part]), eps)[0])
     return float(torch.stack(losses).mean())
 
 
 def _of_each(function: Callable[..., Tensor], parameters: Params, *arguments: Tensor) -> Tensor:
     """``function(parameters, *arguments)`` of each replica, (R, ...)."""
     if len(next(iter(parameters.values()))) == 1:  # without the cost of vmap
-        return function({name: value[0] for name, value in parameters.items()}, *arguments)[None]
+        with by_autograd():
+            return function({name: value[0] for name, value in parameters.items()}, *arguments)[None]
     result: Tensor = vmap(function, in_dims=(0, *[None] * len(arguments)))(parameters, *arguments)
     return result

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from gradreg.models.checkpoint import build
 from gradreg.models.checks import check_parts
 from gradreg.models.layers import Dropout
 from gradreg.objectives.binding import bind
+from gradreg.objectives.differentiation import by_autograd
 from gradreg.planning.specs import ModelSpec, TrainingSpec
 from gradreg.training import readings, schedules
 from gradreg.training.batches import Batches
@@ -77,7 +79,11 @@ class Stack:
         self.history: list[list[Row]] = [[] for _ in seeds]
         self.diverged: list[int | None] = [None] * len(seeds)
         gradients = self.loss.gradients
-        step = vmap(gradients, in_dims=(0, 0, 0, 0, None)) if len(seeds) > 1 else _unstacked(gradients)
+        step: Callable[..., Any]
+        if len(seeds) > 1:
+            step = vmap(gradients, in_dims=(0, 0, 0, 0, None))
+        else:
+            step = _unstacked(gradients, nullcontext if spec.recipe.compile else by_autograd)
         if spec.recipe.compile:  # once for all stacks of a block that are alike
             step = ({} if shared is None else shared).setdefault(len(seeds), Compiled(step, say))
         self.step_gradients = step
@@ -212,12 +218,13 @@ class Stack:
                     self.parameters[name][i] = kept[i]
 
 
-def _unstacked(step: Callable[..., Any]) -> Callable[..., Any]:
-    """``step`` for a stack of one, without the cost of vmap."""
+def _unstacked(step: Callable[..., Any], context: Callable[[], AbstractContextManager[None]]) -> Callable[..., Any]:
+    """``step`` for a stack of one, without the cost of vmap, in a context."""
 
     def call(parameters: Mapping[str, Tensor], random: Mapping[str, Tensor], x: Tensor, y: Tensor, eps: float) -> Any:
         single, drawn = ({name: value[0] for name, value in mapping.items()} for mapping in (parameters, random))
-        gradients, (loss, logits) = step(single, drawn, x[0], y[0], eps)
+        with context():
+            gradients, (loss, logits) = step(single, drawn, x[0], y[0], eps)
         return {name: value[None] for name, value in gradients.items()}, (loss[None], logits[None])
 
     return call
