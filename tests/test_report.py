@@ -1,10 +1,15 @@
 """The report of the tiny experiment in a real browser: every section, every figure and table, no errors, no network."""
 
+import itertools
 import os
 import re
 import shutil
 
 import pytest
+from synthetic import measurements, with_rows
+
+from gradreg.reporting import tables
+from gradreg.storage import metrics
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
@@ -83,6 +88,25 @@ def test_a_section_has_its_entries_and_each_opens(page, section):
         else:
             assert shown.content_frame.locator("table tr").count() > 1
     assert page.said == []
+
+
+@pytest.mark.parametrize("width", [1000, 1400])
+def test_a_page_of_errors_fits_and_no_value_is_broken(page, tmp_path, width):
+    """Five norms, three attacks on each."""
+    test = measurements(seeds=5)
+    for attack, p in itertools.product(("multi_step", "apgd", "standard"), ("1", "1.3", "2", "4", "inf")):
+        test = with_rows(test, (attack, p, "0.5", "error", 0.9123, ""))
+    test = test.drop_duplicates([*metrics.CELL, *metrics.MEASUREMENT[:5]])
+    parts = tables.by_attack(tables.errors(test), test)
+    (tmp_path / "errors.html").write_text(tables.to_html(parts, "Errors"))
+    shown = page.context.new_page()
+    shown.set_viewport_size({"width": width, "height": 900})
+    shown.goto((tmp_path / "errors.html").as_uri())
+    assert len(parts) == 4
+    assert shown.evaluate("document.documentElement.scrollWidth") <= width
+    lines = "cell => cell.getBoundingClientRect().height / parseFloat(getComputedStyle(cell).lineHeight)"
+    assert shown.evaluate(f"Math.max(...[...document.querySelectorAll('td')].map({lines}))") < 2
+    shown.close()
 
 
 def test_nothing_is_asked_of_the_network(page):

@@ -142,6 +142,18 @@ def test_only_what_differs_from_plain_after_holms_correction_is_bold():
     assert len([line for line in tables.to_markdown(table).splitlines() if "**" in line]) == 1
 
 
+def test_a_page_has_a_table_for_each_attack_with_the_networks_that_it_was_run_on():
+    test = measurements(seeds=5)
+    test = pd.concat([test, with_flags(test[test.model == "net"])])
+    parts = tables.by_attack(tables.errors(test), test)
+    assert list(parts) == ["Not attacked", "Under attack: multi-step", "Under attack: hard"]
+    first, usual, hard = parts.values()
+    assert list(first)[:5] == ["model", "training", "setting", "test error, %", "confidence, %"]
+    assert list(usual) == ["model", "training", "setting", "L2, eps = 0.5", "Linf, eps = 0.05"]
+    assert set(usual.model) == {"net", "other"}
+    assert set(hard.model) == {"net"}
+
+
 def test_a_worse_network_is_not_marked_and_few_seeds_are_not_compared():
     test = measurements(seeds=5)
     plain_is_best = outcomes(test, {("net", PLAIN)})

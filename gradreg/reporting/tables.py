@@ -26,10 +26,12 @@ LATEX = str.maketrans(
     {"±": r"$\pm$", "†": r"$\dagger$", "–": "--", "<": "$<$", ">": "$>$", "|": "$|$"}  # beside what pandas escapes
 )
 STYLE = (
-    "body{font:15px/1.4 system-ui,sans-serif;margin:1.5em;color:#222}h2{font-size:1.05em;max-width:60em}"
-    "table{border-collapse:collapse}th,td{padding:.35em .8em;text-align:left;border-bottom:1px solid #ccc}"
-    "th{border-bottom:2px solid #444;vertical-align:bottom}"
+    "body{font:14px/1.4 system-ui,sans-serif;margin:1.5em;color:#222}h2{font-size:1.05em}p,h2{max-width:60em}"
+    "table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
+    "th,td{padding:.3em .7em;text-align:left;border-bottom:1px solid #ccc}td{white-space:nowrap}"
+    "th{border-bottom:2px solid #444;vertical-align:bottom}.numbers :is(th,td):nth-child(n+4){text-align:right}"
 )
+SHOWN = {"difference": "difference", "low": "from", "high": "to", "p_value": "P", "p_holm": "P, Holm"}
 Outcomes = Mapping[tuple[str, Training, int], Mapping[str, Any]]
 
 
@@ -119,6 +121,30 @@ def errors(test: pd.DataFrame, compared: pd.DataFrame | None = None) -> pd.DataF
     return table if (table.diverged != "").any() else table.drop(columns="diverged")
 
 
+def by_attack(table: pd.DataFrame, test: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The table that ``errors`` made of ``test``, cut by attack, so that each part fits onto a page."""
+    columns = measured(test)
+    attacked = [heading for attack, *_, heading in columns if attack != "none"]
+    parts = {"Not attacked": table.drop(columns=attacked)}
+    for attack in summaries.attacks(test):
+        headings = {heading: f"{norm_name(p)}, eps = {eps}" for name, p, eps, heading in columns if name == attack}
+        values = table[list(headings)]
+        has = values.map(lambda cell: isinstance(cell, Mean) and not math.isnan(cell.value)).any(axis=1)
+        part = table.loc[has, ["model", "training", "setting", *headings]].rename(columns=headings)
+        parts[f"Under attack: {attack.replace('_', '-')}"] = part
+    return parts
+
+
+def rounded(compared: pd.DataFrame) -> pd.DataFrame:
+    """What ``comparisons`` returned, as text to read."""
+    text = compared.copy()
+    for column in ("difference", "low", "high"):
+        text[column] = compared[column].map("{:.2f}".format)
+    for column in ("p_value", "p_holm"):
+        text[column] = compared[column].map(lambda value: "< 0.001" if value < 0.001 else f"{value:.3f}")
+    return text
+
+
 def _errors_of(
     network: pd.DataFrame, columns: Sequence[tuple[str, str, str, str]], better: Collection[tuple[str, Training, str]]
 ) -> dict[str, Any]:
@@ -199,11 +225,15 @@ def to_latex(table: pd.DataFrame) -> str:
     return str(style.to_latex(hrules=True))
 
 
-def to_html(tables: Mapping[str, pd.DataFrame], title: str) -> str:
-    """A page that shows tables below their captions."""
-    body = ""
+def to_html(tables: Mapping[str, pd.DataFrame], title: str, note: str = "", *, numbers: bool = True) -> str:
+    """A page that shows a note, and tables below their captions.
+
+    With ``numbers``, those are in the columns after the third.
+    """
+    body = f"<p>{html.escape(note)}</p>" if note else ""
     for caption, table in tables.items():
-        cells = _as_text(table, html.escape, "<b>{}</b>").to_html(index=False, border=0, escape=False)
+        text = _as_text(table.rename(columns=SHOWN), html.escape, "<b>{}</b>")
+        cells = text.to_html(index=False, border=0, escape=False, classes="numbers" if numbers else None)
         body += f"<h2>{html.escape(caption)}</h2>{cells}"
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'

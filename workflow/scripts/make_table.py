@@ -47,18 +47,17 @@ def main() -> None:
             outcomes.setdefault((group["model"], training, int(seed)), {})[name] = array
 
     compared = tables.comparisons(test, outcomes)
-    rounded = compared.round({"difference": 2, "low": 2, "high": 2})
-    for column in ("p_value", "p_holm"):
-        rounded[column] = compared[column].map(lambda value: "< 0.001" if value < 0.001 else f"{value:.3f}")
+    rounded = tables.rounded(compared)
     errors, flags = tables.errors(test, compared), tables.flags(test, validation)
     shown = {"errors": (errors, errors), "comparison": (compared, rounded), "flags": (flags, flags)}
     for name, (table, text) in shown.items():
         metrics.write(args.out / f"{name}.csv", table)
         write_text(args.out / f"{name}.md", tables.to_markdown(text))
         write_text(args.out / f"{name}.tex", tables.to_latex(text))
-    page = tables.to_html({f"{ERRORS}. {MARKS}": errors, COMPARISON: rounded}, f"Errors on {args.dataset}")
+    parts = tables.by_attack(errors, test) | {COMPARISON: rounded}
+    page = tables.to_html(parts, f"Errors on {args.dataset}", f"{ERRORS}. {MARKS}")
     write_text(args.out / "errors.html", page)
-    write_text(args.out / "flags.html", tables.to_html({FLAGS: flags}, f"Flags on {args.dataset}"))
+    write_text(args.out / "flags.html", tables.to_html({FLAGS: flags}, f"Flags on {args.dataset}", numbers=False))
 
 
 if __name__ == "__main__":
