@@ -12,7 +12,7 @@ import pytest
 from project import ROOT
 from synthetic import history, measurements, with_flags, with_objectives, with_rows
 
-from gradreg.reporting.plots import errors, images, style, theory, transfer, trust
+from gradreg.reporting.plots import common, errors, images, style, theory, transfer, trust
 from gradreg.reporting.summaries import PLAIN, Training
 from gradreg.storage import metrics
 
@@ -300,9 +300,12 @@ def test_galleries_show_a_row_per_training(tmp_path):
     assert len(plt.get_fignums()) == 2
 
 
-@pytest.mark.parametrize("value", [0.0, 1.0, np.nan])
+@pytest.mark.parametrize("value", [None, 0.0, 1.0, np.nan])
 def test_every_figure_can_be_drawn_whatever_was_measured(template, tmp_path, value):
-    """Nothing is learnt, every network diverges, no gradient is left: there is a figure."""
+    """Also where nothing is learnt, every network diverges, no gradient is left.
+
+    Each logarithmic axis has two labels at least, and colours of p are not those of attacks.
+    """
     location = ROOT / "workflow/scripts/plot_figures.py"
     script = importlib.util.module_from_spec(importlib.util.spec_from_file_location("plot_figures", location))
     script.__spec__.loader.exec_module(script)
@@ -312,10 +315,42 @@ def test_every_figure_can_be_drawn_whatever_was_measured(template, tmp_path, val
         table = metrics.read(template.folder / f"results/tiny/metrics/{names.get(name, name)}.csv")
         table = table[table.dataset == "digits"]
         measured = [column for column in table.columns if re.search("value|loss|error", column)]
-        changed = table.assign(**dict.fromkeys(measured, value))
-        if np.isnan(value) and "metric" in table:  # an error is a share of images, and always a number
+        changed = table if value is None else table.assign(**dict.fromkeys(measured, value))
+        if (
+            value is not None and np.isnan(value) and "metric" in table
+        ):  # an error is a share of images, and always a number
             changed = changed.where(table.metric != "error", table.assign(value=1.0))
         tables[name] = changed
     for name, (function, needed) in script.FIGURES.items():
-        style.save(function(*(tables[table] for table in needed)), tmp_path / f"{name}.png")
+        figure = function(*(tables[table] for table in needed))
+        style.save(figure, tmp_path / f"{name}.png")
         assert (tmp_path / f"{name}.png").stat().st_size > 0
+        for ax in (ax for ax in panels(figure) if ax.get_visible()):
+            few = [axis.axis_name for axis in (ax.xaxis, ax.yaxis) if len(style.labelled(axis)) < 2]
+            assert not [axis for axis in few if getattr(ax, f"get_{axis}scale")() == "log"], name
+        if name in ("attack_strength", "transfer"):
+            assert {line.get_color() for line in drawn(figure)}.isdisjoint(set(style.COLOURS) - {"#000000"})
+
+
+@pytest.mark.parametrize(("low", "high"), [(1.1, 1.3), (2.1, 4.9), (0.021, 0.019), (3, 300), (0.5, 1e6), (99, 101)])
+def test_a_logarithmic_axis_has_labels_whatever_it_spans(tmp_path, low, high):
+    figure, axes = common.grid(1, 1)
+    axes[0, 0].plot([0, 1], [low, high])
+    common.log_axis(axes[0, 0])
+    style.save(figure, tmp_path / "a.png")
+    assert len(style.labelled(axes[0, 0].yaxis)) >= 2
+
+
+def test_a_network_that_was_not_trained_has_no_row():
+    test = measurements()
+    test = test[~((test.model == "other") & (test.p == "1"))]
+    for figure in (trust.attack_strength(test),):
+        names = [y_names(ax) for ax in panels(figure) if ax.get_xlabel() or any(y_names(ax))]
+        assert ["plain", "p = 1", "p = 2", "p = ∞"] in names
+        assert ["plain", "p = 2", "p = ∞"] in names
+
+
+def test_strengths_are_shades_of_their_norm():
+    colours = [style.shade("#0072B2", i, 3) for i in range(3)]
+    assert colours[-1].upper() == "#0072B2"
+    assert len(set(colours)) == 3

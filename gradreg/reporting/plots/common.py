@@ -34,6 +34,13 @@ def grid(
     return plt.subplots(rows, columns, figsize=size, squeeze=False, **shared)
 
 
+def rows_of(counts: Sequence[int], columns: int, each: float, more: float, **options: Any) -> tuple[Figure, np.ndarray]:
+    """Panels whose rows have so many lines of text: ``each`` inches a line, and ``more`` for titles."""
+    heights = [each * count + more for count in counts]
+    height = sum(heights) / len(heights)
+    return grid(len(counts), columns, height=height, gridspec_kw={"height_ratios": heights}, **options)
+
+
 def pairs(parts: Parts, **options: Any) -> tuple[Figure, np.ndarray]:
     """A panel per part under its title, two side by side; the figure, and the axes in use."""
     columns = min(2, len(parts))

@@ -77,8 +77,9 @@ def _strengths(ax: Axes, panel: pd.DataFrame, final: pd.DataFrame, look: Look) -
             ax.annotate(text, (eps, heights[eps]), (0, 6), textcoords="offset points", ha="center", fontsize=6)
     for eps in heights.keys() & set(final[final.p == panel.p.iloc[0]].eps.map(numerals.parse)):
         ax.plot(eps, heights[eps], "o", ms=9, mfc="none", mec=look["color"], mew=0.8)
-    ax.set_xscale("log")
     ticks = numerals.by_number(panel.eps)
+    if len(ticks) > 1:
+        ax.set_xscale("log")
     ax.set_xticks([numerals.parse(tick) for tick in ticks], ticks)
     ax.xaxis.set_minor_locator(NullLocator())
 

@@ -7,7 +7,10 @@ from typing import Any
 
 import matplotlib as mpl
 import seaborn as sns
+from matplotlib.axis import Axis
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from gradreg.reporting.summaries import Training
 from gradreg.storage.files import atomic_path
@@ -17,6 +20,7 @@ TEXT_WIDTH = 7.0  # inches, two columns
 # Okabe and Ito's colours, distinct under every common form of colour blindness; grey is the baseline's.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<"]  # one more than colours, so that pairs repeat late
+GREYS = ["#999999", "#000000", "#555555", "#bbbbbb", "#333333"]  # of attacks: colours are those of training
 BASELINE = {"color": "#666666", "marker": "x"}
 FIRST = [Training("1"), Training("2"), Training("inf")]  # their looks are the same in all figures
 SIGNED = "RdBu_r"  # diverging, centred on zero: perturbations
@@ -61,6 +65,18 @@ def look(i: int) -> Look:
     return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
 
 
+def attack_look(i: int) -> Look:
+    """Grey and marker of the i-th attack, or norm of attack."""
+    return {"color": GREYS[i % len(GREYS)], "marker": MARKERS[i % len(MARKERS)]}
+
+
+def shade(color: str, i: int, count: int) -> str:
+    """The i-th of some shades of a colour, from a light one to the colour itself."""
+    share = (i + 1) / count
+    red, green, blue = (1 - (1 - value) * (0.3 + 0.7 * share) for value in to_rgb(color))
+    return to_hex((red, green, blue))
+
+
 def norm_name(p: str) -> str:
     """A norm in mathematical notation: L with subscript p."""
     return rf"$L_{{{'∞' if p == 'inf' else p}}}$"
@@ -71,6 +87,25 @@ def training_name(training: Training) -> str:
     return training.name(infinity="∞")
 
 
+def labelled(axis: Axis) -> list[float]:
+    """The places within the view that a logarithmic axis has labels at."""
+    low, high = sorted(axis.get_view_interval())
+    ticks = [(tick, axis.get_major_formatter()) for tick in axis.get_majorticklocs()]
+    ticks += [(tick, axis.get_minor_formatter()) for tick in axis.get_minorticklocs()]
+    return [tick for tick, text in ticks if low <= tick <= high and text(tick)]
+
+
+def _label(axis: Axis) -> None:
+    """Give a logarithmic axis that spans less than a decade the labels of a linear one."""
+    if axis.get_scale() != "log" or len(labelled(axis)) >= 2:
+        return
+    low, high = sorted(axis.get_view_interval())
+    ticks = [tick for tick in MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= tick <= high]
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
 def save(figure: Figure, *paths: str | Path) -> None:
     """Write a figure to each path, by its suffix, atomically and without the date."""
     for ax in figure.axes:
@@ -78,6 +113,7 @@ def save(figure: Figure, *paths: str | Path) -> None:
             # Where all errors or gradients are zero, or none is finite, there is nothing to take a logarithm of.
             if axis.get_scale() == "log" and axis.get_view_interval()[0] <= 0 and not math.isfinite(axis.get_minpos()):
                 ax.set(**{f"{axis.axis_name}scale": "linear"})
+            _label(axis)
     for path in paths:
         suffix = Path(path).suffix.removeprefix(".")
         metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix, {})

@@ -55,9 +55,14 @@ def linearisation(test: pd.DataFrame) -> Figure:
             for training in sorted(set(panel.training)):
                 line = panel[panel.training == training]
                 means = line.groupby(["attack_eps", "metric"]).value.mean().unstack("metric")
+                rises = line[line.metric == "rise"]
+                over_seeds = summaries.over_seeds(rises, ["attack_eps"]).set_index("attack_eps")
+                means = means.assign(half=over_seeds.half.where(over_seeds.seeds >= common.FEWEST, 0).fillna(0))
                 means = means.loc[numerals.by_number(means.index)]
-                means = means[(means > 0).all(axis=1)]  # both axes are logarithmic
-                ax.plot(means.predicted_rise, means.rise, **common.dash(training), **looks[training])
+                means = means[(means[["predicted_rise", "rise"]] > 0).all(axis=1)]  # both axes are logarithmic
+                ends = [np.minimum(means.half, 0.67 * means.rise), means.half]
+                bars: style.Look = {"capsize": 1.5, "elinewidth": 0.7} | common.dash(training) | looks[training]
+                ax.errorbar(means.predicted_rise, means.rise, ends, **bars)
             common.log_axis(ax)
             common.log_axis(ax, "x")
             reach = panel[panel.metric == "predicted_rise"].value.max()

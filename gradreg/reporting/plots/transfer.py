@@ -22,7 +22,7 @@ PAIRS = [SAME_NETWORK, OTHER_SEED, SAME_HALF, OTHER_HALF, OTHER_MODEL]
 
 
 def transfer(table: pd.DataFrame) -> Figure:
-    """Error and cosine of perturbations made for plain networks: a row per kind of target, a colour per attack norm.
+    """Error and cosine of perturbations made for plain networks: a row per kind of target, a marker per attack norm.
 
     A mark is a pair of networks; regularised targets have another seed as well.
     """
@@ -32,23 +32,25 @@ def transfer(table: pd.DataFrame) -> Figure:
     plain = plain.assign(pair=pd.Series([_pair(row) for row in plain.to_dict("records")], plain.index, dtype=object))
     plain = plain[plain.pair.notna()]
     models, norms = list(dict.fromkeys(plain.source_model)), numerals.by_number(plain.attack_p)
-    shown = set(plain.pair)
-    pairs = [pair for pair in PAIRS if pair in shown] + sorted(shown - set(PAIRS))
-    names = [pair if pair in PAIRS else f"trained with {style.training_name(pair)}" for pair in pairs]
-    figure, axes = common.grid(len(models), 2, sharex="col", sharey=True, height=0.2 * len(pairs) + 0.4, width=3.4)
-    looks = style.series([Training(p) for p in norms])
-    for row, model in enumerate(models):
+    pairs_of = {}
+    for model in models:
+        shown = set(plain[plain.source_model == model].pair)
+        pairs_of[model] = [pair for pair in PAIRS if pair in shown] + sorted(shown - set(PAIRS))
+    figure, axes = common.rows_of([len(pairs) for pairs in pairs_of.values()], 2, 0.2, 0.4, width=3.4, sharex="col")
+    looks = {p: style.attack_look(i) for i, p in enumerate(norms)}
+    for row, (model, pairs) in enumerate(pairs_of.items()):
+        names = [pair if pair in PAIRS else f"trained with {style.training_name(pair)}" for pair in pairs]
         for ax, (metric, label, scale) in zip(axes[row], QUANTITIES, strict=True):
             panel = plain[(plain.source_model == model) & (plain.metric == metric)]
             for i, p in enumerate(norms):
                 marks = panel[panel.attack_p == p]
                 y = [pairs.index(pair) + 0.2 * (i - (len(norms) - 1) / 2) for pair in marks.pair]
-                ax.plot(scale * marks.value, y, ls="", **looks[Training(p)])
+                ax.plot(scale * marks.value, y, ls="", **looks[p])
             if metric == "error":
                 clean = plain[(plain.source_model == model) & (plain.metric == "clean_error")]
                 y = [pairs.index(pair) for pair in clean.pair]
                 ax.plot(100 * clean.value, y, ls="", marker="|", color="#000000", ms=7)
-            common.label_rows(ax, names)
+            common.label_rows(ax, names if metric == "error" else [""] * len(names))
             ax.grid(axis="y", lw=0.3, color="#dddddd")
             ax.set_xlim(left=min(0, ax.get_xlim()[0]))
             if row == len(models) - 1:
@@ -58,7 +60,7 @@ def transfer(table: pd.DataFrame) -> Figure:
     for p in norms:
         eps = plain[plain.attack_p == p].attack_eps.iloc[0]
         label = f"perturbed in {style.norm_name(p)}, $\\epsilon$ = {eps}"
-        handles.append(Line2D([], [], ls="", label=label, **looks[Training(p)]))
+        handles.append(Line2D([], [], ls="", label=label, **looks[p]))
     handles.append(Line2D([], [], ls="", marker="|", color="#000000", ms=7, label="as they are"))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure

@@ -37,20 +37,26 @@ def attack_strength(test: pd.DataFrame) -> Figure:
     table = test[(test.metric == "error") & (test.attack_p != "")]
     multi_step = test[test.metric == "error_of_multi_step"]
     attacks = ["one_step", *summaries.attacks(table)]
-    looks = {attack: style.look(i) for i, attack in enumerate(attacks)}
+    looks = {attack: style.attack_look(i) for i, attack in enumerate(attacks)}
     parts, norms = list(table.groupby("model", sort=False)), numerals.by_number(table.attack_p)
-    trainings = sorted(set(table.training))
-    figure, axes = common.grid(len(parts), len(norms), sharex=True, sharey=True, height=0.22 * len(trainings) + 0.5)
+    trainings = {model: sorted(set(part.training)) for model, part in parts}
+    figure, axes = common.rows_of(
+        [len(of_model) for of_model in trainings.values()], len(norms), 0.22, 0.5, sharex=True
+    )
     framed = False
     for row, (model, part) in zip(axes, parts, strict=True):
         for ax, p, panel in common.panels(row, part, "attack_p", norms):
             eps = _shown_eps(panel)
             same = multi_step[(multi_step.model == model) & (multi_step.attack_p == p) & (multi_step.attack_eps == eps)]
-            framed |= _strengths(ax, panel[panel.attack_eps == eps], same, trainings, looks)
+            framed |= _strengths(ax, panel[panel.attack_eps == eps], same, trainings[model], looks)
             norm = f"{style.norm_name(p)}, $\\epsilon$ = {eps}"
             ax.set_title(f"{model}, {norm}" if len(parts) > 1 else norm)
             ax.grid(axis="y", lw=0.3, color="#dddddd")
-        common.label_rows(row[0], [style.training_name(training) for training in trainings])
+        common.label_rows(row[0], [style.training_name(training) for training in trainings[model]])
+        for ax in row[1:]:
+            ax.tick_params(labelleft=False)
+            ax.set_yticks(row[0].get_yticks())
+            ax.set_ylim(row[0].get_ylim())
     for ax in axes[-1]:
         ax.set_xlabel(ERROR)
     handles = [Line2D([], [], ls="", label=attack.replace("_", "-"), **looks[attack]) for attack in attacks]
@@ -110,18 +116,26 @@ def probe(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
         return figure
     parts = summaries.by_objective(table)
     norms = numerals.by_number(table.p)
+    looks = style.series([Training(p) for p in norms])
     figure, axes = common.grid(len(parts), len(norms), sharex=True, sharey=True)
     final = set(chosen[NETWORK].itertuples(index=False, name=None))
     for row, (_, part) in zip(axes, parts, strict=True):
-        for ax, _, panel in common.panels(row, part, "p", norms):
-            for i, eps in enumerate(numerals.by_number(panel.eps)):
+        for ax, p, panel in common.panels(row, part, "p", norms):
+            strengths = numerals.by_number(panel.eps)
+            for i, eps in enumerate(strengths):
                 line = panel[panel.eps == eps]
                 is_final = tuple(line[NETWORK].iloc[0]) in final
-                look: Look = {"color": style.COLOURS[i % len(style.COLOURS)], "lw": 1.6 if is_final else 0.9}
+                look: Look = {
+                    "color": style.shade(looks[Training(p)]["color"], i, len(strengths)),
+                    "lw": 1.6 if is_final else 0.9,
+                }
                 for metric, dash in (("probe_error_5", "-"), ("probe_error_1", ":")):
                     summary = summaries.over_seeds(line.assign(value=100 * line[metric]), ["epoch"])
                     label = f"$\\epsilon$ = {eps}" + (" (chosen)" if is_final else "") if dash == "-" else None
                     ax.plot(summary.epoch, summary["mean"], ls=dash, label=label, **look)
+                    half = summary.half.where(summary.seeds >= common.FEWEST, 0)
+                    low, high = summary["mean"] - half, summary["mean"] + half
+                    ax.fill_between(summary.epoch, low, high, color=look["color"], alpha=0.15, lw=0)
             ax.set_ylim(0, 102)
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             ax.legend(fontsize=6, loc="upper right", frameon=True, framealpha=0.85, edgecolor="none")
