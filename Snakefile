@@ -33,6 +33,7 @@ rule all:
     default_target: True
     input:
         REPORT,
+        PROVENANCE,
         REPORTED,
         SHOWN,
         JOBS.before_choices(),
@@ -41,6 +42,7 @@ rule all:
 
 
 onstart:
+    records.a_run_began()
     hooks.clear_forced(EXPERIMENT, workflow.dag_settings)
     hooks.print_runtime(JOBS, workflow, GPUS)
 

@@ -166,6 +166,25 @@ def test_an_objective_that_returns_something_else_is_refused(bring, change, mess
         block.check(TRAIN, spec(objective={"kind": "brought"}))
 
 
+def test_a_model_without_second_derivatives_is_refused_where_they_are_needed(bring):
+    class Attention(nn.Module):
+        def __init__(self, image_shape, classes):
+            super().__init__()
+            self.last = nn.Linear(8, classes)
+
+        def forward(self, x):
+            rows = x.flatten(1, 2)[:, None]
+            return self.last(nn.functional.scaled_dot_product_attention(rows, rows, rows).mean((1, 2)))
+
+    bring("models", Attention)
+    block.check(TRAIN, spec({"kind": "brought"}))
+    needs = {"kind": "penalty", "p": 2.0, "eps": 0.3}
+    with pytest.raises(
+        ValueError, match=r"objective of kind penalty: it does not work with this network: derivative for"
+    ):
+        block.check(TRAIN, spec({"kind": "brought"}, needs))
+
+
 # Attacks
 
 P = st.sampled_from([1.0, 1.3, 2.0, 4.0, math.inf])

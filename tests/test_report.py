@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import re
 import shutil
 
 import pytest
@@ -42,56 +41,89 @@ ENTRIES = {
 
 
 @pytest.fixture(scope="module")
-def page(template):
-    """The report, opened offline; ``said``: what the console complained of, ``asked``: what was asked for."""
+def browser():
+    """A browser that is offline."""
     api = pytest.importorskip("playwright.sync_api", reason="the browser driver is not installed")
     if CHROMIUM is None:
         pytest.skip("there is no Chromium")
     with api.sync_playwright() as play:
         flags = FLAGS + (["--no-sandbox"] if os.geteuid() == 0 else [])
         browser = play.chromium.launch(executable_path=CHROMIUM, args=flags)
-        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser):
+    """A function that opens a page; ``said``: what the console complained of, ``asked``: what was asked for."""
+    pages = []
+
+    def opened(file, width=1400):
+        page = browser.new_page(viewport={"width": width, "height": 1000})
+        pages.append(page)
         page.said, page.asked = [], []
         page.on("console", lambda message: message.type == "error" and page.said.append(message.text))
         page.on("pageerror", lambda error: page.said.append(str(error)))
         page.on("request", lambda request: page.asked.append(request.url))
-        page.goto((template.folder / "results/tiny/report.html").as_uri())
-        page.get_by_text("Results", exact=True).first.wait_for()
-        yield page
-        browser.close()
+        page.goto(file.as_uri())
+        return page
+
+    yield opened
+    for page in pages:
+        page.close()
 
 
-def open_section(page, section, study):
-    """Go to a section of the report, and there to a study, where there are several; the rows of its table."""
-    page.reload()
-    page.get_by_text(section, exact=True).first.click()
-    page.get_by_text(re.compile(f"^{study}$|SHOWS", re.IGNORECASE)).first.wait_for()
-    if page.get_by_text(study, exact=True).count():
-        page.get_by_text(study, exact=True).first.click()
+def fetched(page):
+    """What was asked of the network."""
+    return [url for url in page.asked if not url.startswith(("file:", "data:", "blob:", "about:"))]
+
+
+@pytest.mark.parametrize("width", [400, 1000, 1400])
+def test_the_report_shows_what_was_found_and_every_entry_with_its_caption(template, opened, width):
+    page = opened(template.folder / "results/tiny/report.html", width)
+    headings = page.locator("h2").all_inner_texts()
+    assert headings[0] == f"What was found: {STUDY}"
+    assert page.locator("section").first.locator("li").count() == 3  # softmax, of digits
+    for section, titles in ENTRIES.items():
+        assert f"{section} {STUDY}" in headings
+        entries = page.locator("section", has=page.get_by_role("heading", name=f"{section} {STUDY}")).locator("figure")
+        expected = [f"{section[0]}.{i} {title}" for i, title in enumerate(titles, start=1)]
+        assert entries.locator("h3").all_inner_texts() == expected
+        for number in range(entries.count()):
+            assert len(entries.nth(number).locator("figcaption").inner_text()) > 80
+    assert page.evaluate(
+        "[...document.querySelectorAll('img')].every(image => image.complete && image.naturalWidth > 0)"
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.said == fetched(page) == []
+
+
+def test_the_contents_lead_to_every_entry_by_the_keyboard(template, opened):
+    page = opened(template.folder / "results/tiny/report.html")
+    links = page.locator("nav a")
+    inside = [link for link in links.all() if link.get_attribute("href").startswith("#")]
+    assert len(inside) > 20
+    for link in inside:
+        assert page.locator(f"[id='{link.get_attribute('href')[1:]}']").count() == 1
+    inside[-1].focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("location.hash") == inside[-1].get_attribute("href")
+    page.emulate_media(media="print")
+    assert not page.locator("nav").is_visible()
+
+
+def test_the_provenance_names_the_jobs_and_their_code(template, opened):
+    """Snakemake's own report, which the other links to."""
+    page = opened(template.folder / "results/tiny/provenance.html")
+    page.get_by_text("Results", exact=True).first.wait_for()
+    page.get_by_text("1. What does regularisation do to the error?", exact=True).first.click()
+    page.get_by_text(STUDY, exact=True).first.click()
     page.locator("table tbody tr").first.wait_for()
-    return page.locator("table tbody tr")
-
-
-@pytest.mark.parametrize("section", ENTRIES)
-def test_a_section_has_its_entries_and_each_opens(page, section):
-    expected = [f"{section[0]}.{i} {title}" for i, title in enumerate(ENTRIES[section], start=1)]
-    texts = [text.strip() for text in open_section(page, section, STUDY).all_inner_texts()]
-    assert sorted(texts) == expected
-    for text in expected:
-        rows = open_section(page, section, STUDY)
-        rows.filter(has_text=text).locator("a").first.click()
-        shown = page.locator("main img, main iframe, img, iframe").first
-        shown.wait_for()
-        if shown.evaluate("e => e.tagName") == "IMG":
-            page.wait_for_function("[...document.querySelectorAll('img')].every(image => image.complete)")
-            assert page.evaluate("[...document.querySelectorAll('img')].every(image => image.naturalWidth > 0)")
-        else:
-            assert shown.content_frame.locator("table tr").count() > 1
-    assert page.said == []
+    assert page.said == fetched(page) == []
 
 
 @pytest.mark.parametrize("width", [1000, 1400])
-def test_a_page_of_errors_fits_and_no_value_is_broken(page, tmp_path, width):
+def test_a_page_of_errors_fits_and_no_value_is_broken(opened, tmp_path, width):
     """Five norms, three attacks on each."""
     test = measurements(seeds=5)
     for attack, p in itertools.product(("multi_step", "apgd", "standard"), ("1", "1.3", "2", "4", "inf")):
@@ -99,15 +131,8 @@ def test_a_page_of_errors_fits_and_no_value_is_broken(page, tmp_path, width):
     test = test.drop_duplicates([*metrics.CELL, *metrics.MEASUREMENT[:5]])
     parts = tables.by_attack(tables.errors(test), test)
     (tmp_path / "errors.html").write_text(tables.to_html(parts, "Errors"))
-    shown = page.context.new_page()
-    shown.set_viewport_size({"width": width, "height": 900})
-    shown.goto((tmp_path / "errors.html").as_uri())
+    shown = opened(tmp_path / "errors.html", width)
     assert len(parts) == 4
     assert shown.evaluate("document.documentElement.scrollWidth") <= width
     lines = "cell => cell.getBoundingClientRect().height / parseFloat(getComputedStyle(cell).lineHeight)"
     assert shown.evaluate(f"Math.max(...[...document.querySelectorAll('td')].map({lines}))") < 2
-    shown.close()
-
-
-def test_nothing_is_asked_of_the_network(page):
-    assert [url for url in page.asked if not url.startswith(("file:", "data:", "blob:", "about:"))] == []

@@ -4,11 +4,13 @@ import json
 import re
 import shutil
 from collections import Counter
+from pathlib import PurePath
 
 import pytest
 from project import TINY, configured
 
 from gradreg.models.preprocessing import Whitening
+from gradreg.planning import records
 from gradreg.storage import metrics
 
 
@@ -38,6 +40,7 @@ GROUP = "groups/digits-300/softmax/perturb/p-2"
         ("tables/digits-300/errors.tex", "tables"),
         ("figures/digits-300/robust_error.png", "figures"),
         ("report.html", "report"),
+        ("provenance.html", "provenance"),
     ],
 )
 def test_a_deleted_file_is_made_again(finished, file, stage):
@@ -71,12 +74,48 @@ def test_records_of_an_earlier_version_are_taken_over(finished):
     assert (finished.folder / ".snakemake/metadata").is_symlink()
 
 
+def times(project):
+    """When the files of the experiment were written."""
+    files = [file for file in (project.folder / "results/tiny").rglob("*") if file.is_file()]
+    return {file: file.stat().st_mtime_ns for file in files}
+
+
+def test_the_folder_of_snakemake_may_be_a_link(finished, tmp_path):
+    """To another disk, say; also where a link in it leads nowhere, as one that was moved does."""
+    far = tmp_path / "far" / "away"
+    far.mkdir(parents=True)
+    shutil.rmtree(finished.folder / ".snakemake")
+    (finished.folder / ".snakemake").symlink_to(far)
+    assert finished.plan() == []
+    (far / "metadata").unlink()
+    (far / "metadata").symlink_to("nowhere")
+    assert finished.plan() == []
+    assert (far / "metadata").resolve() == (finished.folder / "results/records/metadata").resolve()
+
+
+def test_a_file_without_a_record_that_belongs_to_somebody_else_is_told(tmp_path, monkeypatch):
+    def refuse(file, times):
+        raise PermissionError(1, "Operation not permitted")
+
+    (tmp_path / "results/tiny/metrics").mkdir(parents=True)
+    (tmp_path / "results/records/metadata").mkdir(parents=True)
+    (tmp_path / "results/tiny/metrics/test.csv").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(records.os, "utime", refuse)
+    with pytest.raises(
+        SystemExit, match=r"^results/tiny/metrics/test.csv: nothing says .* it belongs to \S+: ask them"
+    ):
+        records.distrust_unrecorded(PurePath("results/tiny"))
+
+
 def test_what_has_no_record_is_made_again_unless_it_is_touched(finished):
     expected = finished.counts("--forceall") - Counter(data=2)
     shutil.rmtree(finished.folder / "results/records")
+    before = times(finished)
     assert finished.counts() == expected
     done = finished.snakemake("--cores", 1, "--dry-run")
-    assert "files of results/tiny are made again" not in done.stderr, "told once"
+    assert "files of results/tiny are made again: nothing says what they were made with" in done.stderr
+    assert times(finished) == before, "a dry run changes nothing"
     finished.snakemake("--cores", 1, "--touch")
     assert finished.plan() == []
 
@@ -241,7 +280,7 @@ def test_edited_code_reruns_what_depends_on_it(finished, file, expected):
     if expected["train"]:
         assert counts["train"] >= 8  # every selection run
     if file == "gradreg/reporting/plots/errors.py":
-        assert counts == {"figures": 2, "report": 1, "all": 1}
+        assert counts == {"figures": 2, "report": 1, "provenance": 1, "all": 1}
     if file == "gradreg/attacks/autoattack.py":
         assert counts["strong"] == 3
 

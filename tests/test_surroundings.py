@@ -3,9 +3,11 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
-from project import Project, configured, create
+from project import ROOT, Project, configured, create
 
 CELL = "results/tiny/cells/digits-200/softmax/plain/p-none/eps-0"
 CELLS = [f"{CELL}/seed-{seed}/metrics.csv" for seed in (0, 1)]
@@ -38,6 +40,18 @@ def test_results_may_lie_in_another_folder_than_the_code(template, tmp_path):
     done = code.snakemake("--cores", 1, *away, "-n", check=False)
     assert "config.yaml:" in done.stderr
     assert "sweep[0].train.epochs: 0 must be at least 1" in done.stderr
+
+
+def test_jobs_run_on_the_python_of_snakemake_whatever_is_called_python(tmp_path):
+    other = tmp_path / "python"
+    other.write_text("#!/bin/sh\necho another Python\n")
+    other.chmod(0o755)
+    command = (
+        f"set -eu; . '{ROOT}/workflow/job.sh'; PATH='{tmp_path}':$PATH; python -c 'import sys; print(sys.executable)'"
+    )
+    environment = os.environ | {"GRADREG_PYTHON": sys.executable}
+    done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == sys.executable
 
 
 def test_without_git_the_commit_is_unknown(tmp_path, template):

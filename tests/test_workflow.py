@@ -22,7 +22,9 @@ def test_it_ends_in_a_report_that_the_last_line_names(template):
         assert caption in report
     assert "over 2 seeds" in report
     assert "hard: targeted, then apgd_ce on the images still classified correctly; first 5 images, 1 seed." in report
-    assert "ERROR" not in (template.folder / "results/tiny/logs/report.log").read_text(), "a caption is no text"
+    assert "system-message" not in report, "a caption is no text"
+    assert (template.folder / "results/tiny/logs/report.log").read_text() == ""
+    assert "ERROR" not in (template.folder / "results/tiny/logs/provenance.log").read_text()
     assert re.search(r"Evaluation took \d+% of \d+ job seconds", template.output.stderr)
     assert re.search(r"\d+ of \d+ steps \(100%\) done", template.output.stderr)
 

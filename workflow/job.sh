@@ -3,6 +3,18 @@
 export MPLBACKEND=agg  # that of a notebook may not be there
 export GRADREG_SNAKEMAKE=$PPID  # when this process is gone, the job ends as well
 
+# The Python that runs Snakemake, whatever is first on the path.
+python() {
+  "$GRADREG_PYTHON" "$@"
+}
+
+# ``run NAME ARGUMENTS`` runs a script of the project, wherever the results are.
+run() {
+  local name="$1"
+  shift
+  python "$GRADREG_CODE/workflow/scripts/$name" "$@"
+}
+
 # ``logged FILE COMMAND`` keeps what a command prints in FILE, and shows its end when the command fails: the last line where
 # a signal ended it.
 logged() {

@@ -122,6 +122,12 @@ class Experiment:
         return sorted({(group.dataset, group.n_train) for group in self.groups})
 
     @property
+    def in_several_sizes(self) -> list[str]:
+        """The data sets with several numbers of training images of the final runs."""
+        datasets = [dataset for dataset, _ in self.studies]
+        return sorted({dataset for dataset in datasets if datasets.count(dataset) > 1})
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The config without what only says where and how jobs run."""
         return {key: self.config[key] for key in ("experiment", "scale", "sweep")}

@@ -3,7 +3,9 @@
 Snakemake writes them to its own folder, where ``rm -rf .snakemake`` would take them: after that it believes every file.
 """
 
+import atexit
 import os
+import pwd
 import shutil
 import sys
 from base64 import urlsafe_b64encode
@@ -12,6 +14,7 @@ from pathlib import Path, PurePath
 RECORDS, SNAKEMAKE = Path("results/records"), Path(".snakemake")
 KINDS = ("metadata", "incomplete")  # what files were made with; files that a killed job may have left unfinished
 OLDEST = 1  # seconds; Snakemake takes 0 for no time at all
+_before: dict[Path, tuple[int, int]] = {}  # times of files that were made the oldest
 RESULTS = ("cells", "groups", "metrics", "tables", "figures")
 
 
@@ -21,19 +24,22 @@ def keep_beside_results() -> None:
         kept, link = RECORDS / kind, SNAKEMAKE / kind
         kept.mkdir(parents=True, exist_ok=True)
         if link.is_symlink():
-            continue
+            if link.exists():
+                continue
+            link.unlink()
         if link.is_dir():  # written by an earlier version
             shutil.copytree(link, kept, dirs_exist_ok=True)
             shutil.rmtree(link)
         link.parent.mkdir(exist_ok=True)
-        link.symlink_to(os.path.relpath(kept, link.parent))
+        link.symlink_to(os.path.relpath(kept.resolve(), link.parent.resolve()))
 
 
 def distrust_unrecorded(root: PurePath) -> None:
     """Give the files of an experiment that have no record the oldest of times: whatever they need is newer.
 
     So they are made again, unless ``snakemake --touch`` takes them as they are.
-    While another run is active nothing is done: its files get their records when their jobs end.
+    While another run is active nothing is done: its files get their records when their jobs end. The times are put back
+    at the end, unless ``a_run_began``: a dry run changes nothing.
     """
     if any((SNAKEMAKE / "locks").glob("*")):
         return
@@ -43,14 +49,39 @@ def distrust_unrecorded(root: PurePath) -> None:
     paths = [path for part in RESULTS for path in Path(root, part).rglob("[!.]*")]
     unrecorded = [
         path
-        for path in [*paths, Path(root, "report.html"), Path(root, "config.json")]
+        for path in [*paths, *(Path(root, name) for name in ("report.html", "provenance.html", "config.json"))]
         if _record(kept, path, longest) not in recorded and path.is_file() and path.stat().st_mtime > OLDEST
     ]
     for file in unrecorded:
-        os.utime(file, (OLDEST, OLDEST))
+        before = file.stat()
+        try:
+            os.utime(file, (OLDEST, OLDEST))
+        except PermissionError:
+            text = f"{file}: nothing says what it was made with, and it belongs to {_owner(before.st_uid)}"
+            sys.exit(f"{text}: ask them for snakemake --touch, or delete it")
+        _before[file] = (before.st_atime_ns, before.st_mtime_ns)
     if unrecorded:
         text = f"{len(unrecorded)} files of {root} are made again: nothing says what they were made with"
         print(f"{text} (snakemake --touch takes them as they are)", file=sys.stderr)
+
+
+def a_run_began() -> None:
+    """Leave the times as they are."""
+    _before.clear()
+
+
+@atexit.register
+def _put_back() -> None:
+    for file, times in _before.items():
+        if file.exists() and file.stat().st_mtime == OLDEST:
+            os.utime(file, ns=times)
+
+
+def _owner(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
 
 
 def _record(folder: Path, file: Path, longest: int) -> str:

@@ -1,5 +1,6 @@
 """What is shown of a study, and where in the report."""
 
+from collections.abc import Collection
 from typing import Any
 
 from gradreg import registry
@@ -68,18 +69,27 @@ def models_with_galleries(experiment: Experiment, study: Study) -> list[str]:
     return [model for *of, model in experiment.galleries if tuple(of) == study]
 
 
-def place(experiment: Experiment, study: Study, name: str, shown: set[str], **names: str) -> dict[str, Any]:
-    """Where a file stands in the report, as arguments of Snakemake's ``report``; shown: the names it shows in all."""
-    dataset, n_train = study
-    size = f"{n_train} training images" if n_train else "every size"
+def numbered(name: str, shown: Collection[str], **names: str) -> tuple[str, str]:
+    """The section that shows a table or figure, and its title with its number there; shown: the names shown in all."""
     (section,) = [section for section, parts in SECTIONS.items() if name in parts]
     number = [part for part in SECTIONS[section] if part in shown].index(name) + 1
+    return section, f"{section[0]}.{number} {TITLES[name].format(**names)}"
+
+
+def place(experiment: Experiment, study: Study, name: str, shown: set[str], **names: str) -> dict[str, Any]:
+    """Where a file stands in the report of provenance, as arguments of Snakemake's ``report``.
+
+    shown: the names that are shown in all.
+    """
+    dataset, n_train = study
+    size = f"{n_train} training images" if n_train else "every size"
+    section, title = numbered(name, shown, **names)
     # Not two labels: where one of them has two values, Snakemake's report makes a switch of it.
     return {
         "caption": f"../report/{name}.rst",
         "category": section,
         "subcategory": f"{dataset}, {size}" if len(experiment.studies) > 1 else None,
-        "labels": {"shows": f"{section[0]}.{number} {TITLES[name].format(**names)}"},
+        "labels": {"shows": title},
     }
 
 

@@ -106,7 +106,10 @@ def check(train: Split, spec: TrainingSpec, whitening: Whitening | None = None, 
     stack, few = Stack([0], train, None, spec, whitening), train.first(min(FEW, len(train)))
     check_answers(spec.model, few.pixels(), train.classes)
     with by_autograd():
-        fault = _fault_of_objective(stack, few)
+        try:
+            fault = _fault_of_objective(stack, few)
+        except RuntimeError as error:  # no second derivative, saved tensor hooks, and the like
+            fault = f"it does not work with this network: {str(error).splitlines()[0]}"
     if fault:
         raise ValueError(f"objective of kind {spec.objective.kind}: {fault}")
 

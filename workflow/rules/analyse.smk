@@ -27,7 +27,7 @@ rule join_group:
         f"{ROOT}/logs/join/{GROUP_PATTERN}/{{table}}.log",
     localrule: True
     shell:
-        "logged {log:q} python {SCRIPTS}/join_tables.py --out {output:q} {input.tables:q}"
+        "logged {log:q} run join_tables.py --out {output:q} {input.tables:q}"
 
 
 rule join:
@@ -40,7 +40,7 @@ rule join:
         f"{ROOT}/logs/join/{{table}}.log",
     localrule: True
     shell:
-        "logged {log:q} python {SCRIPTS}/join_tables.py --out {output:q} {input.tables:q}"
+        "logged {log:q} run join_tables.py --out {output:q} {input.tables:q}"
 
 
 rule join_outcomes:
@@ -55,8 +55,7 @@ rule join_outcomes:
     params:
         about=JOBS.run_names,
     shell:
-        "logged {log:q} python {SCRIPTS}/join_outcomes.py --about {params.about:q} --out {output:q}"
-        " {input.outcomes:q}"
+        "logged {log:q} run join_outcomes.py --about {params.about:q} --out {output:q}" " {input.outcomes:q}"
 
 
 # Perturbations made for some networks of a study, shown to all of them.
@@ -80,7 +79,7 @@ rule transfer:
         settings=JOBS.settings("transfer"),
         cells=JOBS.transfer_cells,
     shell:
-        "logged {log:q} python {SCRIPTS}/transfer.py --data {input.data:q} --settings {params.settings:q}"
+        "logged {log:q} run transfer.py --data {input.data:q} --settings {params.settings:q}"
         " --cells {params.cells:q} --n-train {wildcards.n_train} --out {output:q} --device {resources.device}"
 
 
@@ -103,5 +102,5 @@ rule gallery:
         settings=JOBS.settings("gallery"),
         whitening=optional("whitening"),
     shell:
-        "logged {log:q} python {SCRIPTS}/make_gallery.py --data {input.data:q} --settings {params.settings:q}"
+        "logged {log:q} run make_gallery.py --data {input.data:q} --settings {params.settings:q}"
         " --record {input.cell[0]:q} --out {output:q} --device {resources.device} {params.whitening:q}"

@@ -47,10 +47,9 @@ if workflow.is_main_process:  # not in the jobs of a cluster
 
 ROOT = str(EXPERIMENT.root)
 GROUPS = f"{ROOT}/groups/{GROUP_PATTERN}"
-REPORT = f"{ROOT}/report.html"
+REPORT, PROVENANCE = f"{ROOT}/report.html", f"{ROOT}/provenance.html"
 TRANSFER = f"{ROOT}/metrics/transfer-{{dataset}}-{{n_train}}.csv"
 DATA = "results/data/{dataset}.npz"
-SCRIPTS = shlex.quote(here("workflow/scripts"))
 
 # Jobs ask for a GPU only where networks will run on one.
 DEVICE = EXPERIMENT.config["device"] if has_gpu() or EXPERIMENT.config["device"] == "cuda" else "cpu"
@@ -62,7 +61,8 @@ _BASE = str(workflow.basedir)
 _PREFIX = (
     f"set -euo pipefail; . {shlex.quote(os.path.join(_BASE, 'workflow/job.sh'))};"
     f" export PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH"
-    f" PYTHONPATH={shlex.quote(_BASE)}${{PYTHONPATH:+:$PYTHONPATH}}; "
+    f" PYTHONPATH={shlex.quote(_BASE)}${{PYTHONPATH:+:$PYTHONPATH}}"
+    f" GRADREG_PYTHON={shlex.quote(sys.executable)} GRADREG_CODE={shlex.quote(here('.'))}; "
 )
 shell.prefix(_PREFIX.replace("{", "{{").replace("}", "}}"))  # Snakemake formats it with the command
 

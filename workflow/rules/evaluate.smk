@@ -31,7 +31,7 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
             cells=folders,
             whitening=optional("whitening"),
         shell:
-            "logged {log:q} python {SCRIPTS}/evaluate.py --data {input.data:q} --settings {params.settings:q}"
+            "logged {log:q} run evaluate.py --data {input.data:q} --settings {params.settings:q}"
             " --cells {params.cells:q} --device {resources.device} {params.whitening:q}"
 
 
@@ -67,7 +67,7 @@ for _name, _dataset, _block, _sizes in EXPERIMENT.strong_blocks():
             cells=folders,
             whitening=optional("whitening"),
         shell:
-            "logged {log:q} python {SCRIPTS}/evaluate.py --data {input.data:q} --settings {params.settings:q}"
+            "logged {log:q} run evaluate.py --data {input.data:q} --settings {params.settings:q}"
             " --strong {params.name} --cells {params.cells:q} --device {resources.device} {params.whitening:q}"
 
 
@@ -84,4 +84,4 @@ checkpoint choose:
     params:
         candidates=JOBS.candidate_settings,
     shell:
-        "logged {log:q} python {SCRIPTS}/choose_setting.py --candidates {params.candidates:q} --out {output:q}"
+        "logged {log:q} run choose_setting.py --candidates {params.candidates:q} --out {output:q}"

@@ -1,6 +1,10 @@
 # Publication: tables and figures of each study, and the report that holds them, by a reader's questions.
 TABLES = {name: f"{ROOT}/metrics/{name}.csv" for name in ("validation", "history", "test")}
 
+CAPTIONS = sorted(
+    here(f"workflow/report/{name}") for name in os.listdir(os.path.join(workflow.basedir, "workflow/report"))
+)
+
 # What the report holds, and what is shown beside it.
 REPORTED, SHOWN = [], []
 
@@ -39,7 +43,7 @@ for _study in EXPERIMENT.studies:
             n_train=_study[1],
             folder=subpath(output[0], parent=True),
         shell:
-            "logged {log:q} python {SCRIPTS}/make_table.py --test {input.test:q} --validation {input.validation:q}"
+            "logged {log:q} run make_table.py --test {input.test:q} --validation {input.validation:q}"
             " --outcomes {input.outcomes:q} --dataset {params.dataset} --n-train {params.n_train}"
             " --selections {params.selections:q} --out {params.folder:q}"
 
@@ -71,7 +75,7 @@ for _study in EXPERIMENT.studies:
             transfer=optional("transfer"),
             galleries=optional("galleries"),
         shell:
-            "logged {log:q} python {SCRIPTS}/plot_figures.py {params.figures} --validation {input.validation:q}"
+            "logged {log:q} run plot_figures.py {params.figures} --validation {input.validation:q}"
             " --history {input.history:q} --test {input.test:q} {params.transfer:q} {params.galleries:q}"
             " --dataset {params.dataset} --n-train {params.n_train} --selections {params.selections:q}"
             " --out {params.folder:q}"
@@ -103,25 +107,41 @@ for _dataset in sorted({dataset for dataset, _ in EXPERIMENT.studies}):
             dataset=_dataset,
             folder=subpath(output[0], parent=True),
         shell:
-            "logged {log:q} python {SCRIPTS}/plot_figures.py sample_size --test {input.test:q}"
+            "logged {log:q} run plot_figures.py sample_size --test {input.test:q}"
             " --dataset {params.dataset} --out {params.folder:q}"
 
 
-# A nested Snakemake writes the report from the finished figures; nothing is run by it.
 rule report:
     input:
         REPORTED,
+        [file for file in SHOWN if file.endswith("comparison.csv")],
+        test=TABLES["test"],
         config=f"{ROOT}/config.json",
-        captions=sorted(
-            here(f"workflow/report/{name}") for name in os.listdir(os.path.join(workflow.basedir, "workflow/report"))
-        ),
+        captions=CAPTIONS,
+        template=here("workflow/report/page.html"),
+        code=closure("workflow/scripts/write_report.py"),
     output:
         REPORT,
     log:
         f"{ROOT}/logs/report.log",
     localrule: True
+    shell:
+        "logged {log:q} run write_report.py --config {input.config:q} --template {input.template:q} --out {output:q}"
+
+
+# Which job made each file, from what, with which code. A nested Snakemake writes it; nothing is run by it.
+rule provenance:
+    input:
+        REPORTED,
+        config=f"{ROOT}/config.json",
+        captions=CAPTIONS,
+    output:
+        PROVENANCE,
+    log:
+        f"{ROOT}/logs/provenance.log",
+    localrule: True
     params:
         reported=REPORTED,
     shell:
-        "logged {log:q} python -m snakemake --snakefile {workflow.main_snakefile:q} {params.reported:q} --report {output:q}"
-        " --nolock --workflow-profile none --configfile {input.config:q}"
+        'logged {log:q} python -m snakemake --snakefile "$GRADREG_CODE/Snakefile" {params.reported:q}'
+        " --report {output:q} --nolock --workflow-profile none --configfile {input.config:q}"

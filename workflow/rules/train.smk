@@ -33,5 +33,5 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
             cells=folders,
             whitening=optional("whitening"),
         shell:
-            "logged {log:q} python {SCRIPTS}/train.py --data {input.data:q} --settings {params.settings:q}"
+            "logged {log:q} run train.py --data {input.data:q} --settings {params.settings:q}"
             " --cells {params.cells:q} --resume {params.resume:q} --device {resources.device} {params.whitening:q}"

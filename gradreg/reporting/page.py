@@ -1,0 +1,107 @@
+"""The report: one page that needs nothing else, what was found first, then every table and figure with its caption."""
+
+import base64
+import re
+from collections.abc import Mapping
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from docutils.core import publish_parts
+
+from gradreg.planning import report
+from gradreg.planning.experiment import Experiment
+from gradreg.planning.report import Study
+from gradreg.reporting import findings, summaries, tables
+from gradreg.storage import metrics
+
+BODY = re.compile(r"<body>(.*)</body>", re.DOTALL)
+
+
+def write(experiment: Experiment, root: Path, template: Path) -> str:
+    """The page of a finished experiment as HTML. root: its folder; template: the page's, beside the captions."""
+    captions = template.parent
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(captions), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    studies = [_study(experiment, study, root, captions) for study in experiment.studies]
+    across = [_across(experiment, dataset, root, captions) for dataset in experiment.in_several_sizes]
+    about = _rendered(captions, "workflow", {"config": experiment.config})
+    page = environment.get_template(template.name)
+    return page.render(name=experiment.name, studies=studies, across=across, about=about, style=tables.STYLE)
+
+
+def _study(experiment: Experiment, study: Study, root: Path, captions: Path) -> dict[str, Any]:
+    """What the page shows of a study: title, findings, main table, main figure, sections with their entries."""
+    dataset, n_train = study
+    folder = f"{dataset}-{n_train}"
+    test = metrics.read(root / "metrics" / "test.csv")
+    test = test[(test.dataset == dataset) & (test.n_train == n_train)]
+    compared = metrics.read(root / "tables" / folder / "comparison.csv")
+    trainings = {str(training): training for training in summaries.with_training(test).training}
+    compared["training"] = compared.training.map(trainings)
+    facts = report.facts(experiment, study)
+    files: dict[str, tuple[str, dict[str, str]]] = {
+        **{f"tables/{folder}/{name}.html": (name, {}) for name in ("errors", "flags")},
+        **{f"figures/{folder}/{file}.svg": shown for file, shown in report.figures(experiment, study).items()},
+    }
+    entries: dict[str, list[dict[str, Any]]] = {}
+    names = {name for name, _ in files.values()}
+    for file, (name, titles) in files.items():
+        section, title = report.numbered(name, names, **titles)
+        entry = _entry(root / file, title, _caption(captions, name, facts))
+        entries.setdefault(section, []).append(entry)
+    sections: list[dict[str, Any]] = [
+        {"title": section, "anchor": f"{folder}-{section[0]}", "entries": sorted(of_section, key=itemgetter("title"))}
+        for section, of_section in sorted(entries.items())
+    ]
+    parts = tables.by_attack(tables.errors(test, compared), test)
+    return {
+        "title": f"{dataset}, {n_train} training images",
+        "anchor": folder,
+        "findings": findings.by_model(test, compared),
+        "table": _inner(tables.to_html(dict(list(parts.items())[:2]), "")),
+        "figure": _shown(root / f"figures/{folder}/robust_error.svg"),
+        "sections": sections,
+    }
+
+
+def _across(experiment: Experiment, dataset: str, root: Path, captions: Path) -> dict[str, str]:
+    """The figure that goes across the numbers of training images of a data set."""
+    facts = [report.facts(experiment, study) for study in experiment.studies if study[0] == dataset]
+    _, title = report.numbered("sample_size", {"sample_size"})
+    file = root / "figures" / dataset / "sample_size.svg"
+    return _entry(file, f"{dataset}: {title}", _caption(captions, "sample_size", facts))
+
+
+def _entry(file: Path, title: str, caption: str) -> dict[str, str]:
+    anchor = f"{file.parent.name}-{file.stem}"
+    return {"title": title, "content": _shown(file), "anchor": anchor, "caption": caption}
+
+
+def _shown(file: Path) -> str:
+    """A figure or a table as part of a page."""
+    if file.suffix == ".html":
+        return _inner(file.read_text(encoding="utf-8"))
+    image = base64.b64encode(file.read_bytes()).decode()
+    return f'<img alt="{file.stem.replace("_", " ")}" src="data:image/svg+xml;base64,{image}">'
+
+
+def _inner(page: str) -> str:
+    """The body of a page of tables, with headings below those of the report."""
+    match = BODY.search(page)
+    return (match[1] if match else page).replace("<h2>", "<h4>").replace("</h2>", "</h4>")
+
+
+def _caption(captions: Path, name: str, facts: Any) -> str:
+    return _rendered(captions, name, {"params": {"facts": facts}})
+
+
+def _rendered(captions: Path, name: str, about: Mapping[str, Any]) -> str:
+    """A caption, which Snakemake's own report shows as well, as HTML."""
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(captions), autoescape=False)
+    text = environment.get_template(f"{name}.rst").render(snakemake=about)
+    options = {"math_output": "MathML", "initial_header_level": 3}
+    html: str = publish_parts(text, writer_name="html5", settings_overrides=options)["body"]
+    return html
