@@ -1,12 +1,16 @@
 """Configs: defaults and canonical numbers."""
 
+import itertools
+import json
+
 import pytest
 import yaml
 from configs import BASE, PENALTY, ROOT, SHIPPED, edited, merged
 
-from gradreg.planning.config import resolve
+from gradreg.planning.config import ConfigError, resolve
 from gradreg.planning.entries import final_sizes, selection_size
 from gradreg.planning.experiment import Experiment
+from gradreg.planning.yaml_files import YamlFiles, fault
 
 
 def test_defaults_are_filled_in_and_idempotent():
@@ -76,3 +80,64 @@ def test_sizes_of_training_sets():
         assert selection_size(own, 100) == size
     entry["selection"]["n_train"] = 0.1  # exactly a tenth, not the nearest double
     assert selection_size(entry, 30) == 3
+
+
+# Files
+
+
+def written(tmp_path, text, name="config.yaml"):
+    file = tmp_path / name
+    file.write_text(text)
+    return file
+
+
+def test_json_may_have_tabs(tmp_path):
+    wrong = BASE | {"device": "gpu"}
+    file = written(tmp_path, json.dumps(wrong, indent="\t"), "config.json")
+    with pytest.raises(ConfigError, match=r"config\.json:\d+: device: 'gpu' is none of auto, cpu, cuda"):
+        resolve(wrong, [file])
+
+
+def test_what_the_command_line_set_is_not_blamed_on_a_file(tmp_path):
+    file = written(tmp_path, yaml.safe_dump(BASE))
+    with pytest.raises(ConfigError, match=r"^--config: experiment: 3 is not text$"):
+        resolve(BASE | {"experiment": 3}, [file], {"experiment": 3})
+
+
+def test_a_key_that_stands_twice_behind_an_alias_is_told_once(tmp_path):
+    text = yaml.safe_dump(BASE) + "x: &x {a: 1, a: 2}\ny: {<<: *x}\nz: *x\n"
+    assert len(list(YamlFiles([written(tmp_path, text)]).duplicates())) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sweep: &a\n  - *a\n", "has a value that holds itself$"),
+        ("sweep: &a {b: {c: *a}}\n", "has a value that holds itself$"),
+        (
+            "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+            + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in itertools.pairwise("abcdefghijkl")),
+            r"has \d{13} values, with those that \* repeats$",
+        ),
+    ],
+)
+def test_a_file_that_would_not_end_is_refused_at_once(tmp_path, text, message):
+    file = written(tmp_path, text)
+    with pytest.raises(ConfigError, match=message):
+        resolve(yaml.safe_load(text), [file])
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"a:\n  b: 1\n c: 2\n", "config.yaml:3: not YAML: while parsing a block mapping expected <block end>"),
+        (b"a:\n\tb: 1\n", "config.yaml:2: not YAML: while scanning for the next token found character"),
+        (b"a: [1\n", "config.yaml:2: not YAML: while parsing a flow sequence expected"),
+        (b"a: \xff\n", "config.yaml: not YAML: 'utf-8' codec can't decode"),
+        (b"a: 1\n", None),
+    ],
+)
+def test_where_a_file_is_not_yaml_is_told(tmp_path, text, told):
+    (tmp_path / "config.yaml").write_bytes(text)
+    said = fault(tmp_path / "config.yaml")
+    assert said is None if told is None else (told in said and "\n" not in said)
