@@ -1,0 +1,127 @@
+"""Numbers in README and docs against the published files that they come from."""
+
+import re
+
+import pandas as pd
+import pytest
+from project import ROOT
+
+from gradreg.storage import metrics
+
+PUBLISHED = ROOT / "results" / "published"
+
+
+def table_of(page, first):
+    """The rows of the Markdown table whose header begins with ``first``."""
+    lines = (ROOT / page).read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(f"| {first} |"))
+    rows = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+def errors(study):
+    """The published table of errors of a study, without what the literature has."""
+    table = metrics.read(PUBLISHED / study / "errors.csv").astype(str)
+    return table[~table.model.str.startswith("published")]
+
+
+def cell(value):
+    """A cell as a page shows it: bold where it is marked, without its marks."""
+    bare = value.removesuffix(" †").removesuffix(" *")
+    return f"**{bare}**" if " *" in value else bare
+
+
+def heading(table, attack, norm):
+    return next(column for column in table if re.search(rf"\b{attack} {norm} eps", column))
+
+
+def test_the_table_of_the_readme_is_that_of_the_published_experiment():
+    table = errors("mnist/tables/mnist-60000")
+    columns = ["test error, %", *(heading(table, "apgd", norm) for norm in ("L1", "L2", "Linf"))]
+    expected = []
+    for row in table.to_dict("records"):
+        eps = "–" if row["training"] == "plain" else row["setting"].removeprefix("eps = ")
+        expected.append([row["training"], eps, *(cell(row[column]) for column in columns)])
+    assert table_of("README.md", "training") == expected
+
+
+def test_the_table_of_the_default_experiment_is_that_of_the_published_one():
+    table = errors("quickstart/tables/digits-1297")
+    columns = ["test error, %", *(heading(table, "multi-step", norm) for norm in ("L1", "L2", "Linf"))]
+    settings = {
+        "plain": "no weight decay",
+        "plain-decay-3e-4": "weight decay 3e-4",
+        "plain-decay-3e-3": "weight decay 3e-3",
+    }
+    expected = []
+    for row in table.to_dict("records"):
+        strong = [row[heading(table, "apgd", norm)] for norm in ("L1", "L2", "Linf")]
+        shown = "–" if "–" in strong else " / ".join(f"{float(value):.0f}" for value in strong)
+        chosen = settings.get(row["setting"], row["setting"].replace("eps = ", "eps "))
+        expected.append([row["model"], row["training"], chosen, *(cell(row[column]) for column in columns), shown])
+    assert table_of("docs/results.md", "network") == expected
+
+
+def transferred(p, **target):
+    """Errors in percent of networks of the published experiment on images perturbed for a plain one of seed 0."""
+    table = metrics.read(PUBLISHED / "mnist/metrics/transfer-mnist-60000.csv")
+    rows = table[
+        (table.metric == "error") & (table.attack_p == p) & (table.source_p == "none") & (table.source_seed == 0)
+    ]
+    for column, value in target.items():
+        rows = rows[rows[column].isin(value) if isinstance(value, list) else rows[column] == value]
+    return 100 * rows.value
+
+
+OTHER_SEED = {"target_seed": 1, "source_images": "60000", "target_images": "60000"}
+HALVES = {"same": ("30000", "30000"), "other": ("30000", "30000from30000")}
+
+
+def halves(p, which):
+    source, target = HALVES[which]
+    return transferred(p, target_p="none", target_seed=1, source_images=source, target_images=target).mean()
+
+
+def compared(study, name="test error, %"):
+    table = pd.read_csv(PUBLISHED / study / "comparison.csv")
+    return table[table.measured == name]
+
+
+CLAIMS = {  # page and sentence, its numbers in brackets: what they are in the published files
+    (
+        "docs/results.md",
+        r"A plain network with another seed misclassifies (\d+) % of .* in L1, (\d+) % in L2 and (\d+) % in Linf",
+    ): lambda: [transferred(p, target_p="none", **OTHER_SEED).mean() for p in ("1", "2", "inf")],
+    (
+        "docs/results.md",
+        r"Networks trained with p = 2 or p = inf misclassify (\d+) to (\d+) % of them in L2 and Linf",
+    ): lambda: [
+        bound(pd.concat([transferred(p, target_p=["2", "inf"], **OTHER_SEED) for p in ("2", "inf")]))
+        for bound in (min, max)
+    ],
+    ("docs/results.md", r"the network trained with p = 1 misclassifies (\d+) % in L2 and (\d+) % in Linf"): lambda: [
+        transferred(p, target_p="1", **OTHER_SEED).mean() for p in ("2", "inf")
+    ],
+    (
+        "docs/results.md",
+        r"halves: (\d+) % against (\d+) % in L2, (\d+) % against (\d+) % in Linf, (\d+) % against (\d+) % in L1",
+    ): lambda: [halves(p, which) for p in ("2", "inf", "1") for which in ("same", "other")],
+    (
+        "docs/results.md",
+        r"no test error differs from that of plain training after the correction; the least P is (0\.\d\d)",
+    ): lambda: [compared("quickstart/tables/digits-1297").p_holm.min()],
+}
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim[1][:40])
+def test_a_sentence_says_what_was_published(claim):
+    page, sentence = claim
+    found = re.search(sentence, (ROOT / page).read_text())
+    assert found, "the sentence has changed"
+    for said, value in zip(found.groups(), CLAIMS[claim](), strict=True):
+        digits = len(said.partition(".")[2])
+        assert said == f"{value:.{digits}f}"
