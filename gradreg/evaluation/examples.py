@@ -22,7 +22,9 @@ def gallery(network: nn.Module, split: Split, settings: GallerySpec) -> dict[str
     Returns arrays ``x`` (N, C, H, W), ``y``, ``answer`` and ``confidence`` (N,) for the images as they are and,
     for each p, ``x_p``, ``answer_p`` and ``confidence_p``.
     """
-    index = torch.stack([_typical(split, label) for label in settings.classes])
+    there = set(split.labels.tolist())  # of few images, classes can be missing
+    labels = [label for label in settings.classes if label in there] or [int(split.labels[0])]
+    index = torch.stack([_typical(split, label) for label in labels])
     x, y = split.pixels(index), split.labels[index]
     confidence, answer = answers(network, x)
     arrays = {"x": x, "y": y, "answer": answer, "confidence": confidence}

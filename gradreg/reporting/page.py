@@ -103,5 +103,5 @@ def _rendered(captions: Path, name: str, about: Mapping[str, Any]) -> str:
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(captions), autoescape=False)
     text = environment.get_template(f"{name}.rst").render(snakemake=about)
     options = {"math_output": "MathML", "initial_header_level": 3}
-    html: str = publish_parts(text, writer_name="html5", settings_overrides=options)["body"]
+    html: str = publish_parts(text, writer="html5", settings_overrides=options)["body"]
     return html

@@ -97,8 +97,8 @@ def _bare(axes: np.ndarray) -> None:
 
 
 def _picture(x: np.ndarray) -> np.ndarray:
-    """(C, H, W) in the form that imshow takes."""
-    return x[0] if len(x) == 1 else x.transpose(1, 2, 0)
+    """(C, H, W) in the form that imshow takes: in colour with three channels, else the mean of all."""
+    return x.transpose(1, 2, 0) if len(x) == 3 else x.mean(0)
 
 
 def _show_step(ax: Axes, step: np.ndarray) -> None:
