@@ -4,6 +4,7 @@ import re
 
 import pandas as pd
 import pytest
+from markdown_it import MarkdownIt
 from project import ROOT
 
 from gradreg.storage import metrics
@@ -125,3 +126,16 @@ def test_a_sentence_says_what_was_published(claim):
     for said, value in zip(found.groups(), CLAIMS[claim](), strict=True):
         digits = len(said.partition(".")[2])
         assert said == f"{value:.{digits}f}"
+
+
+@pytest.mark.parametrize(
+    "file", [*PUBLISHED.rglob("*.md"), ROOT / "README.md", *(ROOT / "docs").glob("*.md")], ids=lambda file: file.name
+)
+def test_what_is_meant_bold_is_bold(file):
+    """Read by a Markdown parser, no asterisks are left at the edges of a cell."""
+    page = MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(file.read_text())
+    cells = [re.sub(r"<code>.*?</code>", "", text) for text in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", page)]
+    assert [text for text in cells if "**" in text] == []
+    if file.is_relative_to(PUBLISHED) and file.name == "errors.md":
+        assert all(text.startswith("<strong>") for text in cells if text.rstrip("† ").endswith(" *</strong>"))
+        assert [text for text in cells if " *" in text and "<strong>" not in text] == []

@@ -30,11 +30,7 @@ ENTRIES = {
         "Norms of the input gradient",
         "Error against the norm of the gradient",
     ],
-    "5. What do perturbations look like?": [
-        "Perturbations on softmax",
-        "Images that softmax makes out of noise",
-        "Alignment of gradient and image",
-    ],
+    "5. What do perturbations look like?": ["Perturbations on softmax", "Alignment of gradient and image"],
     "6. Why do adversarial examples generalise?": ["What fools other networks", "Every network against every other"],
     "7. How were the settings chosen?": ["Validation error against training eps", "Learning curves"],
 }

@@ -5,8 +5,10 @@ from typing import Any
 
 from gradreg import registry
 from gradreg.planning.experiment import NO_P, Experiment
+from gradreg.registry.datasets import DATASETS
 
 Study = tuple[str, int]  # data set, training images of the final runs
+LEGIBLE = 16  # pixels, from which on an image made out of noise shows anything
 SECTIONS = {
     "1. What does regularisation do to the error?": ["errors", "objectives", "noise", "sample_size"],
     "2. How do the networks stand up to attack?": ["robust_error", "norm_matrix"],
@@ -56,10 +58,11 @@ def figures(experiment: Experiment, study: Study) -> dict[str, tuple[str, dict[s
         names.append("probe")
     if study in experiment.transfers:
         names += ["transfer", "transfer_matrix"] if min(plan.seeds for plan in plans) > 1 else ["transfer"]
+    pictures = ["gallery", *(["dreams"] if DATASETS[study[0]].image_shape[1] >= LEGIBLE else [])]
     of_models = [
         (f"{name}_{model}", (name, {"model": model}))
         for model in models_with_galleries(experiment, study)
-        for name in ("gallery", "dreams")
+        for name in pictures
     ]
     return {name: (name, {}) for name in names} | dict(of_models)
 

@@ -8,6 +8,8 @@ the tables' hold what the other files hold.
 
 import argparse
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from gradreg import cli
@@ -24,6 +26,10 @@ def main() -> None:
         experiment = Experiment(read_json(source / "config.json"))
         if experiment.config["scale"] == "smoke":
             continue
+        if not up_to_date(source):
+            sys.exit(
+                f"Error: {source} is not what its config, code and data mean now; give the command that made it again"
+            )
         studies = {f"{group.dataset}-{group.n_train}" for group in experiment.groups}
         studies |= {group.dataset for group in experiment.groups}  # figures that go across sizes
         files = [source / "config.json", *sorted((source / "metrics").glob("*.csv"))]
@@ -41,6 +47,24 @@ def main() -> None:
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(content)
         print(f"{source} -> {target}: {len(files)} files")
+
+
+def up_to_date(source: Path) -> bool:
+    """Whether a dry run has nothing to do."""
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--configfile",
+        str(source / "config.json"),
+        "--dry-run",
+        "--cores",
+        "1",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"Error: {source} cannot be planned: {done.stderr.strip().splitlines()[-1]}")
+    return "Nothing to be done" in done.stdout + done.stderr
 
 
 if __name__ == "__main__":
