@@ -20,6 +20,7 @@ from gradreg.reporting.summaries import Parts, Training
 
 ERROR = "error, %"
 FAR = 4  # times plain's error: an axis that reaches further is logarithmic
+LOW = 1.2  # inches of a row, below which names that stand overlap
 FEWEST = 3  # seeds; an interval from two is 13 times as wide as the distance between them
 FLAGGED: Look = {"ls": "", "marker": "s", "ms": 7, "mfc": "none", "mec": "#AA0000", "mew": 0.9}
 PLAIN_LINE: Look = {"color": style.BASELINE["color"], "ls": "--"}
@@ -30,6 +31,7 @@ def grid(
     rows: int, columns: int, *, width: float | None = None, height: float = 1.75, **shared: Any
 ) -> tuple[Figure, np.ndarray]:
     """Panels that fill the width of the text, or of a given width each; sizes in inches."""
+    height = min(height, (style.PAGE_HEIGHT - 0.45) / max(rows, 1))
     size = (width * columns if width else style.TEXT_WIDTH, height * rows + 0.45)
     return plt.subplots(rows, columns, figsize=size, squeeze=False, **shared)
 
@@ -63,20 +65,32 @@ def panels(
             yield ax, value, panel
 
 
-def label_edges(axes: np.ndarray, titles: Sequence[str], xlabels: Sequence[str], ylabels: Sequence[str]) -> None:
-    """Titles above the columns, x labels below them, y labels left of the rows.
+def label_edges(
+    axes: np.ndarray, titles: Sequence[str], xlabels: Sequence[str], parts: Parts, quantity: str = ""
+) -> None:
+    """Titles above the columns, x labels below them, the title of its part and the quantity left of each row.
 
-    Each goes to the outermost visible panel; titles may be left out.
+    Each goes to the outermost visible panel; titles may be left out. Where rows are low, their names lie, without the
+    model if there is one only, and the quantity stands once.
     """
+    figure = axes[0, 0].figure
+    low = figure.get_size_inches()[1] / len(axes) < LOW
+    one_model = len({title[0] for title, _ in parts}) == 1
+    if low and quantity:
+        figure.supylabel(quantity, fontsize=8)
     for column, xlabel in zip(axes.T, xlabels, strict=True):
         lowest = [ax for ax in column if ax.get_visible()][-1]
         lowest.set_xlabel(xlabel)
         lowest.tick_params(labelbottom=True)
     for column, title in zip(axes.T, titles, strict=False):
         next(ax for ax in column if ax.get_visible()).set_title(title)
-    for row, ylabel in zip(axes, ylabels, strict=True):
+    for row, (names, _) in zip(axes, parts, strict=True):
         first = next(ax for ax in row if ax.get_visible())
-        first.set_ylabel(ylabel)
+        if low:
+            text = ", ".join(names[1:] if one_model else names)
+            first.set_ylabel(text, rotation=0, ha="right", va="center", fontsize=7)
+        else:
+            first.set_ylabel("\n".join(filter(None, [*names, quantity])))
         first.tick_params(labelleft=True)
 
 

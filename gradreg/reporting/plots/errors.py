@@ -58,7 +58,8 @@ def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
         axes,
         [f"training with {style.training_name(Training(p))}" for p in norms],
         [r"training $\epsilon$ (logarithmic)"] * len(norms),
-        ["\n".join([*title, f"validation {ERROR}"]) for title, _ in parts],
+        parts,
+        f"validation {ERROR}",
     )
     handles = [Line2D([], [], **common.PLAIN_LINE, label="plain"), common.ring()]
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
@@ -115,7 +116,7 @@ def robust_error(test: pd.DataFrame) -> Figure:
                         framed = True
                     if attack == "multi_step":
                         ax.fill_between(x, mean - half, mean + half, color=look["color"], alpha=0.15, lw=0)
-            for star in (star for star in stars if star.p == p):
+            for star in (star for star in stars if star.p == p and row == 0):
                 ax.plot(numerals.parse(star.eps), star.error, **STAR)
             ax.set_ylim(0, 102)
             ax.set_xlim(left=0)
@@ -123,7 +124,8 @@ def robust_error(test: pd.DataFrame) -> Figure:
         axes,
         [f"attack in {style.norm_name(p)}" for p in norms],
         [rf"attack $\epsilon$ in {style.norm_name(p)}" for p in norms],
-        ["\n".join([*title, ERROR]) for title, _ in parts],
+        parts,
+        ERROR,
     )
     handles = common.handles(looks, parts)
     for attack, look in attack_looks.items():
@@ -163,7 +165,7 @@ def noise(test: pd.DataFrame) -> Figure:
                 ax.fill_between(x, low, mean + half, color=looks[training]["color"], alpha=0.15, lw=0)
             common.log_axis(ax)
     titles, xlabels = zip(*(SIZES[distribution] for distribution in distributions), strict=True)
-    common.label_edges(axes, titles, xlabels, ["\n".join([*title, ERROR]) for title, _ in parts])
+    common.label_edges(axes, titles, xlabels, parts, ERROR)
     handles = common.handles(looks, parts)
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
@@ -210,8 +212,8 @@ def learning_curves(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
     looks = common.looks_of(parts)
     columns = (("loss", "training loss", 1), ("held_out_error", f"validation {ERROR}", 100))
     figure, axes = common.grid(len(parts), 2, sharex=True, width=2.9)
-    for row, (title, part) in enumerate(parts):
-        for ax, (quantity, label, scale) in zip(axes[row], columns, strict=True):
+    for row, (_, part) in enumerate(parts):
+        for ax, (quantity, _, scale) in zip(axes[row], columns, strict=True):
             for training in sorted(set(part.training)):
                 line = part[part.training == training]
                 color = looks[training]["color"]
@@ -225,10 +227,8 @@ def learning_curves(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
             common.log_axis(ax)
             if quantity == "held_out_error":
                 ax.set_ylim(top=min(ax.get_ylim()[1], 100))
-            ax.set_ylabel("\n".join([*title, label]) if quantity == "loss" else label)
-            if row == len(parts) - 1:
-                ax.set_xlabel("epoch")
-                ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    common.label_edges(axes, [label for _, label, _ in columns], ["epoch"] * 2, parts)
     handles = [
         Line2D([], [], color=look["color"], label=style.training_name(training), **common.dash(training))
         for training, look in looks.items()

@@ -16,7 +16,7 @@ from gradreg.reporting.summaries import Training
 from gradreg.storage.files import atomic_path
 
 Look = dict[str, Any]  # matplotlib's options for lines and marks
-TEXT_WIDTH = 7.0  # inches, two columns
+TEXT_WIDTH, PAGE_HEIGHT = 7.0, 9.0  # inches: of two columns, and of the text of a page
 # Okabe and Ito's colours, distinct under every common form of colour blindness; grey is the baseline's.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<"]  # one more than colours, so that pairs repeat late

@@ -72,7 +72,8 @@ def linearisation(test: pd.DataFrame) -> Figure:
         axes,
         [f"step in {style.norm_name(p)}" for p in norms],
         [r"mean $\epsilon\,\Vert\partial L/\partial x\Vert_q$"] * len(norms),
-        ["\n".join([*title, "mean $L(x+s) - L(x)$"]) for title, _ in parts],
+        parts,
+        "mean $L(x+s) - L(x)$",
     )
     handles = common.handles(looks, parts)
     handles.append(Line2D([], [], color="#999999", lw=0.8, ls=":", label="linear"))
@@ -102,7 +103,7 @@ def error_and_gradient(validation: pd.DataFrame) -> Figure:
             ax.set_title(f"rank correlation {rank:.2f}", fontsize=7)
             common.log_axis(ax)
     xlabels = [f"mean {style.norm_name(q)} norm of $\\partial L/\\partial x$" for q in norms]
-    common.label_edges(axes, [], xlabels, ["\n".join([*title, f"validation {ERROR}"]) for title, _ in parts])
+    common.label_edges(axes, [], xlabels, parts, f"validation {ERROR}")
     handles = [Line2D([], [], ls="", label=style.training_name(key), **look) for key, look in looks.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure

@@ -140,8 +140,7 @@ def probe(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             ax.legend(fontsize=6, loc="upper right", frameon=True, framealpha=0.85, edgecolor="none")
     titles = [f"training with {style.training_name(Training(p))}" for p in norms]
-    ylabels = ["\n".join([*title, f"probe {ERROR}"]) for title, _ in parts]
-    common.label_edges(axes, titles, ["epoch"] * len(norms), ylabels)
+    common.label_edges(axes, titles, ["epoch"] * len(norms), parts, f"probe {ERROR}")
     dashes = (("five steps", "-"), ("one step", ":"))
     handles = [Line2D([], [], color="k", ls=dash, label=label) for label, dash in dashes]
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
@@ -172,7 +171,8 @@ def estimates(test: pd.DataFrame) -> Figure:
         axes,
         [f"in {style.norm_name(p)}" for p in norms],
         [rf"$\epsilon$ in {style.norm_name(p)}" for p in norms],
-        ["\n".join([*title, "images within $\\epsilon$, %"]) for title, _ in parts],
+        parts,
+        "images within $\\epsilon$, %",
     )
     handles = common.handles(looks, parts)
     handles += [Line2D([], [], color="k", ls=dash, label=label) for dash, label in SHARES.values()]
