@@ -83,14 +83,9 @@ FINAL = "cells/digits-300/softmax/plain/p-none/eps-0/seed-0"
 GROUP = "groups/digits-300/softmax/perturb/p-2"
 DAMAGE = [  # file, what befalls it, a file that is made from it
     (f"{FINAL}/model.safetensors", flip, f"{FINAL}/metrics.csv"),
-    (f"{FINAL}/train.json", flip, f"{FINAL}/metrics.csv"),
-    (f"{FINAL}/history.csv", cut_at_a_line, f"{FINAL}/metrics.csv"),
     (f"{FINAL}/metrics.csv", cut_in_a_number, "groups/digits-300/softmax/baseline/p-none/test.csv"),
-    (f"{FINAL}/outcomes.npz", flip, "groups/digits-300/softmax/baseline/p-none/outcomes.npz"),
     (f"{GROUP}/choice.json", cut_at_a_line, "metrics/test.csv"),
-    (f"{GROUP}/validation.csv", cut_at_a_line, "metrics/validation.csv"),
     (f"{GROUP}/outcomes.npz", flip, "tables/digits-300/errors.csv"),
-    (f"{GROUP}/gallery.npz", flip, "figures/digits-300/noise.svg"),
     ("metrics/test.csv", cut_at_a_line, "tables/digits-300/errors.csv"),
     ("../data/digits.npz", relabel, f"{FINAL}/metrics.csv"),
 ]

@@ -174,12 +174,13 @@ def noise(test: pd.DataFrame) -> Figure:
 def norm_matrix(test: pd.DataFrame) -> Figure:
     """Error under the multi-step attack: training norm by attack norm, at the middle eps of each attack grid."""
     table = summaries.with_training(test[(test.attack == "multi_step") & (test.metric == "error")])
-    trainings, norms = sorted(set(table.training)), numerals.by_number(table.attack_p)
-    models = list(dict.fromkeys(table.model))
-    figure, axes = common.grid(1, len(models), width=3.4, height=0.55 + 0.33 * len(trainings))
+    norms, models = numerals.by_number(table.attack_p), list(dict.fromkeys(table.model))
+    most = max(part.training.nunique() for _, part in table.groupby("model"))
+    figure, axes = common.grid(1, len(models), width=3.4, height=0.55 + 0.33 * most)
     strength = {p: numerals.middle(table[table.attack_p == p].attack_eps) for p in norms}
     for ax, model in zip(axes[0], models, strict=True):
         panel = table[table.model == model]
+        trainings = sorted(set(panel.training))
         values = np.full((len(trainings), len(norms)), np.nan)
         for i, training in enumerate(trainings):
             for j, p in enumerate(norms):
