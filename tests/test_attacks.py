@@ -91,6 +91,16 @@ def test_confident_networks_do_not_hide_the_gradient():
     assert cosine.item() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("value", [0.0, 5.0, -1e30])
+def test_equal_logits_have_a_direction(value):
+    """All rivals count alike then."""
+    weights = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 2.0]])
+    direction = ascent_direction(
+        lambda x: x @ weights.T * 0 + value + (x - x.detach()) @ weights.T, torch.rand(1, 2), torch.tensor([2])
+    )
+    torch.testing.assert_close(direction, torch.tensor([[-1.5, -1.5]]))
+
+
 @settings(max_examples=30)
 @given(st.integers(0, 2**31), st.sampled_from(NORMS), st.floats(-3, 3), st.integers(2, 12))
 def test_the_scale_of_the_logits_changes_no_answer(seed, p, exponent, classes):

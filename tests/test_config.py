@@ -134,6 +134,7 @@ def test_a_file_that_would_not_end_is_refused_at_once(tmp_path, text, message):
         (b"a:\n\tb: 1\n", "config.yaml:2: not YAML: while scanning for the next token found character"),
         (b"a: [1\n", "config.yaml:2: not YAML: while parsing a flow sequence expected"),
         (b"a: \xff\n", "config.yaml: not YAML: 'utf-8' codec can't decode"),
+        (b"a: 2020-13-45\n", "config.yaml: not YAML: month must be in 1..12"),
         (b"a: 1\n", None),
     ],
 )

@@ -39,6 +39,18 @@ def test_a_byte_that_is_changed_or_lost_anywhere_is_told(tmp_path, kind, place, 
     read(path)
 
 
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"", b"0" * 63])
+def test_a_damaged_checksum_harms_no_new_file(tmp_path, content):
+    path = tmp_path / "a.json"
+    files.write_json(path, {})
+    files.checksum_file(path).write_bytes(content)
+    with pytest.raises(DamagedFileError):
+        files.read_json(path)
+    path.unlink()
+    files.write_json(path, {})
+    assert files.read_json(path) == {}
+
+
 def test_a_kill_between_the_checksum_and_its_file_leaves_the_old_file_good(tmp_path, monkeypatch):
     path = tmp_path / "state"
     files.write_json(path, {"epoch": 1})
@@ -50,12 +62,13 @@ def test_a_kill_between_the_checksum_and_its_file_leaves_the_old_file_good(tmp_p
         replace(source, target)
 
     monkeypatch.setattr("gradreg.storage.files.os.replace", killed)
-    with pytest.raises(KeyboardInterrupt):
-        files.write_json(path, {"epoch": 2})
-    assert files.read_json(path) == {"epoch": 1}
+    for epoch in range(2, 6):  # time and again
+        with pytest.raises(KeyboardInterrupt):
+            files.write_json(path, {"epoch": epoch})
+        assert files.read_json(path) == {"epoch": 1}
     monkeypatch.undo()
-    files.write_json(path, {"epoch": 3})
-    assert files.read_json(path) == {"epoch": 3}
+    files.write_json(path, {"epoch": 9})
+    assert files.read_json(path) == {"epoch": 9}
 
 
 def cut_at_a_line(path):

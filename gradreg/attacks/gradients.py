@@ -41,8 +41,9 @@ def gap(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def _weights(logits: Tensor, y: Tensor) -> Tensor:
-    deviation = (logits - logits.mean(1, keepdim=True)).abs().mean(1, keepdim=True)
-    scaled = logits / deviation.clamp(min=torch.finfo(logits.dtype).tiny)
+    centred = logits - logits.mean(1, keepdim=True)  # equal logits are zero then, and have equal weights
+    deviation = centred.abs().mean(1, keepdim=True)
+    scaled = centred / deviation.clamp(min=torch.finfo(logits.dtype).tiny)
     return without(SHARPNESS * scaled, y).softmax(1)
 
 

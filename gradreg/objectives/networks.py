@@ -23,7 +23,9 @@ def forward_of(network: nn.Module) -> Forward:
     def forward(params: Params, x: Tensor) -> Tensor:
         buffers = {name: value.clone() for name, value in network.named_buffers()}
         with torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
+            if x.device.type == "cuda":
+                torch.cuda.default_generators[x.device.index or 0].manual_seed(seed)
             logits: Tensor = functional_call(network, {**buffers, **params}, (x,))
         return logits
 

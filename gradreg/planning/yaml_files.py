@@ -19,7 +19,7 @@ def fault(file: str | Path) -> str | None:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
         return f"{file}{line}: not YAML: {' '.join(part for part in (error.context, error.problem) if part)}"
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date that is none, bytes that are no text
         return f"{file}: not YAML: {' '.join(str(error).split())}"
     return None
 

@@ -30,8 +30,8 @@ def by_model(test: pd.DataFrame, compared: pd.DataFrame) -> dict[str, list[str]]
 def _clean(test: pd.DataFrame, compared: pd.DataFrame) -> str:
     errors = _means(test[(test.attack == "none") & (test.metric == "error")])
     best = errors.drop(PLAIN).idxmin()
-    text = f"The test error is {errors[PLAIN]:.2f} % for plain training, and least for {_name(best)}"
-    text += f", {errors[best]:.2f} %"
+    text = f"The test error is {errors[PLAIN]:.2f} % for plain training"
+    text += f" and, among regularised trainings, least for {_name(best)}, {errors[best]:.2f} %"
     rows = compared[compared.measured == measured(test)[0][-1]]
     if rows.empty:
         return f"{text}; with so few seeds the two are not compared."
@@ -48,7 +48,7 @@ def _attacked(test: pd.DataFrame) -> str:
         in_norm = attacked[attacked.attack_p == p]
         eps = numerals.middle(in_norm.attack_eps)
         errors = _means(in_norm[in_norm.attack_eps == eps])
-        best = errors.drop(PLAIN).idxmin()
+        best = errors.idxmin()
         parts.append(
             f"{_name(best)} in {norm_name(p)}, eps = {eps} ({errors[best]:.0f} %, plain {errors[PLAIN]:.0f} %)"
         )
@@ -56,13 +56,13 @@ def _attacked(test: pd.DataFrame) -> str:
 
 
 def _trusted(test: pd.DataFrame) -> str:
-    flagged = test[test["flags"] != ""]
-    names = sorted({flag.partition(":")[0] for flags in flagged["flags"] for flag in flags.split("+")})
+    flagged = test[summaries.suspect(test)]
+    names = {flag.partition(":")[0] for flags in flagged["flags"] for flag in flags.split("+")} - {"diverged"}
     networks = flagged.drop_duplicates(["training", "seed"])
     text = "No network has a flag that casts doubt on its robustness"
     if names:
         count = len(test.drop_duplicates(["training", "seed"]))
-        text = f"{len(networks)} of {count} networks have a flag that casts doubt on them ({', '.join(names)})"
+        text = f"{len(networks)} of {count} networks have a flag that casts doubt on them ({', '.join(sorted(names))})"
     key = ["attack", "training", "attack_p", "attack_eps", "seed"]
     usual = test[test.metric == "error_of_multi_step"].set_index(key).value
     strong = test[(test.metric == "error")].set_index(key).value

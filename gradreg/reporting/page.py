@@ -15,6 +15,7 @@ from gradreg.planning.experiment import Experiment
 from gradreg.planning.report import Study
 from gradreg.reporting import findings, summaries, tables
 from gradreg.storage import metrics
+from gradreg.storage.files import reading
 
 BODY = re.compile(r"<body>(.*)</body>", re.DOTALL)
 
@@ -61,7 +62,7 @@ def _study(experiment: Experiment, study: Study, root: Path, captions: Path) -> 
         "title": f"{dataset}, {n_train} training images",
         "anchor": folder,
         "findings": findings.by_model(test, compared),
-        "table": _inner(tables.to_html(dict(list(parts.items())[:2]), "")),
+        "table": _inner(tables.to_html(dict(list(parts.items())[:2]), "", tables.NOTE)),
         "figure": _shown(root / f"figures/{folder}/robust_error.svg"),
         "sections": sections,
     }
@@ -82,9 +83,11 @@ def _entry(file: Path, title: str, caption: str) -> dict[str, str]:
 
 def _shown(file: Path) -> str:
     """A figure or a table as part of a page."""
+    with reading(file):
+        content = file.read_bytes()
     if file.suffix == ".html":
-        return _inner(file.read_text(encoding="utf-8"))
-    image = base64.b64encode(file.read_bytes()).decode()
+        return _inner(content.decode())
+    image = base64.b64encode(content).decode()
     return f'<img alt="{file.stem.replace("_", " ")}" src="data:image/svg+xml;base64,{image}">'
 
 

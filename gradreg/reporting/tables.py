@@ -19,6 +19,10 @@ from gradreg.storage.metrics import outcome
 
 BETTER, FLAG = " *", " †"
 NO_FLAG = "no flag"
+NOTE = (
+    "Errors in %, mean ± half-width of the 95 % interval over seeds. "
+    "* and bold: less than plain, P < 0.05 after Holm's correction over the study. †: see the table of flags."
+)
 OF_TRAINING = ("collapsed", "diverged", "no-better-than-constant")  # flags of a whole network
 COMPARED = ["model", "training", "measured", "images", "seeds", "difference", "low", "high", "p_value"]
 MARKDOWN = re.compile(r"[\\`*_~\[<&|]")  # have a meaning, unless a backslash stands before them

@@ -8,6 +8,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+DIGEST, KEPT = re.compile("[0-9a-f]{64}"), 8  # checksums beside a file: its own, and of contents before
 STALE_SECONDS = 3600.0  # a temporary file of this age is taken to have no writer any more
 
 
@@ -70,7 +72,7 @@ def reading(path: str | Path, *errors: type[Exception]) -> Iterator[None]:
     """
     damage: tuple[type[Exception], ...] = (ValueError, KeyError, EOFError, *errors)
     written = checksum_file(path)
-    if written.exists() and _sha256(path) not in written.read_text(encoding="ascii").split():
+    if written.exists() and _sha256(path) not in _checksums(written):
         raise DamagedFileError(path, "its checksum is not that of what was written")
     try:
         yield
@@ -101,15 +103,22 @@ def checksum_file(path: str | Path) -> Path:
 
 
 def _write_checksum(path: Path, content: Path) -> None:
-    """Write that of ``content``, which replaces ``path`` next, and that of before: a kill may come between."""
+    """Write that of ``content``, which replaces ``path`` next, and those of before: kills may come between."""
     file = checksum_file(path)
-    before = file.read_text(encoding="ascii").split()[:1] if file.exists() else []
+    before = _checksums(file)[: KEPT - 1] if file.exists() else []
     temporary = content.with_name(f".sum{content.name}")
     try:
-        temporary.write_text("\n".join([_sha256(content), *before]) + "\n", encoding="ascii")
+        with temporary.open("w", encoding="ascii") as stream:
+            stream.write("\n".join([_sha256(content), *before]) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
         os.replace(temporary, file)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _checksums(file: Path) -> list[str]:
+    return [line for line in file.read_text(encoding="ascii", errors="replace").split() if DIGEST.fullmatch(line)]
 
 
 def _sha256(path: str | Path) -> str:

@@ -12,6 +12,7 @@ import gc
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -105,7 +106,8 @@ def check(train: Split, spec: TrainingSpec, whitening: Whitening | None = None, 
     _check_device(spec, device)
     stack, few = Stack([0], train, None, spec, whitening), train.first(min(FEW, len(train)))
     check_answers(spec.model, few.pixels(), train.classes)
-    with by_autograd():
+    # As the steps of training: several replicas on a GPU, and compiled steps, go by torch.func.
+    with nullcontext() if spec.recipe.compile or device.type == "cuda" else by_autograd():
         try:
             fault = _fault_of_objective(stack, few)
         except RuntimeError as error:  # no second derivative, saved tensor hooks, and the like

@@ -55,7 +55,7 @@ rule join_outcomes:
     params:
         about=JOBS.run_names,
     shell:
-        "logged {log:q} run join_outcomes.py --about {params.about:q} --out {output:q}" " {input.outcomes:q}"
+        "logged {log:q} run join_outcomes.py --about {params.about:q} --out {output:q} {input.outcomes:q}"
 
 
 # Perturbations made for some networks of a study, shown to all of them.

@@ -16,7 +16,7 @@ rule data:
     params:
         checksums=lambda wildcards: DATASETS[wildcards.dataset].fingerprint,
     shell:
-        "logged {log:q} run prepare_data.py {wildcards.dataset} {output:q}" " --data-dir={resources.data_dir:q}"
+        "logged {log:q} run prepare_data.py {wildcards.dataset} {output:q} --data-dir={resources.data_dir:q}"
 
 
 # One per training split, for all networks that whiten: contrast normalisation and ZCA of its images.
@@ -32,4 +32,4 @@ rule whitening:
         mem_mb=4000,
         runtime="30m",
     shell:
-        "logged {log:q} run fit_whitening.py --data {input.data:q} --images {wildcards.n_train}" " --out {output:q}"
+        "logged {log:q} run fit_whitening.py --data {input.data:q} --images {wildcards.n_train} --out {output:q}"

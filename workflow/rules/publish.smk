@@ -2,7 +2,9 @@
 TABLES = {name: f"{ROOT}/metrics/{name}.csv" for name in ("validation", "history", "test")}
 
 CAPTIONS = sorted(
-    here(f"workflow/report/{name}") for name in os.listdir(os.path.join(workflow.basedir, "workflow/report"))
+    here(f"workflow/report/{name}")
+    for name in os.listdir(os.path.join(workflow.basedir, "workflow/report"))
+    if name.endswith(".rst")
 )
 
 # What the report holds, and what is shown beside it.
@@ -82,10 +84,8 @@ for _study in EXPERIMENT.studies:
 
 
 # Where the training set's size is an axis, one figure goes across the studies.
-for _dataset in sorted({dataset for dataset, _ in EXPERIMENT.studies}):
+for _dataset in EXPERIMENT.in_several_sizes:
     _studies = [study for study in EXPERIMENT.studies if study[0] == _dataset]
-    if len(_studies) == 1:
-        continue
     REPORTED.append(f"{ROOT}/figures/{_dataset}/sample_size.svg")
     SHOWN.append(f"{ROOT}/figures/{_dataset}/sample_size.png")
 

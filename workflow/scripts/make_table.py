@@ -15,8 +15,6 @@ from gradreg.reporting.summaries import NETWORK, Training
 from gradreg.storage import metrics, npz
 from gradreg.storage.files import write_text
 
-ERRORS = "Errors in %, mean ± half-width of the 95 % interval over seeds"
-MARKS = "* and bold: less than plain, P < 0.05 after Holm's correction over the study. †: see the table of flags."
 COMPARISON = "Difference from plain in percentage points, 95 % interval over seeds and images, P values"
 FLAGS = "Flags: results that cannot be trusted"
 
@@ -55,7 +53,7 @@ def main() -> None:
         write_text(args.out / f"{name}.md", tables.to_markdown(text))
         write_text(args.out / f"{name}.tex", tables.to_latex(text))
     parts = tables.by_attack(errors, test) | {COMPARISON: rounded}
-    page = tables.to_html(parts, f"Errors on {args.dataset}", f"{ERRORS}. {MARKS}")
+    page = tables.to_html(parts, f"Errors on {args.dataset}", tables.NOTE)
     write_text(args.out / "errors.html", page)
     write_text(args.out / "flags.html", tables.to_html({FLAGS: flags}, f"Flags on {args.dataset}", numbers=False))
 

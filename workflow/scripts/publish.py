@@ -51,19 +51,12 @@ def main() -> None:
 
 def up_to_date(source: Path) -> bool:
     """Whether a dry run has nothing to do."""
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--configfile",
-        str(source / "config.json"),
-        "--dry-run",
-        "--cores",
-        "1",
-    ]
+    snakefile = Path(__file__).resolve().parents[2] / "Snakefile"
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--workflow-profile", "none"]
+    command += ["--configfile", str(source / "config.json"), "--dry-run", "--cores", "1"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        sys.exit(f"Error: {source} cannot be planned: {done.stderr.strip().splitlines()[-1]}")
+        sys.exit(f"Error: {source} cannot be planned: {(done.stderr.strip() or done.stdout.strip())[-300:]}")
     return "Nothing to be done" in done.stdout + done.stderr
 
 
