@@ -142,6 +142,7 @@ def test_where_nothing_is_given_the_driver_is_asked(start, tmp_path):
     assert [start(PATH=path)[1] for _ in range(2)] == ["GPU-a", "GPU-b"]
 
 
+@pytest.mark.faults
 def test_the_profile_fills_the_gpus_and_no_more(tmp_path):
     """Four GPU jobs at a time, over two fake GPUs: two on each."""
     gpus, together = 4, 2

@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 
+import pytest
 from project import ROOT, configured, create
 
 
@@ -15,6 +16,7 @@ def commands(experiment):
     return [shlex.split(command.replace("mnist", experiment)) for command in found]
 
 
+@pytest.mark.faults
 def test_it_is_extended_without_retraining_what_it_has(template, tmp_path):
     """The other machine has a clone of its own, in another folder, all of whose files are newer."""
     pack, unpack = commands("tiny")

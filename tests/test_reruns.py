@@ -191,6 +191,7 @@ def test_another_setting_of_an_objective_retrains_it_alone(finished):
     assert all("/exact/" in output for output in trained)
 
 
+@pytest.mark.faults
 def test_networks_on_whitened_images_share_one_whitening_of_each_training_set(finished):
     """Two networks, one file; those on pixels have none and stay as they are."""
     own = {"kind": "sigmoid_mlp", "units": [8], "input": "whitened"}
@@ -218,6 +219,7 @@ def test_another_strong_attack_runs_alone(finished):
     assert not any(job.stage in ("train", "evaluate", "strong") for job in finished.plan())
 
 
+@pytest.mark.faults
 def test_an_added_size_trains_final_runs_only(finished):
     """The selection runs behind both sizes are the same: they are there. Then one figure goes across the sizes."""
     finished.configure(configured(lambda digits, twin: twin.update(n_train=[300, 250])))
@@ -292,6 +294,7 @@ def test_an_edited_objective_reruns_its_own_networks(finished):
     assert all("/exact/" in output for output in trained)
 
 
+@pytest.mark.faults
 def test_an_added_eps_that_does_not_win_retrains_no_final_cell(finished):
     finished.configure(configured(lambda digits, twin: digits["eps"].update({2: [0.1, 0.3, 7.9]})))
     finals = {

@@ -17,6 +17,7 @@ def measured(project):
     return [(project.folder / cell).read_bytes() for cell in CELLS]
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("name", ["-dash", "a brace {x}, quotes ' \" and ünï 漢字, $HOME `x` & ; #"])
 def test_the_path_may_be_any(template, tmp_path, name):
     project = create(tmp_path / name / "p")
@@ -24,6 +25,7 @@ def test_the_path_may_be_any(template, tmp_path, name):
     assert measured(project) == measured(template)
 
 
+@pytest.mark.faults
 def test_results_may_lie_in_another_folder_than_the_code(template, tmp_path):
     """Given by --directory; its config comes before that of the code."""
     code, results = create(tmp_path / "code"), Project(tmp_path / "results")
@@ -54,6 +56,7 @@ def test_jobs_run_on_the_python_of_snakemake_whatever_is_called_python(tmp_path)
     assert done.stdout.strip() == sys.executable
 
 
+@pytest.mark.faults
 def test_without_git_the_commit_is_unknown(tmp_path, template):
     """On one core, in a folder that is no repository, with no git to be found."""
     project = create(tmp_path / "p")
@@ -67,6 +70,7 @@ def test_without_git_the_commit_is_unknown(tmp_path, template):
     assert record["versions"]["gradreg"] == "unknown"
 
 
+@pytest.mark.faults
 def test_an_old_snakemake_folder_is_no_hindrance(template, tmp_path):
     """What a run of other code, moved here, left: metadata of files that are gone, incomplete files, a cut log."""
     project = template.copy(tmp_path / "p")
@@ -79,6 +83,7 @@ def test_an_old_snakemake_folder_is_no_hindrance(template, tmp_path):
     assert measured(project) == measured(template)
 
 
+@pytest.mark.faults
 def test_a_state_left_by_an_older_run_is_no_hindrance(template, tmp_path):
     project = template.copy(tmp_path / "p")
     left = project.folder / "results/tiny/resume/digits-200/softmax/plain/p-none/eps-0"

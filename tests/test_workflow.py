@@ -184,6 +184,7 @@ def test_one_gpu_job_at_a_time(template, tmp_path):
 # Adding things
 
 
+@pytest.mark.faults
 def test_the_additions_of_the_documentation(finished):
     """docs/extending.md, block by block: nothing that is there reruns for them, and an experiment of all four runs."""
     page = (ROOT / "docs" / "extending.md").read_text()
