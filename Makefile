@@ -21,7 +21,7 @@ test: lint
 	.venv/bin/python -m pytest -n auto --dist worksteal
 
 test-faults: .venv/ready-dev
-	.venv/bin/python -m pytest -m faults -n 2
+	.venv/bin/python -m pytest -m faults -n 3 --dist worksteal
 
 test-cluster: .venv/ready-dev
 	tests/slurm-on-one-host.sh install

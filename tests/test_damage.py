@@ -98,7 +98,6 @@ DAMAGE = [  # file, what befalls it, a file that is made from it
     (f"{FINAL}/model.safetensors", flip, f"{FINAL}/metrics.csv"),
     (f"{FINAL}/metrics.csv", cut_in_a_number, "groups/digits-300/softmax/baseline/p-none/test.csv"),
     (f"{GROUP}/choice.json", cut_at_a_line, "metrics/test.csv"),
-    (f"{GROUP}/outcomes.npz", flip, "tables/digits-300/errors.csv"),
     ("metrics/test.csv", cut_at_a_line, "tables/digits-300/errors.csv"),
     ("../data/digits.npz", relabel, f"{FINAL}/metrics.csv"),
 ]
