@@ -220,6 +220,14 @@ def test_the_additions_of_the_documentation(finished):
     assert all("/both/" in output for output in trained)
 
 
+def test_a_registry_that_cannot_be_read_is_told_in_one_line(tmp_path):
+    project = create(tmp_path / "broken")
+    (project.folder / "gradreg/registry/datasets.yaml").write_text("net: nothing\n")
+    done = project.snakemake("--cores", 1, "--dry-run", check=False)
+    assert done.returncode != 0
+    assert done.stderr.strip().splitlines()[-1] == "gradreg/registry/datasets.yaml: net: 'function' is missing"
+
+
 def test_a_registration_without_its_file_is_told_in_one_line(template, tmp_path):
     project = template.copy(tmp_path / "dangling")
     models = project.folder / "gradreg" / "registry" / "models.yaml"

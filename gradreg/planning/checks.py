@@ -10,9 +10,9 @@ from gradreg.planning.entries import Entry, final_sizes, recipe, strengths, stro
 from gradreg.planning.numerals import Numeral
 from gradreg.planning.schema import schema
 from gradreg.planning.specs import Grid, Recipe
+from gradreg.planning.yaml_files import KeyPath
 from gradreg.registry.datasets import DATASETS
 
-KeyPath = tuple[str | int, ...]
 Mistakes = Iterator[tuple[KeyPath, str]]
 LEAST_H = 0.0001
 BITS = {"bfloat16": 8, "tf32": 11}  # of a number, its leading 1 included
@@ -198,7 +198,7 @@ def _inside_the_box(entry: Entry) -> Mistakes:
     for path, p, length in lengths:
         diagonal = inputs ** (1 / p.value)
         if length.value > diagonal:
-            name = "h" if "h" in path else "eps"
+            name = "h" if path[-2] == "h" else "eps"
             text = f"{name} = {length} is longer than the whole box [0, 1]^{inputs} at p = {p} ({diagonal:g})"
             hint = " (8_255 is the number 8255; a fraction is 8/255)" if length.value > 255 else ""
             yield path, text + hint

@@ -28,11 +28,12 @@ def closure(script: str, *modules: str) -> list[str]:
     ``here``. As the input of a rule, they make Snakemake rerun it when one of them is edited. modules: of
     the registry, which no import shows. Raises ValueError for a module outside the package.
     """
-    return [here(file) for file in _closure(script, *modules)]
+    return _closure(os.getcwd(), script, *modules)
 
 
 @functools.cache
-def _closure(script: str, *modules: str) -> list[str]:
+def _closure(folder: str, script: str, *modules: str) -> list[str]:
+    """``closure`` where the working directory is a folder."""
     graph = _graph()
     for module in modules:
         if module not in graph.modules:
@@ -46,7 +47,8 @@ def _closure(script: str, *modules: str) -> list[str]:
         new = {name for name in names if name in graph.modules} - reached
         reached |= new
         waiting += [imported for name in new for imported in graph.find_modules_directly_imported_by(name)]
-    return [script, *sorted(file for module in reached if _does_something(file := _file(module)))]
+    files = sorted(file for module in reached if _does_something(file := _file(module)))
+    return [here(file) for file in (script, *files)]
 
 
 @functools.cache

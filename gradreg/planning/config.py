@@ -9,13 +9,13 @@ from typing import Any
 
 import jsonschema
 
-from gradreg.planning.checks import KeyPath, Mistakes
+from gradreg.planning.checks import Mistakes
 from gradreg.planning.consistency import check_sweep
 from gradreg.planning.messages import explain
 from gradreg.planning.numerals import LARGEST, NUMBER, Numeral
 from gradreg.planning.schema import dereferenced, schema
 from gradreg.planning.smoke import SUFFIX
-from gradreg.planning.yaml_files import YamlFiles
+from gradreg.planning.yaml_files import KeyPath, YamlFiles
 
 LONGEST_NUMBER = 20  # characters
 

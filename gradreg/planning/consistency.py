@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from gradreg.planning import entries
-from gradreg.planning.checks import KeyPath, Mistakes, check_entry
+from gradreg.planning.checks import Mistakes, check_entry
 from gradreg.planning.entries import Entry
 from gradreg.planning.numerals import parse
+from gradreg.planning.yaml_files import KeyPath
 from gradreg.registry.datasets import DATASETS
 
 Entries = Mapping[int, Entry]

@@ -6,8 +6,9 @@ from typing import Any
 
 import jsonschema
 
-from gradreg.planning.checks import KeyPath, Mistakes
+from gradreg.planning.checks import Mistakes
 from gradreg.planning.schema import dereferenced
+from gradreg.planning.yaml_files import KeyPath
 
 LONGEST = 100  # characters that are shown of a wrong value
 TYPES = {

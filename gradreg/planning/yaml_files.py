@@ -7,8 +7,10 @@ from typing import Any
 
 import yaml
 
-from gradreg.planning.checks import KeyPath
 from gradreg.planning.numerals import canonical
+
+KeyPath = tuple[str | int, ...]
+LARGEST_FILE = 1_000_000  # values, those that stand for others counted each time
 
 
 def fault(file: str | Path) -> str | None:
@@ -22,9 +24,6 @@ def fault(file: str | Path) -> str | None:
     except (yaml.YAMLError, ValueError) as error:  # a date that is none, bytes that are no text
         return f"{file}: not YAML: {' '.join(str(error).split())}"
     return None
-
-
-LARGEST_FILE = 1_000_000  # values, those that stand for others counted each time
 
 
 class YamlFiles:
