@@ -1,6 +1,6 @@
 # make               set up and run the default experiment to results/quickstart/report.html
 # make test          set up and run the tests
-# make test-faults   run the tests that kill runs, fill disks and the like (docs/reliability.md)
+# make test-faults   run the long tests: killed runs, full disks, whole experiments (docs/reliability.md)
 # make test-cluster  run the tests on a Slurm on this machine, installing it if needed (Debian, root)
 # make smoke         run the experiments for a GPU on a few images, as a test that they work
 # make bench         measure speed: training steps, blocks, other implementations, the workflow, attacks (docs/performance.md)

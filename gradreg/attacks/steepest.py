@@ -68,8 +68,8 @@ def _fill(log_direction: Tensor, room: Tensor, p: float, eps: float) -> Tensor:
 def one_step(network: Network, x: Tensor, y: Tensor, p: float, eps: float) -> Tensor:
     """x plus the steepest step inside the box along ``ascent_direction``.
 
-    p = inf is the fast gradient sign method, clipped to [0, 1], but for the direction: that of the loss depends on the
-    scale of the logits.
+    For p = inf it is the fast gradient sign method, clipped to [0, 1], along that direction instead of the gradient of
+    the loss, which depends on the scale of the logits.
     """
     return (x + box_step(x, ascent_direction(network, x, y), p, eps)).clamp(0, 1)
 

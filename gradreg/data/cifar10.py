@@ -78,8 +78,8 @@ def _from_archive(content: bytes) -> Arrays:
 
 def _folder(folder: Path) -> Arrays:
     """From the archive if it is there, else from the extracted batches."""
-    if find(folder, [ARCHIVE]):
-        return _from_archive(from_folder(folder, [ARCHIVE], unpack=False))
+    if archive := find(folder, [ARCHIVE]):
+        return _from_archive(from_folder(archive.parent, [ARCHIVE], unpack=False))
     names = [name for batch in BATCHES.values() for name in batch]
     try:
         return _from_batches({name: from_folder(folder, [f"{name}.bin"]) for name in names})

@@ -20,6 +20,7 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
 
 CHUNK = 1 << 16
+LARGEST = 1 << 28  # bytes of a file of a folder, or decompressed
 
 
 class SourceError(Exception):
@@ -35,14 +36,14 @@ def find(folder: Path, names: Iterable[str]) -> Path | None:
         raise SourceError(f"{folder} cannot be read ({error.strerror})") from None
 
 
-def from_folder(folder: Path, names: Sequence[str], *, unpack: bool = True, max_bytes: int = 1 << 28) -> bytes:
+def from_folder(folder: Path, names: Sequence[str], *, unpack: bool = True) -> bytes:
     """The content of what ``find`` finds, decompressed if its name ends in .gz and ``unpack`` is set."""
     path = find(folder, names)
     if path is None:
         raise SourceError(f"{folder} has no {' or '.join(names)}")
     try:
-        if path.stat().st_size > max_bytes:
-            raise SourceError(f"{path} has more than {max_bytes} bytes")
+        if path.stat().st_size > LARGEST:
+            raise SourceError(f"{path} has more than {LARGEST} bytes")
         content = path.read_bytes()
     except OSError as error:
         raise SourceError(f"{path} cannot be read ({error.strerror})") from None
@@ -101,7 +102,7 @@ def _within(seconds: float, function: Callable[[], bytes]) -> bytes:
     return result.result()
 
 
-def decompress(content: bytes, max_bytes: int = 1 << 28) -> bytes:
+def decompress(content: bytes, max_bytes: int = LARGEST) -> bytes:
     """Undo gzip. Raises SourceError for other content, and for more than ``max_bytes`` decompressed bytes."""
     try:
         with gzip.open(io.BytesIO(content)) as file:

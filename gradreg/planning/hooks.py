@@ -7,12 +7,13 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from gradreg.planning.experiment import Experiment, Plan
 from gradreg.planning.jobs import TRAINED, Jobs
 from gradreg.planning.specs import AttackSpec, StrongAttackSpec, TrainingSpec, to_json
-from gradreg.storage.files import checksum_file
+from gradreg.storage.files import remove
 
 
 @dataclass
@@ -125,8 +126,7 @@ def clear_forced(experiment: Experiment, asked: Any) -> None:
         seeds = {int(seed) for seed in name.removesuffix(".safetensors").split("-")[1:]}
         outputs = {f"{root}/cells/{run}/seed-{seed}/{output}" for seed in seeds for output in TRAINED}
         if any(run.split("/")[0] == images and seeds & block for images, block in forced) or names & outputs:
-            os.remove(file)
-            checksum_file(file).unlink(missing_ok=True)
+            remove(Path(file))
 
 
 def remove_empty_folders(root: str) -> None:

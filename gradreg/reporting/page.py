@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
 from docutils.core import publish_parts
 
 from gradreg.planning import report
@@ -15,29 +16,30 @@ from gradreg.planning.experiment import Experiment
 from gradreg.planning.report import Study
 from gradreg.reporting import findings, summaries, tables
 from gradreg.storage import metrics
-from gradreg.storage.files import reading
+from gradreg.storage.files import read_bytes
 
 BODY = re.compile(r"<body>(.*)</body>", re.DOTALL)
 
 
 def write(experiment: Experiment, root: Path, template: Path) -> str:
     """The page of a finished experiment as HTML. root: its folder; template: the page's, beside the captions."""
-    captions = template.parent
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(captions), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    studies = [_study(experiment, study, root, captions) for study in experiment.studies]
+    loader = jinja2.FileSystemLoader(template.parent)
+    captions = jinja2.Environment(loader=loader, autoescape=False)  # they are text
+    pages = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    test = metrics.read(root / "metrics" / "test.csv")
+    studies = [_study(experiment, study, test, root, captions) for study in experiment.studies]
     across = [_across(experiment, dataset, root, captions) for dataset in experiment.in_several_sizes]
     about = _rendered(captions, "workflow", {"config": experiment.config})
-    page = environment.get_template(template.name)
+    page = pages.get_template(template.name)
     return page.render(name=experiment.name, studies=studies, across=across, about=about, style=tables.STYLE)
 
 
-def _study(experiment: Experiment, study: Study, root: Path, captions: Path) -> dict[str, Any]:
+def _study(
+    experiment: Experiment, study: Study, test: pd.DataFrame, root: Path, captions: jinja2.Environment
+) -> dict[str, Any]:
     """What the page shows of a study: title, findings, main table, main figure, sections with their entries."""
     dataset, n_train = study
     folder = f"{dataset}-{n_train}"
-    test = metrics.read(root / "metrics" / "test.csv")
     test = test[(test.dataset == dataset) & (test.n_train == n_train)]
     compared = metrics.read(root / "tables" / folder / "comparison.csv")
     trainings = {str(training): training for training in summaries.with_training(test).training}
@@ -68,7 +70,7 @@ def _study(experiment: Experiment, study: Study, root: Path, captions: Path) -> 
     }
 
 
-def _across(experiment: Experiment, dataset: str, root: Path, captions: Path) -> dict[str, str]:
+def _across(experiment: Experiment, dataset: str, root: Path, captions: jinja2.Environment) -> dict[str, str]:
     """The figure that goes across the numbers of training images of a data set."""
     facts = [report.facts(experiment, study) for study in experiment.studies if study[0] == dataset]
     _, title = report.numbered("sample_size", {"sample_size"})
@@ -83,8 +85,7 @@ def _entry(file: Path, title: str, caption: str) -> dict[str, str]:
 
 def _shown(file: Path) -> str:
     """A figure or a table as part of a page."""
-    with reading(file):
-        content = file.read_bytes()
+    content = read_bytes(file)
     if file.suffix == ".html":
         return _inner(content.decode())
     image = base64.b64encode(content).decode()
@@ -93,18 +94,17 @@ def _shown(file: Path) -> str:
 
 def _inner(page: str) -> str:
     """The body of a page of tables, with headings below those of the report."""
-    match = BODY.search(page)
-    return (match[1] if match else page).replace("<h2>", "<h4>").replace("</h2>", "</h4>")
+    (body,) = BODY.findall(page)
+    return str(body).replace("<h2>", "<h4>").replace("</h2>", "</h4>")
 
 
-def _caption(captions: Path, name: str, facts: Any) -> str:
+def _caption(captions: jinja2.Environment, name: str, facts: Any) -> str:
     return _rendered(captions, name, {"params": {"facts": facts}})
 
 
-def _rendered(captions: Path, name: str, about: Mapping[str, Any]) -> str:
+def _rendered(captions: jinja2.Environment, name: str, about: Mapping[str, Any]) -> str:
     """A caption, which Snakemake's own report shows as well, as HTML."""
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(captions), autoescape=False)
-    text = environment.get_template(f"{name}.rst").render(snakemake=about)
+    text = captions.get_template(f"{name}.rst").render(snakemake=about)
     options = {"math_output": "MathML", "initial_header_level": 3}
     html: str = publish_parts(text, writer="html5", settings_overrides=options)["body"]
     return html

@@ -38,7 +38,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for other in temporaries(path):
+        for other in _temporaries(path):
             with suppress(FileNotFoundError):  # another process may remove it
                 if time.time() - other.stat().st_mtime > STALE_SECONDS:
                     other.unlink()
@@ -54,13 +54,19 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     except BaseException as error:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and str(error.filename or temporary).endswith(str(temporary and temporary.name)):
+        of_temporary = temporary is not None and str(getattr(error, "filename", "")).endswith(temporary.name)
+        if isinstance(error, OSError) and (error.filename is None or of_temporary):
             raise OSError(error.errno, error.strerror or str(error), str(path)) from error
         raise
 
 
-def temporaries(path: Path) -> list[Path]:
-    """The temporary files of writes of ``path``."""
+def remove(path: Path) -> None:
+    """Remove a file, if it is there, with its checksum and what killed writes of it left."""
+    for written in (path, checksum_file(path), *_temporaries(path)):
+        written.unlink(missing_ok=True)
+
+
+def _temporaries(path: Path) -> list[Path]:
     return [Path(name) for name in glob.glob(f"{glob.escape(str(path.parent))}/.*-{glob.escape(path.name)}")]
 
 
@@ -78,6 +84,12 @@ def reading(path: str | Path, *errors: type[Exception]) -> Iterator[None]:
         yield
     except damage as error:
         raise DamagedFileError(path, (str(error) or type(error).__name__).splitlines()[0]) from None
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The content of a file. Raises DamagedFileError where it is not what was written."""
+    with reading(path):
+        return Path(path).read_bytes()
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from gradreg.storage import tensors
-from gradreg.storage.files import DamagedFileError, checksum_file, temporaries
+from gradreg.storage.files import DamagedFileError, remove
 
 LEAST_SECONDS = 1.0  # between two writes
 SHARE = 0.02  # of the time, that writing takes at most
@@ -87,8 +87,7 @@ class Resume:
         """Remove every file in which one of these seeds stands."""
         for file in self.folder.glob("seed-*.safetensors"):
             if set(seeds) & {int(seed) for seed in file.stem.split("-")[1:]}:
-                for written in (file, checksum_file(file), *temporaries(file)):
-                    written.unlink(missing_ok=True)
+                remove(file)
 
     def _file(self, seeds: Sequence[int]) -> Path:
         return self.folder / f"seed-{'-'.join(map(str, seeds))}.safetensors"

@@ -60,10 +60,10 @@ def objective_value(loss: TrainingLoss, parameters: Params, batches: Batches, sp
     """The training objective of the only replica on a split, with dropout, over whole batches."""
     values = {name: value[0] for name, value in parameters.items()}
     losses, size = [], min(batches.size, len(split))
-    for start in range(0, len(split) - size + 1, size):
-        part = slice(start, start + size)
-        random = {name: value[0] for name, value in batches.random(size).items()}
-        with by_autograd():
+    with by_autograd():
+        for start in range(0, len(split) - size + 1, size):
+            part = slice(start, start + size)
+            random = {name: value[0] for name, value in batches.random(size).items()}
             losses.append(loss(values, random, split.pixels(part), batches.targets(split.labels[part]), eps)[0])
     return float(torch.stack(losses).mean())
 

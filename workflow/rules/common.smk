@@ -56,7 +56,7 @@ DEVICE = EXPERIMENT.config["device"] if has_gpu() or EXPERIMENT.config["device"]
 GPUS = 0 if DEVICE == "cpu" else 1
 
 # Before each command: the Python that runs Snakemake also runs the jobs, whether or not its environment is activated,
-# on the package of this folder, wherever another copy is installed; and the function of job.sh is there.
+# on the package of this folder, wherever another copy is installed; and the functions of job.sh are there.
 _BASE = str(workflow.basedir)
 _PREFIX = (
     f"set -euo pipefail; . {shlex.quote(os.path.join(_BASE, 'workflow/job.sh'))};"

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from gradreg import cli
-from gradreg.storage.files import reading, write_text
+from gradreg.storage.files import read_bytes, write_text
 
 
 def main() -> None:
@@ -14,8 +14,7 @@ def main() -> None:
     args = parser.parse_args()
     header, rows = "", []
     for file in args.tables:
-        with reading(file):
-            first, *rest = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        first, *rest = read_bytes(file).decode().splitlines(keepends=True)
         if header not in ("", first):
             raise SystemExit(f"Error: {file} has other columns than {args.tables[0]}")
         header = first

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gradreg import cli
 from gradreg.planning.experiment import Experiment
-from gradreg.storage.files import read_json, reading
+from gradreg.storage.files import read_bytes, read_json
 
 RESULTS = Path("results")
 
@@ -37,10 +37,7 @@ def main() -> None:
         folders = [source / part / study for study in sorted(studies) for part in ("tables", "figures")]
         shown = [file for folder in folders for file in folder.glob("[!.]*")]
         files += [file for file in shown if file.suffix != ".html"]
-        copies = {}
-        for file in files:
-            with reading(file):
-                copies[target / file.relative_to(source)] = file.read_bytes()
+        copies = {target / file.relative_to(source): read_bytes(file) for file in files}
         for part in ("metrics", "groups", "tables", "figures"):  # what else lies there is not ours to delete
             shutil.rmtree(target / part, ignore_errors=True)
         for copy, content in copies.items():

@@ -20,7 +20,7 @@ TEXT_WIDTH, PAGE_HEIGHT = 7.0, 9.0  # inches: of two columns, and of the text of
 # Okabe and Ito's colours, distinct under every common form of colour blindness; grey is the baseline's.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<"]  # one more than colours, so that pairs repeat late
-GREYS = ["#999999", "#000000", "#555555", "#bbbbbb", "#333333"]  # of attacks: colours are those of training
+GREYS = ["#999999", "#000000", "#555555", "#bbbbbb", "#333333"]  # of attacks and their norms; colours are of training
 BASELINE = {"color": "#666666", "marker": "x"}
 FIRST = [Training("1"), Training("2"), Training("inf")]  # their looks are the same in all figures
 SIGNED = "RdBu_r"  # diverging, centred on zero: perturbations
@@ -60,14 +60,9 @@ def series(trainings: Sequence[Training]) -> dict[Training, Look]:
     return {training: BASELINE if training.plain else look(order.index(training)) for training in trainings}
 
 
-def look(i: int) -> Look:
+def look(i: int, colours: Sequence[str] = COLOURS) -> Look:
     """Colour and marker of the i-th series; colours and markers repeat after the last."""
-    return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
-
-
-def attack_look(i: int) -> Look:
-    """Grey and marker of the i-th attack, or norm of attack."""
-    return {"color": GREYS[i % len(GREYS)], "marker": MARKERS[i % len(MARKERS)]}
+    return {"color": colours[i % len(colours)], "marker": MARKERS[i % len(MARKERS)]}
 
 
 def shade(color: str, i: int, count: int) -> str:

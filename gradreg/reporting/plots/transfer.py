@@ -37,7 +37,7 @@ def transfer(table: pd.DataFrame) -> Figure:
         shown = set(plain[plain.source_model == model].pair)
         pairs_of[model] = [pair for pair in PAIRS if pair in shown] + sorted(shown - set(PAIRS))
     figure, axes = common.rows_of([len(pairs) for pairs in pairs_of.values()], 2, 0.2, 0.4, width=3.4, sharex="col")
-    looks = {p: style.attack_look(i) for i, p in enumerate(norms)}
+    looks = {p: style.look(i, style.GREYS) for i, p in enumerate(norms)}
     for row, (model, pairs) in enumerate(pairs_of.items()):
         names = [pair if pair in PAIRS else f"trained with {style.training_name(pair)}" for pair in pairs]
         for ax, (metric, label, scale) in zip(axes[row], QUANTITIES, strict=True):
@@ -50,7 +50,8 @@ def transfer(table: pd.DataFrame) -> Figure:
                 clean = plain[(plain.source_model == model) & (plain.metric == "clean_error")]
                 y = [pairs.index(pair) for pair in clean.pair]
                 ax.plot(100 * clean.value, y, ls="", marker="|", color="#000000", ms=7)
-            common.label_rows(ax, names if metric == "error" else [""] * len(names))
+            common.label_rows(ax, names)
+            ax.tick_params(labelleft=metric == "error")
             ax.grid(axis="y", lw=0.3, color="#dddddd")
             ax.set_xlim(left=min(0, ax.get_xlim()[0]))
             if row == len(models) - 1:

@@ -37,7 +37,7 @@ def attack_strength(test: pd.DataFrame) -> Figure:
     table = test[(test.metric == "error") & (test.attack_p != "")]
     multi_step = test[test.metric == "error_of_multi_step"]
     attacks = ["one_step", *summaries.attacks(table)]
-    looks = {attack: style.attack_look(i) for i, attack in enumerate(attacks)}
+    looks = {attack: style.look(i, style.GREYS) for i, attack in enumerate(attacks)}
     parts, norms = list(table.groupby("model", sort=False)), numerals.by_number(table.attack_p)
     trainings = {model: sorted(set(part.training)) for model, part in parts}
     figure, axes = common.rows_of(
@@ -52,11 +52,9 @@ def attack_strength(test: pd.DataFrame) -> Figure:
             norm = f"{style.norm_name(p)}, $\\epsilon$ = {eps}"
             ax.set_title(f"{model}, {norm}" if len(parts) > 1 else norm)
             ax.grid(axis="y", lw=0.3, color="#dddddd")
-        common.label_rows(row[0], [style.training_name(training) for training in trainings[model]])
-        for ax in row[1:]:
-            ax.tick_params(labelleft=False)
-            ax.set_yticks(row[0].get_yticks())
-            ax.set_ylim(row[0].get_ylim())
+        for ax in row:
+            common.label_rows(ax, [style.training_name(training) for training in trainings[model]])
+            ax.tick_params(labelleft=ax is row[0])
     for ax in axes[-1]:
         ax.set_xlabel(ERROR)
     handles = [Line2D([], [], ls="", label=attack.replace("_", "-"), **looks[attack]) for attack in attacks]
