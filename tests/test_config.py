@@ -23,7 +23,7 @@ def test_defaults_are_filled_in_and_idempotent():
     defaults = {"keep_input": 1.0, "keep_hidden": 1.0, "input": "pixels"}
     assert entry["models"] == {"net": {"kind": "sigmoid_mlp", "units": [8], **defaults}}
     assert entry["baseline"] == {"plain": {}}
-    noise = {"gaussian": [], "uniform": []}
+    noise = {"gaussian": [], "gaussian_unclipped": [], "uniform": []}
     defaults = {"images": 1000, "steps": 20, "batch_size": 500, "others": {}, "noise": noise, "strong": {}}
     assert entry["attack"] == {"eps": {"2": ["0.5"]}, **defaults}
     assert resolve(resolved) == resolved

@@ -6,6 +6,9 @@ from torch import Tensor
 from gradreg.attacks.gradients import Network, gap
 from gradreg.sampling import draw
 
+# Of noise: its distribution, and whether the noisy image is clipped to [0, 1].
+KINDS = {"gaussian": ("gaussian", True), "gaussian_unclipped": ("gaussian", False), "uniform": ("uniform", True)}
+
 
 @torch.no_grad()
 def random(network: Network, x: Tensor, y: Tensor, p: float, eps: float, draws: int = 10) -> Tensor:
@@ -23,9 +26,11 @@ def random(network: Network, x: Tensor, y: Tensor, p: float, eps: float, draws: 
     return worst
 
 
-def noisy(x: Tensor, distribution: str, level: float, generator: torch.Generator) -> Tensor:
-    """x plus noise, clipped to [0, 1]: ``level`` times a draw of ``sampling.draw``, which raises as it says.
+def noisy(x: Tensor, kind: str, level: float, generator: torch.Generator) -> Tensor:
+    """x plus noise of a kind of ``KINDS``: ``level`` times a draw of ``sampling.draw``.
 
-    For ``gaussian`` the level is the standard deviation, for ``uniform`` the largest change.
+    For Gaussian noise the level is the standard deviation, for ``uniform`` the largest change.
     """
-    return (x + level * draw(distribution, x.shape, generator)).clamp(0, 1)
+    distribution, clipped = KINDS[kind]
+    moved = x + level * draw(distribution, x.shape, generator)
+    return moved.clamp(0, 1) if clipped else moved

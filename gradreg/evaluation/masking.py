@@ -34,7 +34,7 @@ LEAST_EXPLAINED = 0.2
 CHANCE = 0.95  # of the error of constant answers
 GAP, RISE, WIDE_GAP = 0.25, 0.1, 0.5  # in the error of the probe
 CHECKS = ("error_of_one_step", "error_of_last_step", "error_in_box")
-UNATTACKED = ("none", "gaussian", "uniform", "steepest")
+UNATTACKED = ("none", "gaussian", "gaussian_unclipped", "uniform", "steepest")
 
 Row = Mapping[str, Any]
 

@@ -55,7 +55,7 @@ def evaluate(network: nn.Module, split: Split, attack: AttackSpec) -> Measuremen
       attacked images ``gradient_norm_q``, the mean q-norm of the input gradient of the loss, ``alignment`` and, for
       ``masking``, ``zero_gradient``, the share of images where the attacks' direction vanishes, and ``explained``, on
       the first CHECKED of them (``local_estimates``);
-    - ``gaussian``, ``uniform``: ``error`` on the whole split under noise of that size;
+    - each kind of noise (``noise.KINDS``): ``error`` on the whole split under noise of that size;
     - ``steepest``: ``rise``, the mean of L(x + s) - L(x) for the steepest step s of training, and ``predicted_rise``,
       that of eps * norm(dL/dx, q);
     - ``one_step``, ``multi_step`` and each other one: ``error``, and ``confidence`` in the answer, on the attacked

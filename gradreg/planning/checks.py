@@ -17,7 +17,7 @@ Mistakes = Iterator[tuple[KeyPath, str]]
 LEAST_H = 0.0001
 BITS = {"bfloat16": 8, "tf32": 11}  # of a number, its leading 1 included
 # Names in the column ``attack`` of every table.
-RESERVED = {"none", "one_step", "multi_step", "steepest", "gaussian", "uniform"}
+RESERVED = {"none", "one_step", "multi_step", "steepest", "gaussian", "gaussian_unclipped", "uniform"}
 RESERVED |= {"gradient_estimate", "curvature_estimate"}
 
 

@@ -69,12 +69,19 @@ class Batches:
 
     def random(self, n: int) -> dict[str, Tensor]:
         """What a step on n images draws, (R, n, ...): dropout masks by name, and ``draw`` for the objective."""
-        drawn: dict[str, list[Tensor]] = {}
+        sizes = [n * math.prod(layer.shape) for layer in self.dropouts.values()]
+        uniform, draws = [], []
         for generator in self.generators["noise"]:
-            for name, layer in self.dropouts.items():
-                drawn.setdefault(f"{name}.mask", []).append(layer.draw(n, generator))
+            if sizes:  # for all masks at once: small kernels are what a step on a GPU waits for
+                uniform.append(torch.rand(sum(sizes), generator=generator, device=generator.device))
             if self.objective.distribution:
                 shape, p = (n, *self.train.images.shape[1:]), self.objective.p or math.inf
-                draw = sampling.draw(self.objective.distribution, shape, generator, p)
-                drawn.setdefault("draw", []).append(draw)
-        return {name: torch.stack(values) for name, values in drawn.items()}
+                draws.append(sampling.draw(self.objective.distribution, shape, generator, p))
+        drawn = {}
+        if sizes:
+            parts = torch.stack(uniform).split(sizes, 1)
+            for (name, layer), part in zip(self.dropouts.items(), parts, strict=True):
+                drawn[f"{name}.mask"] = layer.mask_from(part.view(-1, n, *layer.shape))
+        if draws:
+            drawn["draw"] = torch.stack(draws)
+        return drawn

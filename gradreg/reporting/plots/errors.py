@@ -20,6 +20,7 @@ STAR: Look = {"ls": "", "marker": "*", "ms": 7, "color": "#000000"}  # errors in
 DIVERGED: Look = {"ls": "", "marker": "x", "ms": 5, "mew": 1.2}  # on the epoch axis
 SIZES = {
     "gaussian": ("Gaussian noise", "standard deviation"),
+    "gaussian_unclipped": ("Gaussian noise, not clipped", "standard deviation"),
     "uniform": ("uniform noise", "largest change of a pixel"),
 }
 # For attacks other than one-step and multi-step.
@@ -149,7 +150,7 @@ def _attack_looks(table: pd.DataFrame) -> dict[str, Look]:
 
 def noise(test: pd.DataFrame) -> Figure:
     """Error under noise against its size: a row per model and objective, a column per distribution, a line per p."""
-    table = test[(test.metric == "error") & test.attack.isin(["gaussian", "uniform", "none"])]
+    table = test[(test.metric == "error") & test.attack.isin([*SIZES, "none"])]
     table = table.assign(value=100 * table.value, attack_eps=table.attack_eps.replace("", "0"))
     parts = summaries.by_objective(table)
     distributions = [distribution for distribution in SIZES if distribution in set(table.attack)]
