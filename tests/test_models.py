@@ -119,6 +119,7 @@ CIFAR = MNIST | {
     "units": [500],
     "unit_pieces": 5,
 }
+OLD_SMALL = CIFAR | {"channels": [48, 128, 128], "units": [240]}
 SMALL = {"channels": [3, 2], "pieces": [2, 3], "kernels": [3, 2], "padding": [1, 0], "pool": [3, 2], "stride": [2, 2]}
 
 
@@ -127,6 +128,7 @@ SMALL = {"channels": [3, 2], "pieces": [2, 3], "kernels": [3, 2], "padding": [1,
     [
         (MNIST, (1, 28, 28), [(21, 10), (9, 4), (6, 3)], 471_994),  # 0.472 M
         (CIFAR, (3, 32, 32), [(33, 16), (15, 7), (9, 5)], 16_247_830),  # 16.25 M
+        (OLD_SMALL, (3, 32, 32), [(33, 16), (15, 7), (9, 5)], 5_468_282),  # 5.47 M
     ],
 )
 def test_the_maxout_papers_convolutional_nets_have_their_sizes(settings, shape, sides, count):

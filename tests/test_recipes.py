@@ -44,6 +44,9 @@ def test_schedules_by_their_ends():
     rates = [schedules.learning_rate(linear, epoch, 5, 10) for epoch in (1, 2, 500, 700)]
     assert rates == pytest.approx([0.17, 0.17 - 0.17 * 0.99 / 499, 0.0017, 0.0017])
     assert [schedules.momentum(linear, epoch) for epoch in (1, 250, 400)] == pytest.approx([0.5, 0.6, 0.6])
+    small = recipe({"recipe": "maxout-cifar10-small"})
+    assert [schedules.learning_rate(small, epoch, 0, 9) for epoch in (1, 250)] == pytest.approx([0.1, 0.001])
+    assert (schedules.momentum(small, 250), small.lr_factors[:3]) == (0.6, [0.05] * 3)
     conv = recipe({"recipe": "maxout-mnist-conv"})
     assert schedules.learning_rate(conv, 1, 7, 390) == pytest.approx(0.05 / 1.00004**7)
     assert schedules.learning_rate(conv, 10**6, 0, 390) == pytest.approx(1e-6)

@@ -5,9 +5,11 @@ from typing import Any
 
 from gradreg import registry
 from gradreg.planning.experiment import NO_P, Experiment
+from gradreg.registry import literature
 from gradreg.registry.datasets import DATASETS
 
 Study = tuple[str, int]  # data set, training images of the final runs
+GAUSSIAN = ("gaussian", "gaussian_unclipped")  # kinds of noise
 LEGIBLE = 16  # pixels, from which on an image made out of noise shows anything
 SECTIONS = {
     "1. What does regularisation do to the error?": ["errors", "objectives", "noise", "sample_size"],
@@ -17,6 +19,7 @@ SECTIONS = {
     "5. What do perturbations look like?": ["gallery", "dreams", "alignment"],
     "6. Why do adversarial examples generalise?": ["transfer", "transfer_matrix"],
     "7. How were the settings chosen?": ["validation_error", "learning_curves"],
+    "8. Does it reproduce published results?": ["reproduction", "reproduction_table"],
 }
 TITLES = {
     "errors": "Errors, and whether they differ from plain",
@@ -39,6 +42,8 @@ TITLES = {
     "transfer_matrix": "Every network against every other",
     "validation_error": "Validation error against training eps",
     "learning_curves": "Learning curves",
+    "reproduction": "Published errors beside ours",
+    "reproduction_table": "Published errors beside ours, in numbers",
 }
 
 
@@ -58,6 +63,8 @@ def figures(experiment: Experiment, study: Study) -> dict[str, tuple[str, dict[s
         names.append("probe")
     if study in experiment.transfers:
         names += ["transfer", "transfer_matrix"] if min(plan.seeds for plan in plans) > 1 else ["transfer"]
+    if published(experiment, study):
+        names.append("reproduction")
     pictures = ["gallery", *(["dreams"] if DATASETS[study[0]].image_shape[1] >= LEGIBLE else [])]
     of_models = [
         (f"{name}_{model}", (name, {"model": model}))
@@ -65,6 +72,33 @@ def figures(experiment: Experiment, study: Study) -> dict[str, tuple[str, dict[s
         for name in pictures
     ]
     return {name: (name, {}) for name in names} | dict(of_models)
+
+
+def tables(experiment: Experiment, study: Study) -> dict[str, str]:
+    """The tables of a study that are shown: file -> name."""
+    shown = {"errors": "errors", "flags": "flags"}
+    return shown | ({"reproduction": "reproduction_table"} if published(experiment, study) else {})
+
+
+def published(experiment: Experiment, study: Study) -> list[dict[str, Any]]:
+    """Errors in the literature that networks of a study are compared with, each with the network and its training.
+
+    noise: the standard deviation of Gaussian noise, if there was any, else empty; only if the study measures it.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for run, plan in experiment.final.items():
+        if (run.dataset, run.n_train) != study:
+            continue
+        model, objective = plan.training.model, plan.training.objective.kind
+        settings = {"kind": model.kind, "input": model.input, **model.settings}
+        measured = {level.value for kind in GAUSSIAN for level in plan.attack.noise.get(kind, [])}
+        network = {"model": run.model, "objective": "" if run.p == NO_P else run.objective, "p": run.p}
+        for entry in literature.compared(run.dataset, run.n_train, settings, objective, run.p):
+            errors = [("", entry.error), *(noisy for noisy in entry.noise if float(noisy[0]) in measured)]
+            for noise, error in errors:
+                row = network | {"noise": noise, "error": error, "source": entry.source}
+                rows.setdefault(str(row), row)  # the baseline has several settings, and one of them is chosen
+    return list(rows.values())
 
 
 def models_with_galleries(experiment: Experiment, study: Study) -> list[str]:

@@ -46,7 +46,7 @@ def _study(
     compared["training"] = compared.training.map(trainings)
     facts = report.facts(experiment, study)
     files: dict[str, tuple[str, dict[str, str]]] = {
-        **{f"tables/{folder}/{name}.html": (name, {}) for name in ("errors", "flags")},
+        **{f"tables/{folder}/{file}.html": (name, {}) for file, name in report.tables(experiment, study).items()},
         **{f"figures/{folder}/{file}.svg": shown for file, shown in report.figures(experiment, study).items()},
     }
     entries: dict[str, list[dict[str, Any]]] = {}

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from gradreg.planning import numerals
-from gradreg.reporting import literature, significance, summaries
+from gradreg.registry import literature
+from gradreg.reporting import significance, summaries
 from gradreg.reporting.summaries import NETWORK, PLAIN, Training
 from gradreg.storage.metrics import outcome
 
@@ -118,9 +119,10 @@ def errors(test: pd.DataFrame, compared: pd.DataFrame | None = None) -> pd.DataF
         for _, of_model in test.groupby("model", sort=False)
         for training in sorted(set(of_model.training))
     ]
-    for value in literature.clean(str(test.dataset.iloc[0])):
-        row = {"model": f"published: {value.network}", "training": value.training, "source": value.source}
-        rows.append(row | {"test error, %": Mean(value.error)})
+    for entry in literature.entries(str(test.dataset.iloc[0])):
+        if entry.error is not None:
+            row = {"model": f"published: {entry.network}", "training": entry.training, "source": entry.source}
+            rows.append(row | {"test error, %": Mean(entry.error)})
     table = pd.DataFrame(rows, dtype=object).fillna("")
     return table if (table.diverged != "").any() else table.drop(columns="diverged")
 

@@ -13,11 +13,12 @@ REPORTED, SHOWN = [], []
 for _study in EXPERIMENT.studies:
     _name = "{}-{}".format(*_study)
     _facts, _figures = reporting.facts(EXPERIMENT, _study), reporting.figures(EXPERIMENT, _study)
-    _names = {"errors", "flags", *(name for name, _ in _figures.values())}
-    _pages = [f"{ROOT}/tables/{_name}/{table}.html" for table in ("errors", "flags")]
+    _shown = reporting.tables(EXPERIMENT, _study)
+    _names = {*_shown.values(), *(name for name, _ in _figures.values())}
+    _pages = [f"{ROOT}/tables/{_name}/{table}.html" for table in _shown]
     _tables = [
         f"{ROOT}/tables/{_name}/{table}.{suffix}"
-        for table in ("errors", "comparison", "flags")
+        for table in ("comparison", *_shown)
         for suffix in ("csv", "md", "tex")
     ]
     REPORTED += [*_pages, *(f"{ROOT}/figures/{_name}/{figure}.svg" for figure in _figures)]
@@ -34,20 +35,21 @@ for _study in EXPERIMENT.studies:
             literature=here("gradreg/registry/literature.yaml"),
         output:
             _tables,
-            [shown(_study, f"{ROOT}/tables/{_name}/{table}.html", table, _names) for table in ("errors", "flags")],
+            [shown(_study, f"{ROOT}/tables/{_name}/{table}.html", name, _names) for table, name in _shown.items()],
         log:
             f"{ROOT}/logs/tables/{_name}.log",
         localrule: True
         params:
             facts=_facts,
             selections=to_json(_facts["selections"]),
+            published=to_json(reporting.published(EXPERIMENT, _study)),
             dataset=_study[0],
             n_train=_study[1],
             folder=subpath(output[0], parent=True),
         shell:
             "logged {log:q} run make_table.py --test {input.test:q} --validation {input.validation:q}"
             " --outcomes {input.outcomes:q} --dataset {params.dataset} --n-train {params.n_train}"
-            " --selections {params.selections:q} --out {params.folder:q}"
+            " --selections {params.selections:q} --published {params.published:q} --out {params.folder:q}"
 
     rule:
         name:
@@ -73,6 +75,7 @@ for _study in EXPERIMENT.studies:
             n_train=_study[1],
             selections=to_json(_facts["selections"]),
             figures=list(_figures),
+            published=to_json(reporting.published(EXPERIMENT, _study)),
             folder=subpath(output[0], parent=True),
             transfer=optional("transfer"),
             galleries=optional("galleries"),
@@ -80,7 +83,7 @@ for _study in EXPERIMENT.studies:
             "logged {log:q} run plot_figures.py {params.figures} --validation {input.validation:q}"
             " --history {input.history:q} --test {input.test:q} {params.transfer:q} {params.galleries:q}"
             " --dataset {params.dataset} --n-train {params.n_train} --selections {params.selections:q}"
-            " --out {params.folder:q}"
+            " --published {params.published:q} --out {params.folder:q}"
 
 
 # Where the training set's size is an axis, one figure goes across the studies.

@@ -1,6 +1,7 @@
 """The tables of one study, each as CSV, Markdown and LaTeX, and as pages for the report.
 
-errors: every chosen network; comparison: each against plain; flags: results that cannot be trusted.
+errors: every chosen network; comparison: each against plain; flags: results that cannot be trusted; reproduction:
+errors in the literature beside ours.
 """
 
 import argparse
@@ -10,13 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from gradreg import cli
-from gradreg.reporting import summaries, tables
+from gradreg.reporting import reproduction, summaries, tables
 from gradreg.reporting.summaries import NETWORK, Training
 from gradreg.storage import metrics, npz
 from gradreg.storage.files import write_text
 
 COMPARISON = "Difference from plain in percentage points, 95 % interval over seeds and images, P values"
 FLAGS = "Flags: results that cannot be trusted"
+REPRODUCTION = "Published errors beside ours, %"
 
 
 def main() -> None:
@@ -27,6 +29,7 @@ def main() -> None:
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--n-train", required=True, type=int)
     parser.add_argument("--selections", required=True, type=json.loads, help="model: training images, as JSON")
+    parser.add_argument("--published", default=[], type=json.loads, help="errors in the literature to compare, as JSON")
     parser.add_argument("--out", required=True, type=Path, help="folder")
     args = parser.parse_args()
     test, validation = metrics.read(args.test), metrics.read(args.validation)
@@ -48,6 +51,9 @@ def main() -> None:
     rounded = tables.rounded(compared)
     errors, flags = tables.errors(test, compared), tables.flags(test, validation)
     shown = {"errors": (errors, errors), "comparison": (compared, rounded), "flags": (flags, flags)}
+    if args.published:
+        table = reproduction.table(test, args.published)
+        shown["reproduction"] = (table, reproduction.rounded(table))
     for name, (table, text) in shown.items():
         metrics.write(args.out / f"{name}.csv", table)
         write_text(args.out / f"{name}.md", tables.to_markdown(text))
@@ -56,6 +62,11 @@ def main() -> None:
     page = tables.to_html(parts, f"Errors on {args.dataset}", tables.NOTE)
     write_text(args.out / "errors.html", page)
     write_text(args.out / "flags.html", tables.to_html({FLAGS: flags}, f"Flags on {args.dataset}", numbers=False))
+    if args.published:
+        beside = shown["reproduction"][1]
+        sources = f"Published: {'; '.join(dict.fromkeys(beside.source))}."
+        page = tables.to_html({REPRODUCTION: beside.drop(columns="source")}, REPRODUCTION, sources)
+        write_text(args.out / "reproduction.html", page)
 
 
 if __name__ == "__main__":

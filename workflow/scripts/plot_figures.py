@@ -11,7 +11,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from gradreg import cli
+from gradreg.reporting import reproduction
 from gradreg.reporting.plots import errors, images, style, theory, transfer, trust
+from gradreg.reporting.plots import reproduction as plots
 from gradreg.storage import metrics
 
 FIGURES: dict[str, tuple[Callable[..., Figure], list[str]]] = {  # name: function, and the tables that it takes
@@ -48,6 +50,7 @@ def main() -> None:
     parser.add_argument("--dataset", required=True, help="data set, as the tables name it")
     parser.add_argument("--n-train", type=int, help="training images of the final runs; all sizes unless given")
     parser.add_argument("--selections", type=json.loads, help="model: training images of its selection runs, as JSON")
+    parser.add_argument("--published", default=[], type=json.loads, help="errors in the literature to compare, as JSON")
     parser.add_argument("--out", required=True, type=Path, help="folder")
     args = parser.parse_args()
     style.use()
@@ -67,6 +70,8 @@ def main() -> None:
         gallery, _, model = name.partition("_")
         if gallery in GALLERIES:
             figure = GALLERIES[gallery](args.galleries, model)
+        elif name == "reproduction":
+            figure = plots.reproduction(reproduction.table(table("test"), args.published))
         else:
             function, names = FIGURES[name]
             figure = function(*map(table, names))

@@ -24,7 +24,6 @@ LOW = 1.2  # inches of a row, below which names that stand overlap
 FEWEST = 3  # seeds; an interval from two is 13 times as wide as the distance between them
 FLAGGED: Look = {"ls": "", "marker": "s", "ms": 7, "mfc": "none", "mec": "#AA0000", "mew": 0.9}
 PLAIN_LINE: Look = {"color": style.BASELINE["color"], "ls": "--"}
-LITERATURE_LINE: Look = {"color": "#000000", "ls": ":", "lw": 0.8}
 
 
 def grid(

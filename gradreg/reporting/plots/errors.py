@@ -10,7 +10,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from gradreg.planning import numerals
-from gradreg.reporting import literature, summaries
+from gradreg.registry import literature
+from gradreg.reporting import summaries
 from gradreg.reporting.plots import common, style
 from gradreg.reporting.plots.common import ERROR, FAR, FEWEST
 from gradreg.reporting.plots.style import Look
@@ -95,7 +96,8 @@ def robust_error(test: pd.DataFrame) -> Figure:
     table = test[(test.metric == "error") & (test.attack_p != "")]
     table = table.assign(value=100 * table.value)
     parts, norms = summaries.by_objective(table), numerals.by_number(table.attack_p)
-    stars = [value for value in literature.attacked(str(test.dataset.iloc[0])) if value.p in norms]
+    entries = literature.entries(str(test.dataset.iloc[0]))
+    stars = [attack for entry in entries for attack in entry.attacks if attack[0] in norms]
     looks = common.looks_of(parts)
     attack_looks = _attack_looks(table)
     figure, axes = common.grid(len(parts), len(norms), sharex="col", sharey=True)
@@ -117,8 +119,8 @@ def robust_error(test: pd.DataFrame) -> Figure:
                         framed = True
                     if attack == "multi_step":
                         ax.fill_between(x, mean - half, mean + half, color=look["color"], alpha=0.15, lw=0)
-            for star in (star for star in stars if star.p == p and row == 0):
-                ax.plot(numerals.parse(star.eps), star.error, **STAR)
+            for _, eps, error in (star for star in stars if star[0] == p and row == 0):
+                ax.plot(numerals.parse(eps), error, **STAR)
             ax.set_ylim(0, 102)
             ax.set_xlim(left=0)
     common.label_edges(
@@ -265,7 +267,6 @@ def objectives(test: pd.DataFrame) -> Figure:
         columns.append((title, in_norm[in_norm.attack_eps == eps]))
     norms = [Training(p) for p in numerals.by_number(regularised.p)]
     looks = style.series(norms)
-    published = literature.clean(str(test.dataset.iloc[0]))
     figure, axes = common.grid(len(models), len(columns), sharey=True, height=0.19 * len(names) + 0.3)
     for row, model in enumerate(models):
         for ax, (title, column) in zip(axes[row], columns, strict=True):
@@ -281,8 +282,6 @@ def objectives(test: pd.DataFrame) -> Figure:
                 mean, half = summary["mean"].to_numpy(), summary.half.fillna(0).to_numpy()
                 ends = [mean - np.maximum(mean - half, mean / 3), np.minimum(half, 100 - mean)]  # an error is a share
                 ax.errorbar(mean, y, xerr=ends, ls="", capsize=1.5, elinewidth=0.7, **looks[training])
-            for value in published if ax is axes[row, 0] else []:
-                ax.axvline(value.error, **common.LITERATURE_LINE)
             if ax.get_xlim()[1] > FAR * plain.mean():
                 common.log_axis(ax, "x")
             ax.set_xlabel(title)
@@ -291,8 +290,6 @@ def objectives(test: pd.DataFrame) -> Figure:
         if len(models) > 1:
             axes[row, 0].set_ylabel(model)
     handles = [Line2D([], [], **common.PLAIN_LINE, label="plain")]
-    if published:
-        handles.append(Line2D([], [], **common.LITERATURE_LINE, label="published (other networks)"))
     handles += [Line2D([], [], ls="", label=style.training_name(training), **looks[training]) for training in norms]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
@@ -310,7 +307,6 @@ def sample_size(test: pd.DataFrame) -> Figure:
     plain = by_seed.loc[list(clean[["model", "n_train", "seed"]].itertuples(index=False, name=None))].to_numpy()
     columns = [(clean, "test error, %"), (clean.assign(value=clean.value / plain), "share of plain's test error")]
     models, looks = list(dict.fromkeys(clean.model)), style.series(sorted(set(clean.training)))
-    published = literature.clean(str(test.dataset.iloc[0]))
     figure, axes = common.grid(len(models), 2, sharex=True, width=3.4, height=2.2)
     for row, model in enumerate(models):
         for ax, (table, label) in zip(axes[row], columns, strict=True):
@@ -323,11 +319,7 @@ def sample_size(test: pd.DataFrame) -> Figure:
             ax.set_xscale("log")
             ax.set_xlabel("training images")
             ax.set_ylabel(f"{model}\n{label}" if len(models) > 1 and table is clean else label)
-        for value in published:
-            axes[row, 0].axhline(value.error, **common.LITERATURE_LINE)
         common.log_axis(axes[row, 0])
     handles = common.handles(looks, [([], clean)])
-    if published:
-        handles.append(Line2D([], [], **common.LITERATURE_LINE, label="published, all training images"))
     figure.legend(handles=handles, loc="outside upper center", ncols=3)
     return figure

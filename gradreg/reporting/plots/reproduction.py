@@ -1,0 +1,67 @@
+"""Errors in the literature beside ours."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from gradreg.planning import numerals
+from gradreg.reporting import summaries
+from gradreg.reporting.plots import common, style
+from gradreg.reporting.plots.common import ERROR
+from gradreg.reporting.plots.errors import STAR
+
+MANY = 3  # times the least error, from which on an axis is logarithmic
+
+
+def reproduction(compared: pd.DataFrame) -> Figure:
+    """A row per network, a panel per level of noise: the published error, and ours with two intervals.
+
+    compared: of ``reporting.reproduction.table``. The thick line is the 95 % interval of our mean, the thin one that of
+    a further network of ours. Hollow marks: noisy images that were not clipped.
+    """
+    networks = list(dict.fromkeys(zip(compared.model, compared.training, strict=True)))
+    looks = style.series(sorted({training for _, training in networks}))
+    level = compared.noise.str.partition(",")[0]
+    levels = sorted(set(level), key=lambda text: numerals.parse(text) if text else 0)
+    figure, axes = common.grid(
+        1, len(levels), height=0.32 * len(networks) + 0.55, width=2.6 if len(levels) < 2 else None
+    )
+    for column, (ax, size) in enumerate(zip(axes[0], levels, strict=True)):
+        panel = compared[level == size]
+        for place, network in enumerate(networks):
+            rows = panel[(panel.model == network[0]) & (panel.training == network[1])]
+            offsets = np.linspace(-0.17, 0.17, len(rows)) if len(rows) > 1 else np.zeros(len(rows))
+            for offset, row in zip(offsets, rows.itertuples(), strict=True):
+                _network(ax, place + offset, row, looks[row.training])
+            if len(rows):
+                ax.plot(rows.published.iloc[0], place, zorder=4, **STAR)
+        if panel["mean"].max() > MANY * panel["mean"].min():
+            common.log_axis(ax, "x")
+        ax.set_title(f"Gaussian noise {size}" if size else "test images")
+        ax.set_xlabel(ERROR)
+        ax.grid(axis="y", lw=0.3, color="#dddddd")
+        common.label_rows(ax, _names(networks) if column == 0 else [""] * len(networks))
+    handles = [Line2D([], [], label="published", **STAR), Line2D([], [], label="ours", color="#444444", marker="o")]
+    if compared.noise.str.endswith("not clipped").any():
+        handles.append(Line2D([], [], label="ours, not clipped", color="#444444", marker="o", mfc="white"))
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    return figure
+
+
+def _network(ax: Any, y: float, row: Any, look: style.Look) -> None:
+    """Our mean, the interval of the mean, and that of a further network."""
+    color = look["color"]
+    ax.plot([max(row.single_low, row.least / 3), row.single_high], [y, y], color=color, lw=0.8)
+    ax.plot([row.mean - row.half, row.mean + row.half], [y, y], color=color, lw=2.6, solid_capstyle="butt")
+    hollow = {"mfc": "white"} if row.noise.endswith("not clipped") else {}
+    ax.plot(row.mean, y, ls="", zorder=3, color=color, **hollow, marker="o")
+
+
+def _names(networks: Sequence[tuple[str, summaries.Training]]) -> list[str]:
+    one = len({model for model, _ in networks}) == 1
+    names = [style.training_name(training) for _, training in networks]
+    return names if one else [f"{model}, {name}" for (model, _), name in zip(networks, names, strict=True)]

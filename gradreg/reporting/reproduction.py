@@ -1,0 +1,80 @@
+"""Errors in the literature beside those of networks of ours with the same architecture, data and training."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from scipy import stats
+
+from gradreg.planning import numerals
+from gradreg.reporting import summaries
+from gradreg.reporting.summaries import LEVEL
+
+COLUMNS = ["model", "training", "setting", "noise", "published", "mean", "half", "seeds", "least", "most"]
+COLUMNS += ["difference", "single_low", "single_high", "source"]
+KINDS = {"gaussian": "clipped", "gaussian_unclipped": "not clipped"}  # Gaussian noise
+
+
+def table(test: pd.DataFrame, published: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per error in the literature and way in which we measured it; errors in percent.
+
+    test: measurements of the final runs of one study; published: as ``planning.report.published`` lists it. noise:
+    empty for unperturbed images, else the standard deviation, and whether noisy images were clipped to [0, 1]. half: of
+    the 95 % interval of our mean over seeds. single_low, single_high: in between lies a further network of ours with
+    probability .95 (the prediction interval of Student's distribution, mean ± t s sqrt(1 + 1/n)); a published error
+    that is one network's is to be compared with it.
+    """
+    test = summaries.with_training(test[test.metric == "error"])
+    rows = []
+    for entry in published:
+        ours = test[(test.model == entry["model"]) & (test.p == entry["p"])]
+        if entry["p"] != "none":
+            ours = ours[ours.objective == entry["objective"]]
+        for noise, part in _measured(ours, entry["noise"]):
+            rows.append(_row(part, noise, entry))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _measured(ours: pd.DataFrame, level: str) -> list[tuple[str, pd.DataFrame]]:
+    """The measurements under noise of a level, "" for none, each with its name."""
+    if not level:
+        return [("", ours[ours.attack == "none"])]
+    at_level = ours[ours.attack.isin(KINDS)]
+    at_level = at_level[at_level.attack_eps.map(numerals.parse) == numerals.parse(level)]
+    return [(f"{level}, {KINDS[str(kind)]}", part) for kind, part in at_level.groupby("attack", sort=False)]
+
+
+def _row(part: pd.DataFrame, noise: str, entry: Mapping[str, Any]) -> tuple[Any, ...]:
+    errors = (100 * part.value).tolist()
+    n, mean = len(errors), sum(errors) / len(errors)
+    training, objective, eps = part[["training", "objective", "eps"]].iloc[0]
+    setting = objective if training.plain else f"eps = {eps}"
+    single = math.nan
+    if n > 1:
+        single = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * math.sqrt(part.value.var() * 1e4 * (1 + 1 / n))
+    published = entry["error"]
+    ours = mean, summaries.half_width(errors), n, min(errors), max(errors), mean - published
+    return entry["model"], training, setting, noise, published, *ours, mean - single, mean + single, entry["source"]
+
+
+def rounded(compared: pd.DataFrame) -> pd.DataFrame:
+    """What ``table`` returned, as text to read."""
+    text = compared[["model", "training", "setting"]].copy()
+    text["noise"] = compared.noise.where(compared.noise != "", "none")
+    text["published"] = compared.published.map("{:.2f}".format)
+    text["ours"] = [
+        f"{mean:.2f}" + ("" if math.isnan(half) else f" ± {half:.2f}")
+        for mean, half in zip(compared["mean"], compared.half, strict=True)
+    ]
+    text["seeds"] = compared.seeds
+    text["range"] = [f"{low:.2f} to {high:.2f}" for low, high in zip(compared.least, compared.most, strict=True)]
+    text["difference"] = compared.difference.map("{:+.2f}".format)
+    inside = (compared.single_low <= compared.published) & (compared.published <= compared.single_high)
+    text["one network of ours"] = [
+        "–" if math.isnan(low) else f"{max(low, 0):.2f} to {high:.2f}"
+        for low, high in zip(compared.single_low, compared.single_high, strict=True)
+    ]
+    text["published within"] = inside.map({True: "yes", False: "no"}).where(compared.single_low.notna(), "–")
+    text["source"] = compared.source
+    return text
