@@ -189,7 +189,7 @@ def test_the_additions_of_the_documentation(finished):
     """docs/extending.md, block by block: nothing that is there reruns for them, and an experiment of all four runs."""
     page = (ROOT / "docs" / "extending.md").read_text()
     blocks = re.findall(r"^`([\w/.]+)`[^\n]*:\n\n```\w+\n(.*?)```", page, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 10
+    assert len(blocks) == 11
     for file, text in blocks:
         path = finished.folder / file
         assert path.exists() == (path.suffix == ".yaml" and path.parent.name == "registry")
@@ -205,6 +205,8 @@ def test_the_additions_of_the_documentation(finished):
     assert (test[(test.attack == "none") & (test.metric == "error")].value < 0.2).all()
     table = (finished.folder / "results/bars/tables/bars-240/errors.md").read_text()
     assert "error, %, fading L2 eps = 0.5" in table
+    beside = (finished.folder / "results/bars/tables/bars-240/reproduction.md").read_text()
+    assert "Somebody et al. 2024, table 1" in beside
     data = finished.folder / "gradreg/registry/datasets.yaml"
     text = data.read_text()
     data.write_text(text.replace("    train_images: ", "    train_images: 0"))

@@ -29,6 +29,7 @@ try:
     from gradreg.planning.experiment import Experiment, GROUP_PATTERN, RUN_PATTERN
     from gradreg.planning.jobs import folders, group_wildcards, has_gpu, Jobs, TRAINED, WHITENING
     from gradreg.planning.specs import to_json
+    from gradreg.registry import literature
     from gradreg.registry.datasets import DATASETS
     from gradreg.storage.files import DamagedFileError, read_json
 except ValueError as error:  # a registration that is not as it should be

@@ -32,7 +32,6 @@ for _study in EXPERIMENT.studies:
             validation=TABLES["validation"],
             outcomes=JOBS.study_files(_study, "outcomes.npz"),
             code=closure("workflow/scripts/make_table.py"),
-            literature=here("gradreg/registry/literature.yaml"),
         output:
             _tables,
             [shown(_study, f"{ROOT}/tables/{_name}/{table}.html", name, _names) for table, name in _shown.items()],
@@ -43,6 +42,7 @@ for _study in EXPERIMENT.studies:
             facts=_facts,
             selections=to_json(_facts["selections"]),
             published=to_json(reporting.published(EXPERIMENT, _study)),
+            literature=to_json(literature.entries(_study[0])),
             dataset=_study[0],
             n_train=_study[1],
             folder=subpath(output[0], parent=True),
@@ -59,7 +59,6 @@ for _study in EXPERIMENT.studies:
             transfer=[TRANSFER.format(dataset=_study[0], n_train=_study[1])] if "transfer" in _figures else [],
             galleries=JOBS.study_files(_study, "gallery.npz", reporting.models_with_galleries(EXPERIMENT, _study)),
             code=closure("workflow/scripts/plot_figures.py"),
-            literature=here("gradreg/registry/literature.yaml"),
         output:
             [
                 shown(_study, f"{ROOT}/figures/{_name}/{figure}.svg", name, _names, **titles)
@@ -76,6 +75,7 @@ for _study in EXPERIMENT.studies:
             selections=to_json(_facts["selections"]),
             figures=list(_figures),
             published=to_json(reporting.published(EXPERIMENT, _study)),
+            literature=to_json(literature.entries(_study[0])),
             folder=subpath(output[0], parent=True),
             transfer=optional("transfer"),
             galleries=optional("galleries"),
@@ -98,7 +98,6 @@ for _dataset in EXPERIMENT.in_several_sizes:
         input:
             test=TABLES["test"],
             code=closure("workflow/scripts/plot_figures.py"),
-            literature=here("gradreg/registry/literature.yaml"),
         output:
             shown((_dataset, 0), f"{ROOT}/figures/{_dataset}/sample_size.svg", "sample_size", {"sample_size"}),
             f"{ROOT}/figures/{_dataset}/sample_size.png",
