@@ -222,6 +222,24 @@ def test_the_additions_of_the_documentation(finished):
     assert all("/both/" in output for output in trained)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("digits: [{network: some}]\n", "missing 2 required positional arguments: 'training' and 'source'"),
+        ("letters: [{network: some, training: plain, source: some}]\n", "no dataset 'letters'; there are"),
+        ("digits: [\n", "did not find expected node content"),
+    ],
+)
+def test_a_literature_that_cannot_be_read_is_told_in_one_line(tmp_path, text, message):
+    project = create(tmp_path / "broken")
+    (project.folder / "gradreg/registry/literature.yaml").write_text(text)
+    done = project.snakemake("--cores", 1, "--dry-run", check=False)
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("gradreg/registry/literature.yaml: ")
+    assert message in last
+
+
 def test_a_registry_that_cannot_be_read_is_told_in_one_line(tmp_path):
     project = create(tmp_path / "broken")
     (project.folder / "gradreg/registry/datasets.yaml").write_text("net: nothing\n")

@@ -1,12 +1,14 @@
 """Errors in the literature, from ``literature.yaml``: tables and figures show them beside ours."""
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
+
 from gradreg import registry
-from gradreg.registry.datasets import DATASETS
+
+FILE = registry.FOLDER / "literature.yaml"
 
 
 @dataclass(frozen=True)
@@ -29,21 +31,32 @@ class Entry:
     noise: tuple[tuple[str, float], ...] = ()
 
 
-@functools.cache
+def _entry(dataset: str, block: Mapping[str, Any]) -> Entry:
+    """An entry from a block of the file. Raises TypeError or ValueError for one that is not as it should be."""
+    attacks = tuple((str(p), str(eps), e) for p, grid in block.get("attacks", {}).items() for eps, e in grid.items())
+    noise = tuple((str(level), error) for level, error in block.get("noise", {}).items())
+    p = None if block.get("p") is None else str(block["p"])
+    size = block.get("n_train", registry.lookup("datasets", dataset)["n_train"])
+    return Entry(**{**block, "attacks": attacks, "noise": noise, "p": p, "n_train": size})
+
+
+def _read() -> dict[str, list[Entry]]:
+    """All entries by data set, in the order of the file. Raises ValueError, in one line, for an invalid file."""
+    entries = {}
+    try:
+        for dataset, blocks in registry.read_yaml(FILE).items():
+            entries[dataset] = [_entry(dataset, block) for block in blocks]
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"gradreg/registry/{FILE.name}: {' '.join(str(error).split())}") from None
+    return entries
+
+
+ENTRIES = _read()
+
+
 def entries(dataset: str) -> list[Entry]:
-    """All entries of a data set, in the order of the file."""
-    content: dict[str, list[dict[str, Any]]] = registry.read_yaml(registry.FOLDER / "literature.yaml")
-    found = []
-    for block in content.get(dataset, []):
-        attacks = tuple(
-            (str(p), str(eps), e) for p, grid in block.get("attacks", {}).items() for eps, e in grid.items()
-        )
-        noise = tuple((str(level), error) for level, error in block.get("noise", {}).items())
-        p = None if block.get("p") is None else str(block["p"])
-        size = block.get("n_train", DATASETS[dataset].n_train)
-        changed = {"attacks": attacks, "noise": noise, "p": p, "n_train": size}
-        found.append(Entry(**{**block, **changed}))
-    return found
+    """All entries of a data set."""
+    return ENTRIES.get(dataset, [])
 
 
 def compared(dataset: str, n_train: int, model: Mapping[str, Any], objective: str, p: str) -> list[Entry]:
