@@ -4,7 +4,7 @@ Your own training loop can import these from ``gradreg``:
 
 - norms and steps: dual_exponent, norm, steepest_step, project
 - random directions: draw
-- objectives: plain, noise, perturb, penalty, finite_difference, adversarial, alignment, curvature
+- objectives: plain, noise, perturb, penalty, finite_difference, adversarial, alignment, curvature, virtual, trades, sam
 - parts of objectives: ascend, input_gradient
 - a network as the function that objectives take: forward_of
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from gradreg.objectives.penalty import penalty
     from gradreg.objectives.perturb import perturb
     from gradreg.objectives.plain import plain
+    from gradreg.objectives.sam import sam
+    from gradreg.objectives.trades import trades
+    from gradreg.objectives.virtual import virtual
     from gradreg.sampling import draw
 
 __version__ = "0.1.0"
@@ -47,7 +50,10 @@ __all__ = [
     "perturb",
     "plain",
     "project",
+    "sam",
     "steepest_step",
+    "trades",
+    "virtual",
 ]
 _MODULES = dict.fromkeys(("dual_exponent", "norm", "project", "steepest_step"), "norms")
 _MODULES |= {"draw": "sampling", "ascend": "objectives.ascent", "input_gradient": "objectives.differentiation"}

@@ -37,6 +37,10 @@ EVERY = {
     "adversarial-start": {"kind": "adversarial", "steps": 2, "start": 0.5},
     "alignment": {"weight": 0.3},
     "curvature": {"h": 0.1},
+    "virtual": {"h": 0.1, "weight": 0.7},
+    "trades": {"steps": 2, "weight": 2.0, "start": 0.5},
+    "trades-one-step": {"kind": "trades", "steps": 1, "weight": 2.0, "start": 0.5},
+    "sam": {},
     "curvature-sign": {"kind": "curvature", "h": 0.1, "direction": "sign"},
 }
 
@@ -50,6 +54,8 @@ def bound(name, p):
     settings = {"kind": name} | EVERY[name]
     if name == "adversarial-start" and p not in EXACT_PROJECTIONS:
         del settings["start"]
+    if settings["kind"] == "trades" and p not in EXACT_PROJECTIONS:
+        p = 2.0  # others it refuses
     return bind(**settings, p=None if name == "plain" else p)
 
 

@@ -70,6 +70,18 @@ MISTAKES = [
         "sweep[0].objectives.pgd.step: for p = 1.5 the ascent is by Frank-Wolfe, which has none",
     ),
     (
+        {"objectives": {"far": {"kind": "trades", "steps": 3, "eps": {3: [0.1]}}}},
+        "sweep[0].objectives.far.kind: trades starts at random, which ascent for p = 3 cannot; take p = 1, 2 or inf",
+    ),
+    (
+        {"objectives": {"far": {"kind": "trades", "steps": 3, "start": 0}}},
+        "sweep[0].objectives.far.start: 0 must be more than 0",
+    ),
+    (
+        {"objectives": {"flat": {"kind": "sam", "train": {"precision": "bfloat16"}}}},
+        "sweep[0].objectives.flat.kind: precision: bfloat16 rounds steps of the weights away; use float32",
+    ),
+    (
         {"objectives": {"fgsm": {"kind": "perturb", "eps": {"inf": [1.5]}}}},
         "sweep[0].objectives.fgsm.eps.inf[0]: eps = 1.5 is longer than the whole box [0, 1]^64 at p = inf (1)",
     ),

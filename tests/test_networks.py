@@ -20,6 +20,9 @@ OBJECTIVES = {
     "alignment": {"p": 2, "eps": 0.5, "weight": 0.2, "draw": DRAW},
     "curvature": {"p": 2, "eps": 0.5, "h": 0.1},
     "noise": {"p": 2, "eps": 0.5, "draw": DRAW},
+    "virtual": {"p": 2, "eps": 0.5, "h": 0.1, "weight": 1.0, "draw": DRAW},
+    "trades": {"p": 2, "eps": 0.5, "steps": 2, "start": 0.1, "weight": 6.0, "draw": DRAW / 6},
+    "sam": {"p": 2, "eps": 0.05},
 }
 
 

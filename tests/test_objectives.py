@@ -220,3 +220,73 @@ def test_unknown_objectives_and_settings_are_refused():
         gradreg.finite_difference(smooth, PARAMS, X, Y, p=2.0, eps=0.1, h=0.1, order=3)
     with pytest.raises(ValueError, match="power must be 1 or 2"):
         gradreg.penalty(smooth, PARAMS, X, Y, p=2.0, eps=0.1, power=3)
+
+
+def probabilities(params=PARAMS, x=X):
+    return smooth(params, x).softmax(1)
+
+
+def kl(first, second):
+    return (first * (first.log() - second.log())).sum(1)
+
+
+def test_the_virtual_step_needs_no_label_and_is_steepest_for_the_divergence(p):
+    at = (X + 0.1 * DRAW / norm(DRAW, p)[:, None]).requires_grad_()
+    (g,) = torch.autograd.grad(kl(probabilities(), probabilities(x=at)).sum(), at)
+    far = kl(probabilities(), probabilities(x=X + steepest_step(g, p, 0.3))).mean()
+    result, logits = gradreg.virtual(smooth, PARAMS, X, Y, p=p, eps=0.3, h=0.1, weight=0.7, draw=DRAW)
+    torch.testing.assert_close(result, losses().mean() + 0.7 * far)
+    torch.testing.assert_close(logits, smooth(PARAMS, X))
+    other = gradreg.virtual(smooth, PARAMS, X, (Y + 1) % 3, p=p, eps=0.3, h=0.1, weight=0.7, draw=DRAW)[0]
+    torch.testing.assert_close(other - gradreg.plain(smooth, PARAMS, X, (Y + 1) % 3)[0], 0.7 * far)
+
+
+def test_the_virtual_step_approaches_the_direction_of_greatest_curvature():
+    """Of KL at s = 0, whose Hessian is J^T (diag(a) - a a^T) J: two classes, so that one direction has it all."""
+    params = {"v": V, "w": W[:2]}
+    a = smooth(params, X).softmax(1)
+    gap = torch.func.vmap(torch.func.jacrev(lambda x: smooth(params, x[None])[0]))(X) @ torch.eye(4).double()
+    direction = F.normalize(gap[:, 0] - gap[:, 1], dim=1)
+    s = []
+
+    def watching(params, x):
+        s.append(x)
+        return smooth(params, x)
+
+    gradreg.virtual(watching, params, X, Y % 2, p=2.0, eps=0.3, h=1e-5, weight=1.0, draw=DRAW)
+    cosine = F.cosine_similarity((s[-1] - X).detach(), direction).abs()
+    torch.testing.assert_close(cosine, torch.ones(len(X), dtype=torch.float64), rtol=1e-3, atol=1e-3)
+    assert (a > 0).all()
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0, math.inf])
+def test_trades_is_the_clean_loss_and_the_divergence_at_the_end_of_an_ascent(p):
+    r = 0.5 * 0.3 * DRAW
+    at = (X + r).requires_grad_()
+    (g,) = torch.autograd.grad(kl(probabilities(), probabilities(x=at)).sum(), at)
+    s = gradreg.project(r + steepest_step(g, p, 0.3), p, 0.3)
+    settings = {"p": p, "eps": 0.3, "steps": 1, "start": 0.5, "draw": DRAW}
+    result, logits = gradreg.trades(smooth, PARAMS, X, Y, weight=2.0, **settings)
+    torch.testing.assert_close(result, losses().mean() + 2 * kl(probabilities(), probabilities(x=X + s)).mean())
+    torch.testing.assert_close(logits, smooth(PARAMS, X))
+    more = gradreg.trades(smooth, PARAMS, X, Y, weight=2.0, **settings | {"steps": 20})[0]
+    assert more > result - 1e-3
+
+
+def test_trades_refuses_a_norm_in_which_no_ascent_starts_at_random():
+    with pytest.raises(ValueError, match="no start"):
+        gradreg.trades(smooth, PARAMS, X, Y, p=3.0, eps=0.3, steps=1, start=0.5, weight=1.0, draw=DRAW)
+
+
+def test_sam_takes_the_steepest_step_of_all_weights(p):
+    slopes = torch.func.grad(lambda params: losses(params).mean())(PARAMS)
+    flat = torch.cat([slopes["w"].flatten(), slopes["v"].flatten()])[None]
+    e = steepest_step(flat, p, 0.1)[0]
+    moved = {"w": W + e[: W.numel()].view_as(W), "v": V + e[W.numel() :].view_as(V)}
+    result, logits = gradreg.sam(smooth, PARAMS, X, Y, p=p, eps=0.1)
+    torch.testing.assert_close(result, losses(moved).mean())
+    torch.testing.assert_close(logits, smooth(moved, X))
+    # To first order it is the loss and the dual norm of the gradient for the weights.
+    small = gradreg.sam(smooth, PARAMS, X, Y, p=p, eps=1e-5)[0] - losses().mean()
+    torch.testing.assert_close(small / 1e-5, norm(flat, dual_exponent(p))[0], rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(gradreg.sam(smooth, PARAMS, X, Y, p=p, eps=0.0)[0], losses().mean())

@@ -27,6 +27,8 @@ OBJECTIVES = {
     "adversarial": {"steps": 2},
     "alignment": {"weight": 0.2},
     "curvature": {"h": 0.1},
+    "virtual": {"h": 0.1, "weight": 1.0},
+    "trades": {"steps": 2, "weight": 6.0, "start": 0.5},
 }
 
 

@@ -158,11 +158,15 @@ def _h_for_each_p(entry: Entry) -> Mistakes:
 
 def _ascent(entry: Entry) -> Mistakes:
     for path, objective, grid in _grids(entry):
+        others = grid.keys() - {"1", "2", "inf"}
+        if objective["kind"] == "trades":
+            for p in others:
+                yield (*path, "kind"), f"trades starts at random, which ascent for p = {p} cannot; take p = 1, 2 or inf"
         if objective["kind"] != "adversarial":
             continue
         if objective.get("start", 0) > 1:
             yield (*path, "start"), "a start further than eps is outside the ball; write a number from 0 to 1"
-        for p in grid.keys() - {"1", "2", "inf"}:
+        for p in others:
             for key in [key for key in ("start", "step") if objective.get(key)]:
                 yield (*path, key), f"for p = {p} the ascent is by Frank-Wolfe, which has none"
 
@@ -205,7 +209,7 @@ def _inside_the_box(entry: Entry) -> Mistakes:
 
 
 def _not_rounded_away(entry: Entry) -> Mistakes:
-    """A step must move pixels by more than the precision of training rounds them.
+    """A step must move pixels, or weights, by more than the precision of training rounds them.
 
     A pixel of 1 is rounded by 2^-bits. Measured with bfloat16 on MNIST: where the p-mean of a step over the pixels is
     that or more, difference quotients are within 5 % of those in float32; at a tenth of it up to a quarter off, at a
@@ -217,6 +221,8 @@ def _not_rounded_away(entry: Entry) -> Mistakes:
             precision = recipe(entry["train"], model.get("train", {}), objective.get("train", {})).precision
             if precision not in BITS:
                 continue
+            if registry.lookup("objectives", objective["kind"]).get("eps") == "weights":
+                yield (*path, "kind"), f"precision: {precision} rounds steps of the weights away; use float32"
             for place, p, length in _lengths(path, objective, grid):
                 least = 2.0 ** -BITS[precision] * (inputs ** (1 / p.value) if p.value > 1 else 8)
                 if length.value < least:
