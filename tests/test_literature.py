@@ -47,6 +47,38 @@ def test_the_tables_of_the_paper_are_there():
     assert noisy[conv, "none"] == {"0.1": 0.76, "0.3": 20.17}
 
 
+def test_an_entry_may_need_an_objective_with_certain_settings():
+    half = {"perturb": {"kind": "perturb"}, "half": {"kind": "perturb", "alpha": 0.5}}
+    rows = report.published(experiment(objectives=half, eps={"inf": [0.1]}), STUDY)
+    assert [(row["objective"], row["error"]) for row in rows if row["p"] == "inf"] == [("half", 0.84)]
+
+
+def test_an_entry_without_a_clean_error_is_compared_under_noise(monkeypatch):
+    entry = literature._entry(
+        "mnist",
+        {"network": "some", "training": "plain", "source": "some", "p": "none", "model": DENSE, "noise": {0.1: 3}},
+    )
+    monkeypatch.setattr(literature, "ENTRIES", {"mnist": [entry]})
+    assert [(row["noise"], row["error"]) for row in report.published(experiment(), STUDY)] == [("0.1", 3.0)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"p": "plain"}, "p: 'plain' is no norm; write none, inf or a number from 1"),
+        ({"error": "12,3"}, "'12,3' is no error in percent"),
+        ({"error": 101}, "101 is no error in percent"),
+        ({"noise": {"small": 3}}, "'small' is no size; write a positive number"),
+        ({"attacks": {"inf": {0: 3}}}, "0 is no size"),
+        ({"model": {"kind": "maxout", "unitz": [9]}}, "models of kind maxout have no unitz"),
+        ({"model": {"kind": "maxin"}}, "no model 'maxin'"),
+    ],
+)
+def test_what_would_never_be_compared_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
+        literature._entry("mnist", {"network": "some", "training": "plain", "source": "some"} | changes)
+
+
 def test_networks_like_those_of_the_literature_stand_beside_them():
     rows = report.published(experiment(), STUDY)
     beside = [(row["objective"], row["p"], row["noise"], row["error"]) for row in rows]
@@ -77,7 +109,8 @@ def test_others_do_not(changes):
 
 def measured(values, p="2", attack="none", eps=""):
     cell = {"model": "net", "objective": "plain" if p == "none" else "perturb", "p": p, "eps": "0.5", "metric": "error"}
-    return [cell | {"attack": attack, "attack_eps": eps, "seed": i, "value": v / 100} for i, v in enumerate(values)]
+    cell |= {"attack": attack, "attack_eps": eps, "flags": ""}
+    return [cell | {"seed": i, "value": v / 100} for i, v in enumerate(values)]
 
 
 def test_ours_are_compared_with_what_was_published():
@@ -98,6 +131,20 @@ def test_ours_are_compared_with_what_was_published():
     text = reproduction.rounded(table)
     assert text["published within"].tolist() == ["yes", "no", "no"]
     assert text.iloc[0].tolist()[:7] == ["net", first.training, "eps = 0.5", "none", "0.78", "0.90 ± 0.20", 5]
+
+
+def test_failed_trainings_are_counted_and_have_no_interval():
+    published = [row for row in report.published(experiment(), STUDY) if row["p"] == "2" and not row["noise"]]
+    rows = measured([0.9, 1.0, 1.1, 90.2])
+    rows[-1]["flags"] = "no-better-than-constant:9+box-not-enough"
+    table = reproduction.table(pd.DataFrame(rows), published)
+    assert table.failed.tolist() == [1]
+    text = reproduction.rounded(table).iloc[0]
+    assert (text.failed, text["one network of ours"], text["published within"]) == (1, "–", "–")
+    rows[-1]["flags"] = "box-not-enough"
+    table = reproduction.table(pd.DataFrame(rows), published)
+    assert (table.failed.tolist(), table.single_low.tolist(), table.single_high.tolist()) == ([0], [0], [100])
+    assert "failed" not in reproduction.rounded(table)
 
 
 def test_one_seed_has_no_interval():

@@ -273,6 +273,11 @@ def test_trades_is_the_clean_loss_and_the_divergence_at_the_end_of_an_ascent(p):
     assert more > result - 1e-3
 
 
+def test_trades_needs_a_start():
+    with pytest.raises(ValueError, match="start must be more than 0, got 0"):
+        gradreg.trades(smooth, PARAMS, X, Y, p=2.0, eps=0.3, steps=1, start=0, draw=DRAW)
+
+
 def test_trades_refuses_a_norm_in_which_no_ascent_starts_at_random():
     with pytest.raises(ValueError, match="no start"):
         gradreg.trades(smooth, PARAMS, X, Y, p=3.0, eps=0.3, steps=1, start=0.5, weight=1.0, draw=DRAW)

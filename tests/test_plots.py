@@ -308,6 +308,7 @@ def test_published_errors_stand_beside_ours():
                 "p": p,
                 "eps": "1",
                 "seed": seed,
+                "flags": "collapsed" if p == "2" and seed == 0 and level > 2 else "",
             }
             eps = {0.9: "", 1.2: "0.1", 3.0: "0.3"}[level]
             value = (level + 0.05 * rng.normal()) / 100
@@ -323,7 +324,9 @@ def test_published_errors_stand_beside_ours():
     assert stars == [0.94, 0.78, 1.14, 0.83, 2.42, 1.29]
     hollow = [line for line in drawn(figure) if line.get_marker() == "o" and line.get_markerfacecolor() == "white"]
     assert len(hollow) == 4
-    assert legend(figure) == ["published", "ours", "ours, not clipped"]
+    assert legend(figure) == ["published", "ours", "ours, not clipped", "flagged: see the table of flags"]
+    framed = [line for line in drawn(figure) if line.get_marker() == "s"]
+    assert len(framed) == 2  # clipped and not
 
 
 def test_galleries_show_a_row_per_training(tmp_path):

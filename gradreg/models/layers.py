@@ -103,12 +103,8 @@ class Dropout(nn.Module):
         self.shape, self.keep, self.rescale = tuple(shape), keep, rescale
         self.register_buffer("mask", None, persistent=False)
 
-    def draw(self, n: int, generator: torch.Generator) -> Tensor:
-        """A mask (n, *shape) for n samples: 0 where an element is dropped, elsewhere 1 / keep if rescaled, else 1."""
-        return self.mask_from(torch.rand(n, *self.shape, generator=generator, device=generator.device))
-
     def mask_from(self, uniform: Tensor) -> Tensor:
-        """The mask that numbers uniform in [0, 1) make."""
+        """A mask from numbers uniform in [0, 1): 0 where an element is dropped, else 1 / keep if rescaled, else 1."""
         kept = uniform < self.keep
         return kept.float() / (self.keep if self.rescale else 1)
 

@@ -26,9 +26,11 @@ def trades(
 
     s, held constant, raises the divergence by ``steps`` ascent steps (``ascend``) from start * eps * draw, draw in the
     unit p-ball: at s = 0 the divergence has no gradient. For p in {1, 2, inf}. TRADES (Zhang et al. 2019), whose weight
-    is 1 / lambda. Raises ValueError like ``ascend``.
+    is 1 / lambda. Raises ValueError like ``ascend``, and without a start.
     """
-    own = answers(forward, params, x)
-    s = ascend(forward, params, x, own, p=p, eps=eps, steps=steps, step=step, start=start, draw=draw)
+    if not start > 0:
+        raise ValueError(f"start must be more than 0, got {start}")
     loss, logits = plain(forward, params, x, y)
+    own = answers(logits)
+    s = ascend(forward, params, x, own, p=p, eps=eps, steps=steps, step=step, start=start, draw=draw)
     return loss + weight * divergence(logits.softmax(1), forward(params, x + s)).mean(), logits

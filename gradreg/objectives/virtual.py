@@ -27,8 +27,8 @@ def virtual(
     1: one power iteration for the direction of greatest curvature, whatever the label. p = 2, weight = 1: virtual
     adversarial training (Miyato et al. 2016).
     """
-    own = answers(forward, params, x)
+    loss, logits = plain(forward, params, x, y)
+    own = answers(logits)
     # The cross-entropy for constant probabilities differs from the divergence by a constant.
     s = steepest_step(input_gradient(forward, params, x + scaled(draw, p, h), own), p, eps)
-    loss, logits = plain(forward, params, x, y)
     return loss + weight * divergence(own, forward(params, x + s)).mean(), logits

@@ -89,12 +89,14 @@ def published(experiment: Experiment, study: Study) -> list[dict[str, Any]]:
     for run, plan in experiment.final.items():
         if (run.dataset, run.n_train) != study:
             continue
-        model, objective = plan.training.model, plan.training.objective.kind
+        model, kind = plan.training.model, plan.training.objective.kind
         settings = {"kind": model.kind, "input": model.input, **model.settings}
+        objective = {"kind": kind, **plan.training.objective.settings}
         measured = {level.value for kind in GAUSSIAN for level in plan.attack.noise.get(kind, [])}
         network = {"model": run.model, "objective": "" if run.p == NO_P else run.objective, "p": run.p}
         for entry in literature.compared(run.dataset, run.n_train, settings, objective, run.p):
-            errors = [("", entry.error), *(noisy for noisy in entry.noise if float(noisy[0]) in measured)]
+            clean = [] if entry.error is None else [("", entry.error)]
+            errors = [*clean, *(noisy for noisy in entry.noise if float(noisy[0]) in measured)]
             for noise, error in errors:
                 row = network | {"noise": noise, "error": error, "source": entry.source}
                 rows.setdefault(str(row), row)  # the baseline has several settings, and one of them is chosen

@@ -26,6 +26,7 @@ class Entry:
     n_train: int
     p: str | None = None
     model: Mapping[str, Any] | None = None
+    objective: Mapping[str, Any] | None = None
     error: float | None = None
     attacks: tuple[tuple[str, str, float], ...] = ()
     noise: tuple[tuple[str, float], ...] = ()
@@ -33,11 +34,39 @@ class Entry:
 
 def _entry(dataset: str, block: Mapping[str, Any]) -> Entry:
     """An entry from a block of the file. Raises TypeError or ValueError for one that is not as it should be."""
-    attacks = tuple((str(p), str(eps), e) for p, grid in block.get("attacks", {}).items() for eps, e in grid.items())
-    noise = tuple((str(level), error) for level, error in block.get("noise", {}).items())
-    p = None if block.get("p") is None else str(block["p"])
-    size = block.get("n_train", registry.lookup("datasets", dataset)["n_train"])
-    return Entry(**{**block, "attacks": attacks, "noise": noise, "p": p, "n_train": size})
+    attacks = tuple(
+        (_p(p), _level(eps), _error(e)) for p, by in block.get("attacks", {}).items() for eps, e in by.items()
+    )
+    noise = tuple((_level(level), _error(error)) for level, error in block.get("noise", {}).items())
+    p = block.get("p")
+    changed = {"attacks": attacks, "noise": noise, "p": p if p in (None, "none") else _p(p)}
+    changed["error"] = None if block.get("error") is None else _error(block["error"])
+    changed["n_train"] = block.get("n_train", registry.lookup("datasets", dataset)["n_train"])
+    if "model" in block:
+        known = {"kind", "input", *registry.lookup("models", block["model"]["kind"]).get("settings", {})}
+        if unknown := block["model"].keys() - known:
+            raise ValueError(
+                f"{block['network']}: models of kind {block['model']['kind']} have no {sorted(unknown)[0]}"
+            )
+    return Entry(**{**block, **changed})
+
+
+def _p(value: Any) -> str:
+    if value == "inf" or (isinstance(value, int | float) and value >= 1):
+        return str(value) if value == "inf" else f"{value:g}"
+    raise ValueError(f"p: {value!r} is no norm; write none, inf or a number from 1")
+
+
+def _level(value: Any) -> str:
+    if isinstance(value, int | float) and value > 0:
+        return f"{value:g}"
+    raise ValueError(f"{value!r} is no size; write a positive number")
+
+
+def _error(value: Any) -> float:
+    if isinstance(value, int | float) and 0 <= value <= 100:
+        return float(value)
+    raise ValueError(f"{value!r} is no error in percent")
 
 
 def _read() -> dict[str, list[Entry]]:
@@ -46,7 +75,7 @@ def _read() -> dict[str, list[Entry]]:
     try:
         for dataset, blocks in registry.read_yaml(FILE).items():
             entries[dataset] = [_entry(dataset, block) for block in blocks]
-    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"gradreg/registry/{FILE.name}: {' '.join(str(error).split())}") from None
     return entries
 
@@ -59,12 +88,12 @@ def entries(dataset: str) -> list[Entry]:
     return ENTRIES.get(dataset, [])
 
 
-def compared(dataset: str, n_train: int, model: Mapping[str, Any], objective: str, p: str) -> list[Entry]:
+def compared(dataset: str, n_train: int, model: Mapping[str, Any], objective: Mapping[str, Any], p: str) -> list[Entry]:
     """The entries that a network of ours is compared with.
 
-    model: its settings, with ``kind`` and ``input``; objective: the kind; p: of its training, "none" for plain.
+    model, objective: their settings, with ``kind`` and, of the model, ``input``; p: of its training, "none" for plain.
     """
-    if p != "none" and objective != "perturb":
+    if p != "none" and objective["kind"] != "perturb":
         return []
     return [
         entry
@@ -72,4 +101,5 @@ def compared(dataset: str, n_train: int, model: Mapping[str, Any], objective: st
         if entry.model is not None
         and (entry.p, entry.n_train) == (p, n_train)
         and all(model.get(key) == value for key, value in entry.model.items())
+        and all(objective.get(key) == value for key, value in (entry.objective or {}).items())
     ]

@@ -4,14 +4,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from scipy import stats
 
 from gradreg.planning import numerals
 from gradreg.reporting import summaries
 from gradreg.reporting.summaries import LEVEL
+from gradreg.reporting.tables import OF_TRAINING
 
-COLUMNS = ["model", "training", "setting", "noise", "published", "mean", "half", "seeds", "least", "most"]
+COLUMNS = ["model", "training", "setting", "noise", "published", "mean", "half", "seeds", "failed", "least", "most"]
 COLUMNS += ["difference", "single_low", "single_high", "source"]
 KINDS = {"gaussian": "clipped", "gaussian_unclipped": "not clipped"}  # Gaussian noise
 
@@ -22,8 +24,9 @@ def table(test: pd.DataFrame, published: Sequence[Mapping[str, Any]]) -> pd.Data
     test: measurements of the final runs of one study; published: as ``planning.report.published`` lists it. noise:
     empty for unperturbed images, else the standard deviation, and whether noisy images were clipped to [0, 1]. half: of
     the 95 % interval of our mean over seeds. single_low, single_high: in between lies a further network of ours with
-    probability .95 (the prediction interval of Student's distribution, mean ± t s sqrt(1 + 1/n)); a published error
-    that is one network's is to be compared with it.
+    probability .95 (the prediction interval of Student's distribution, mean ± t s sqrt(1 + 1/n), cut at 0 and 100); a
+    published error that is one network's is to be compared with it. failed: seeds whose training has a flag
+    (``tables.OF_TRAINING``); where there are any, there is no such interval.
     """
     test = summaries.with_training(test[test.metric == "error"])
     rows = []
@@ -48,14 +51,16 @@ def _measured(ours: pd.DataFrame, level: str) -> list[tuple[str, pd.DataFrame]]:
 def _row(part: pd.DataFrame, noise: str, entry: Mapping[str, Any]) -> tuple[Any, ...]:
     errors = (100 * part.value).tolist()
     n, mean = len(errors), sum(errors) / len(errors)
+    names = part["flags"].str.split("+").map(lambda flags: {flag.partition(":")[0] for flag in flags})
+    failed = int(names.map(lambda flags: bool(flags & set(OF_TRAINING))).sum())
     training, objective, eps = part[["training", "objective", "eps"]].iloc[0]
     setting = objective if training.plain else f"eps = {eps}"
     single = math.nan
-    if n > 1:
+    if n > 1 and not failed:
         single = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * math.sqrt(part.value.var() * 1e4 * (1 + 1 / n))
-    published = entry["error"]
-    ours = mean, summaries.half_width(errors), n, min(errors), max(errors), mean - published
-    return entry["model"], training, setting, noise, published, *ours, mean - single, mean + single, entry["source"]
+    published, ends = entry["error"], np.clip([mean - single, mean + single], 0, 100)
+    ours = mean, summaries.half_width(errors), n, failed, min(errors), max(errors), mean - published
+    return entry["model"], training, setting, noise, published, *ours, *ends, entry["source"]
 
 
 def rounded(compared: pd.DataFrame) -> pd.DataFrame:
@@ -68,11 +73,13 @@ def rounded(compared: pd.DataFrame) -> pd.DataFrame:
         for mean, half in zip(compared["mean"], compared.half, strict=True)
     ]
     text["seeds"] = compared.seeds
+    if compared.failed.any():
+        text["failed"] = compared.failed
     text["range"] = [f"{low:.2f} to {high:.2f}" for low, high in zip(compared.least, compared.most, strict=True)]
     text["difference"] = compared.difference.map("{:+.2f}".format)
     inside = (compared.single_low <= compared.published) & (compared.published <= compared.single_high)
     text["one network of ours"] = [
-        "–" if math.isnan(low) else f"{max(low, 0):.2f} to {high:.2f}"
+        "–" if math.isnan(low) else f"{low:.2f} to {high:.2f}"
         for low, high in zip(compared.single_low, compared.single_high, strict=True)
     ]
     text["published within"] = inside.map({True: "yes", False: "no"}).where(compared.single_low.notna(), "–")

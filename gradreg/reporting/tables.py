@@ -14,6 +14,7 @@ import pandas as pd
 
 from gradreg.planning import numerals
 from gradreg.registry import literature
+from gradreg.registry.datasets import DATASETS
 from gradreg.reporting import significance, summaries
 from gradreg.reporting.summaries import NETWORK, PLAIN, Training
 from gradreg.storage.metrics import outcome
@@ -121,7 +122,9 @@ def errors(test: pd.DataFrame, compared: pd.DataFrame | None = None) -> pd.DataF
     ]
     for entry in literature.entries(str(test.dataset.iloc[0])):
         if entry.error is not None:
-            row = {"model": f"published: {entry.network}", "training": entry.training, "source": entry.source}
+            all_of_them = entry.n_train == DATASETS[str(test.dataset.iloc[0])].n_train
+            name = entry.network + ("" if all_of_them else f", {entry.n_train} training images")
+            row = {"model": f"published: {name}", "training": entry.training, "source": entry.source}
             rows.append(row | {"test error, %": Mean(entry.error)})
     table = pd.DataFrame(rows, dtype=object).fillna("")
     return table if (table.diverged != "").any() else table.drop(columns="diverged")

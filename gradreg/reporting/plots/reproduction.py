@@ -14,14 +14,13 @@ from gradreg.reporting.plots import common, style
 from gradreg.reporting.plots.common import ERROR
 from gradreg.reporting.plots.errors import STAR
 
-MANY = 3  # times the least error, from which on an axis is logarithmic
-
 
 def reproduction(compared: pd.DataFrame) -> Figure:
     """A row per network, a panel per level of noise: the published error, and ours with two intervals.
 
     compared: of ``reporting.reproduction.table``. The thick line is the 95 % interval of our mean, the thin one that of
-    a further network of ours. Hollow marks: noisy images that were not clipped.
+    a further network of ours; from three seeds on, and if no training failed. Hollow marks: noisy images that were not
+    clipped.
     """
     networks = list(dict.fromkeys(zip(compared.model, compared.training, strict=True)))
     looks = style.series(sorted({training for _, training in networks}))
@@ -30,16 +29,18 @@ def reproduction(compared: pd.DataFrame) -> Figure:
     figure, axes = common.grid(
         1, len(levels), height=0.32 * len(networks) + 0.55, width=2.6 if len(levels) < 2 else None
     )
+    failed = False
     for column, (ax, size) in enumerate(zip(axes[0], levels, strict=True)):
         panel = compared[level == size]
         for place, network in enumerate(networks):
             rows = panel[(panel.model == network[0]) & (panel.training == network[1])]
+            ax.plot(rows.published.unique(), [place] * rows.published.nunique(), zorder=4, **STAR)
+            rows = rows.drop_duplicates("noise")  # the same of ours beside two published errors
             offsets = np.linspace(-0.17, 0.17, len(rows)) if len(rows) > 1 else np.zeros(len(rows))
             for offset, row in zip(offsets, rows.itertuples(), strict=True):
                 _network(ax, place + offset, row, looks[row.training])
-            if len(rows):
-                ax.plot(rows.published.iloc[0], place, zorder=4, **STAR)
-        if panel["mean"].max() > MANY * panel["mean"].min():
+                failed = failed or row.failed > 0
+        if panel["mean"].max() > common.FAR * panel["mean"].min():
             common.log_axis(ax, "x")
         ax.set_title(f"Gaussian noise {size}" if size else "test images")
         ax.set_xlabel(ERROR)
@@ -48,6 +49,7 @@ def reproduction(compared: pd.DataFrame) -> Figure:
     handles = [Line2D([], [], label="published", **STAR), Line2D([], [], label="ours", color="#444444", marker="o")]
     if compared.noise.str.endswith("not clipped").any():
         handles.append(Line2D([], [], label="ours, not clipped", color="#444444", marker="o", mfc="white"))
+    handles += [common.flagged()] if failed else []
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
 
@@ -55,10 +57,15 @@ def reproduction(compared: pd.DataFrame) -> Figure:
 def _network(ax: Any, y: float, row: Any, look: style.Look) -> None:
     """Our mean, the interval of the mean, and that of a further network."""
     color = look["color"]
-    ax.plot([max(row.single_low, row.least / 3), row.single_high], [y, y], color=color, lw=0.8)
-    ax.plot([row.mean - row.half, row.mean + row.half], [y, y], color=color, lw=2.6, solid_capstyle="butt")
+    least = row.least / 3  # the axis may be logarithmic
+    if row.seeds >= common.FEWEST and not row.failed:
+        ax.plot([max(row.single_low, least), row.single_high], [y, y], color=color, lw=0.8)
+        ends = [max(row.mean - row.half, least), row.mean + row.half]
+        ax.plot(ends, [y, y], color=color, lw=2.6, solid_capstyle="butt")
     hollow = {"mfc": "white"} if row.noise.endswith("not clipped") else {}
     ax.plot(row.mean, y, ls="", zorder=3, color=color, **hollow, marker="o")
+    if row.failed:
+        ax.plot(row.mean, y, **common.FLAGGED)
 
 
 def _names(networks: Sequence[tuple[str, summaries.Training]]) -> list[str]:
