@@ -67,6 +67,23 @@ def test_the_table_of_the_default_experiment_is_that_of_the_published_one():
     assert table_of("docs/results.md", "network") == expected
 
 
+def test_the_table_of_the_page_of_reproduction_is_that_of_the_published_experiment():
+    table = metrics.read(PUBLISHED / "paper-dense/tables/mnist-60000/reproduction.csv")
+    expected = [
+        [
+            row.training,
+            row.noise or "none",
+            f"{row.published:.2f}",
+            f"{row.mean:.2f} ± {row.half:.2f}",
+            f"{row.least:.2f} to {row.most:.2f}",
+            f"{row.difference:+.2f}",
+            f"{row.single_low:.2f} to {row.single_high:.2f}",
+        ]
+        for row in table.itertuples()
+    ]
+    assert table_of("docs/reproduction.md", "training | noise") == expected
+
+
 def transferred(p, **target):
     """Errors in percent of networks of the published experiment on images perturbed for a plain one of seed 0."""
     table = metrics.read(PUBLISHED / "mnist/metrics/transfer-mnist-60000.csv")
@@ -92,6 +109,17 @@ def compared(study, name="test error, %"):
     return table[table.measured == name]
 
 
+def dense(metric, attack="none", level=""):
+    """Means over seeds of the published experiment with the paper's dense network, of plain training and of p = 2."""
+    table = metrics.read(PUBLISHED / "paper-dense/metrics/test.csv")
+    rows = table[(table.metric == metric) & (table.attack == attack) & (table.attack_eps == level)]
+    return [rows[rows.p == p].value.mean() for p in ("none", "2")]
+
+
+def gain(column):
+    return -compared("paper-dense/tables/mnist-60000")[column].item()
+
+
 CLAIMS = {  # page and sentence, its numbers in brackets: what they are in the published files
     (
         "docs/results.md",
@@ -115,6 +143,28 @@ CLAIMS = {  # page and sentence, its numbers in brackets: what they are in the p
         "docs/results.md",
         r"no test error differs from that of plain training after the correction; the least P is (0\.\d\d)",
     ): lambda: [compared("quickstart/tables/digits-1297").p_holm.min()],
+    (
+        "docs/reproduction.md",
+        r"the error is lower by (0\.\d\d) points \(95 % interval (0\.\d\d) to (0\.\d\d), .* or (\d+) %",
+    ): lambda: [gain("difference"), gain("high"), gain("low"), gain("difference") / dense("error")[0]],
+    (
+        "docs/reproduction.md",
+        r"clipped, plain training has an error of (\d+) % at 0.3, not clipped one of (\d\.\d\d) %",
+    ): lambda: [100 * dense("error", kind, "0.3")[0] for kind in ("gaussian", "gaussian_unclipped")],
+    (
+        "README.md",
+        r"The paper's network, with dropout, has (\d\.\d\d) ± 0\.06 % plain and (\d\.\d\d) ± 0\.04 % with p = 2",
+    ): lambda: [100 * value for value in dense("error")],
+    ("docs/reproduction.md", r"alignment of gradient and image from (0\.\d\d) to (0\.\d\d)"): lambda: dense(
+        "alignment"
+    ),
+    ("docs/reproduction.md", r"difference (-0\.\d\d) \((-0\.\d\d) to (-0\.\d\d)\) \| reproduced"): lambda: [
+        -gain(column) for column in ("difference", "low", "high")
+    ],
+    (
+        "docs/reproduction.md",
+        r"at 0\.1: (\d\.\d\d) to (0\.\d\d); at 0\.3: (\d\.\d\d) to (\d\.\d\d) \(not clipped\)",
+    ): lambda: [100 * value for level in ("0.1", "0.3") for value in dense("error", "gaussian_unclipped", level)],
 }
 
 
