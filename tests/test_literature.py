@@ -129,7 +129,7 @@ def test_ours_are_compared_with_what_was_published():
     half = stats.t.ppf(0.975, 4) * pd.Series(ours).std() * (1 + 1 / 5) ** 0.5
     assert (first.single_low, first.single_high) == (pytest.approx(0.9 - half), pytest.approx(0.9 + half))
     text = reproduction.rounded(table)
-    assert text["published within"].tolist() == ["yes", "no", "no"]
+    assert text["within"].tolist() == ["yes", "no", "no"]
     assert text.iloc[0].tolist()[:7] == ["net", first.training, "eps = 0.5", "none", "0.78", "0.90 ± 0.20", 5]
 
 
@@ -140,7 +140,7 @@ def test_failed_trainings_are_counted_and_have_no_interval():
     table = reproduction.table(pd.DataFrame(rows), published)
     assert table.failed.tolist() == [1]
     text = reproduction.rounded(table).iloc[0]
-    assert (text.failed, text["one network of ours"], text["published within"]) == (1, "–", "–")
+    assert (text.failed, text["one network of ours"], text["within"]) == (1, "–", "–")
     rows[-1]["flags"] = "box-not-enough"
     table = reproduction.table(pd.DataFrame(rows), published)
     assert (table.failed.tolist(), table.single_low.tolist(), table.single_high.tolist()) == ([0], [0], [100])
@@ -150,4 +150,4 @@ def test_failed_trainings_are_counted_and_have_no_interval():
 def test_one_seed_has_no_interval():
     published = [row for row in report.published(experiment(), STUDY) if row["p"] == "2" and not row["noise"]]
     text = reproduction.rounded(reproduction.table(pd.DataFrame(measured([0.9])), published)).iloc[0]
-    assert (text.ours, text["one network of ours"], text["published within"]) == ("0.90", "–", "–")
+    assert (text.ours, text["one network of ours"], text["within"]) == ("0.90", "–", "–")

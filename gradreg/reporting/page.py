@@ -59,12 +59,13 @@ def _study(
         {"title": section, "anchor": f"{folder}-{section[0]}", "entries": sorted(of_section, key=itemgetter("title"))}
         for section, of_section in sorted(entries.items())
     ]
-    parts = tables.by_attack(tables.errors(test, compared), test)
+    errors, sources = tables.with_letters(tables.errors(test, compared))
+    parts = tables.by_attack(errors, test)
     return {
         "title": f"{dataset}, {n_train} training images",
         "anchor": folder,
         "findings": findings.by_model(test, compared),
-        "table": _inner(tables.to_html(dict(list(parts.items())[:2]), "", tables.NOTE)),
+        "table": _inner(tables.to_html(dict(list(parts.items())[:2]), "", f"{tables.NOTE} {sources}")),
         "figure": _shown(root / f"figures/{folder}/robust_error.svg"),
         "sections": sections,
     }

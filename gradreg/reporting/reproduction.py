@@ -82,6 +82,6 @@ def rounded(compared: pd.DataFrame) -> pd.DataFrame:
         "–" if math.isnan(low) else f"{low:.2f} to {high:.2f}"
         for low, high in zip(compared.single_low, compared.single_high, strict=True)
     ]
-    text["published within"] = inside.map({True: "yes", False: "no"}).where(compared.single_low.notna(), "–")
+    text["within"] = inside.map({True: "yes", False: "no"}).where(compared.single_low.notna(), "–")
     text["source"] = compared.source
     return text

@@ -5,6 +5,7 @@ import itertools
 import math
 import operator
 import re
+import string
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,7 @@ STYLE = (
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
     "th,td{padding:.3em .7em;text-align:left;border-bottom:1px solid #ccc}td{white-space:nowrap}"
     "th{border-bottom:2px solid #444;vertical-align:bottom}.numbers :is(th,td):nth-child(n+4){text-align:right}"
+    ".numbers td:nth-child(-n+2){white-space:normal}"
 )
 SHOWN = {"difference": "difference", "low": "from", "high": "to", "p_value": "P", "p_holm": "P, Holm"}
 Outcomes = Mapping[tuple[str, Training, int], Mapping[str, Any]]
@@ -128,6 +130,15 @@ def errors(test: pd.DataFrame, compared: pd.DataFrame | None = None) -> pd.DataF
             rows.append(row | {"test error, %": Mean(entry.error)})
     table = pd.DataFrame(rows, dtype=object).fillna("")
     return table if (table.diverged != "").any() else table.drop(columns="diverged")
+
+
+def with_letters(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The table that ``errors`` made with letters in place of sources, to fit onto a page, and what they mean."""
+    if "source" not in table:
+        return table, ""
+    letters = dict(zip(dict.fromkeys(filter(None, table.source)), string.ascii_lowercase, strict=False))
+    meaning = " ".join(f"{letter}: {source}." for source, letter in letters.items())
+    return table.assign(source=table.source.map(letters).fillna("")), meaning
 
 
 def by_attack(table: pd.DataFrame, test: pd.DataFrame) -> dict[str, pd.DataFrame]:

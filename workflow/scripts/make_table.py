@@ -58,14 +58,15 @@ def main() -> None:
         metrics.write(args.out / f"{name}.csv", table)
         write_text(args.out / f"{name}.md", tables.to_markdown(text))
         write_text(args.out / f"{name}.tex", tables.to_latex(text))
-    parts = tables.by_attack(errors, test) | {COMPARISON: rounded}
-    page = tables.to_html(parts, f"Errors on {args.dataset}", tables.NOTE)
+    lettered, sources = tables.with_letters(errors)
+    parts = tables.by_attack(lettered, test) | {COMPARISON: rounded}
+    page = tables.to_html(parts, f"Errors on {args.dataset}", f"{tables.NOTE} {sources}")
     write_text(args.out / "errors.html", page)
     write_text(args.out / "flags.html", tables.to_html({FLAGS: flags}, f"Flags on {args.dataset}", numbers=False))
     if args.published:
         beside = shown["reproduction"][1]
         sources = f"Published: {'; '.join(dict.fromkeys(beside.source))}."
-        page = tables.to_html({REPRODUCTION: beside.drop(columns="source")}, REPRODUCTION, sources)
+        page = tables.to_html({REPRODUCTION: beside.drop(columns=["seeds", "source"])}, REPRODUCTION, sources)
         write_text(args.out / "reproduction.html", page)
 
 
