@@ -73,7 +73,7 @@ def test_the_table_of_the_page_of_reproduction_is_that_of_the_published_experime
         [
             row.model,
             row.training,
-            row.noise or "none",
+            f"{row.noise}, {row.images}" if row.noise else "none",
             f"{row.published:.2f}",
             f"{row.mean:.2f} ± {row.half:.2f}",
             f"{row.least:.2f} to {row.most:.2f}",

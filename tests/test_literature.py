@@ -10,6 +10,7 @@ from gradreg.planning import report
 from gradreg.planning.experiment import Experiment
 from gradreg.registry import literature
 from gradreg.reporting import reproduction
+from gradreg.reporting.plots.reproduction import reproduction as draw
 
 DENSE = {"kind": "maxout", "units": [240, 240], "pieces": 5, "keep_input": 0.8, "keep_hidden": 0.5}
 ENTRY = {
@@ -116,12 +117,12 @@ def measured(values, p="2", attack="none", eps=""):
 def test_ours_are_compared_with_what_was_published():
     ours = [0.9, 0.7, 1.1, 0.8, 1.0]
     rows = measured(ours) + measured([1.5] * 5, attack="gaussian", eps="0.10")
-    rows += measured([1.6] * 5, attack="gaussian_unclipped", eps="0.1") + measured(
-        [9] * 5, attack="gaussian", eps="0.3"
-    )
+    rows += measured([1.6] * 5, attack="gaussian_unclipped", eps="0.1")
+    rows += measured([9] * 5, attack="gaussian", eps="0.3")
     published = [row for row in report.published(experiment(), STUDY) if row["p"] == "2"]
     table = reproduction.table(pd.DataFrame(rows), published)
-    assert table.noise.tolist() == ["", "0.1, clipped", "0.1, not clipped"]
+    assert table.noise.tolist() == ["", "0.1", "0.1"]
+    assert table.images.tolist() == ["", "clipped", "not clipped"]
     first = table.iloc[0]
     assert (first.published, first.seeds, first.least, first.most) == (0.78, 5, pytest.approx(0.7), pytest.approx(1.1))
     assert (first["mean"], first.difference) == (pytest.approx(0.9), pytest.approx(0.12))
@@ -130,6 +131,7 @@ def test_ours_are_compared_with_what_was_published():
     assert (first.single_low, first.single_high) == (pytest.approx(0.9 - half), pytest.approx(0.9 + half))
     text = reproduction.rounded(table)
     assert text["within"].tolist() == ["yes", "no", "no"]
+    assert text.noise.tolist() == ["none", "0.1, clipped", "0.1, not clipped"]
     assert text.iloc[0].tolist()[:7] == ["net", first.training, "eps = 0.5", "none", "0.78", "0.90 ± 0.20", 5]
 
 
@@ -151,3 +153,26 @@ def test_one_seed_has_no_interval():
     published = [row for row in report.published(experiment(), STUDY) if row["p"] == "2" and not row["noise"]]
     text = reproduction.rounded(reproduction.table(pd.DataFrame(measured([0.9])), published)).iloc[0]
     assert (text.ours, text["one network of ours"], text["within"]) == ("0.90", "–", "–")
+
+
+@pytest.mark.usefixtures("close_figures")
+def test_the_figure_has_a_panel_per_level_of_noise():
+    rows, published = [], []
+    for p, errors in (("none", (0.94, 1.14, 2.42)), ("2", (0.78, 0.83, 1.29))):
+        for level, error in zip(("", "0.1", "0.3"), errors, strict=True):
+            kinds = ("gaussian", "gaussian_unclipped") if level else ("none",)
+            rows += [row for kind in kinds for row in measured([1.0, 1.1, 1.3], p=p, attack=kind, eps=level)]
+            network = {"model": "net", "objective": "perturb", "p": p}
+            published.append(network | {"noise": level, "error": error, "source": "some"})
+    for row in rows:
+        row["flags"] = "collapsed" if row["p"] == "2" and row["attack_eps"] == "0.3" else ""
+    figure = draw(reproduction.table(pd.DataFrame(rows), published))
+    assert [ax.get_title() for ax in figure.axes] == ["test images", "Gaussian noise 0.1", "Gaussian noise 0.3"]
+    lines = [line for ax in figure.axes for line in ax.lines]
+    stars = [line.get_xdata()[0] for line in lines if line.get_marker() == "*"]
+    assert stars == [0.94, 0.78, 1.14, 0.83, 2.42, 1.29]
+    hollow = [line for line in lines if line.get_marker() == "o" and line.get_markerfacecolor() == "white"]
+    assert len(hollow) == 4
+    assert len([line for line in lines if line.get_marker() == "s"]) == 2  # framed: clipped and not
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["published", "ours", "ours, not clipped", "flagged: see the table of flags"]

@@ -124,6 +124,8 @@ def test_noise_is_of_its_size_and_the_same_for_all():
     assert torch.equal(free.clamp(0, 1), wide)
     assert free.min() < 0
     assert free.max() > 1
+    with pytest.raises(KeyError, match="salt"):
+        noisy(x, "salt", 0.1, draws)
 
 
 def test_each_strong_attack_is_given_what_stood_those_before(network, monkeypatch):

@@ -12,8 +12,7 @@ import pytest
 from project import ROOT
 from synthetic import history, measurements, with_flags, with_objectives, with_rows
 
-from gradreg.reporting.plots import common, errors, images, reproduction, style, theory, transfer, trust
-from gradreg.reporting.reproduction import table as reproduction_table
+from gradreg.reporting.plots import common, errors, images, style, theory, transfer, trust
 from gradreg.reporting.summaries import PLAIN, Training
 from gradreg.storage import metrics
 
@@ -296,37 +295,6 @@ def test_errors_in_the_literature_are_stars():
     assert "published, one step" in legend(figure)
     stars = [(*line.get_xdata(), *line.get_ydata()) for line in drawn(figure) if line.get_marker() == "*"]
     assert sorted(stars) == [(0.25, 17.9), (0.25, 89.4)]  # once, not in each row
-
-
-def test_published_errors_stand_beside_ours():
-    rng, rows = np.random.default_rng(0), []
-    for p, level in itertools.product(("none", "2"), (0.9, 1.2, 3.0)):
-        for seed, kind in itertools.product(range(5), ("gaussian", "gaussian_unclipped") if level > 1 else ("none",)):
-            cell = {
-                "model": "net",
-                "objective": "plain" if p == "none" else "perturb",
-                "p": p,
-                "eps": "1",
-                "seed": seed,
-                "flags": "collapsed" if p == "2" and seed == 0 and level > 2 else "",
-            }
-            eps = {0.9: "", 1.2: "0.1", 3.0: "0.3"}[level]
-            value = (level + 0.05 * rng.normal()) / 100
-            rows.append(cell | {"metric": "error", "attack": kind, "attack_eps": eps, "value": value})
-    published = [
-        {"model": "net", "objective": "perturb", "p": p, "noise": noise, "error": error, "source": "some"}
-        for p, errors in (("none", (0.94, 1.14, 2.42)), ("2", (0.78, 0.83, 1.29)))
-        for noise, error in zip(("", "0.1", "0.3"), errors, strict=True)
-    ]
-    figure = reproduction.reproduction(reproduction_table(pd.DataFrame(rows), published))
-    assert [ax.get_title() for ax in figure.axes] == ["test images", "Gaussian noise 0.1", "Gaussian noise 0.3"]
-    stars = [line.get_xdata()[0] for line in drawn(figure) if line.get_marker() == "*"]
-    assert stars == [0.94, 0.78, 1.14, 0.83, 2.42, 1.29]
-    hollow = [line for line in drawn(figure) if line.get_marker() == "o" and line.get_markerfacecolor() == "white"]
-    assert len(hollow) == 4
-    assert legend(figure) == ["published", "ours", "ours, not clipped", "flagged: see the table of flags"]
-    framed = [line for line in drawn(figure) if line.get_marker() == "s"]
-    assert len(framed) == 2  # clipped and not
 
 
 def test_galleries_show_a_row_per_training(tmp_path):

@@ -29,7 +29,8 @@ def random(network: Network, x: Tensor, y: Tensor, p: float, eps: float, draws: 
 def noisy(x: Tensor, kind: str, level: float, generator: torch.Generator) -> Tensor:
     """x plus noise of a kind of ``KINDS``: ``level`` times a draw of ``sampling.draw``.
 
-    For Gaussian noise the level is the standard deviation, for ``uniform`` the largest change.
+    For Gaussian noise the level is the standard deviation, for ``uniform`` the largest change. Raises KeyError for
+    another kind.
     """
     distribution, clipped = KINDS[kind]
     moved = x + level * draw(distribution, x.shape, generator)

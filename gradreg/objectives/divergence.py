@@ -1,6 +1,6 @@
 """The Kullback-Leibler divergence from the answers on an image to those on a perturbed one."""
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -11,5 +11,4 @@ def answers(logits: Tensor) -> Tensor:
 
 def divergence(probabilities: Tensor, logits: Tensor) -> Tensor:
     """KL(p || softmax(logits)) of each sample, (N,), for probabilities p (N, classes)."""
-    log = torch.where(probabilities > 0, probabilities, 1).log()
-    return (probabilities * (log - logits.log_softmax(1))).sum(1)
+    return F.kl_div(logits.log_softmax(1), probabilities, reduction="none").sum(1)

@@ -9,7 +9,7 @@ from gradreg.registry import literature
 from gradreg.registry.datasets import DATASETS
 
 Study = tuple[str, int]  # data set, training images of the final runs
-GAUSSIAN = ("gaussian", "gaussian_unclipped")  # kinds of noise
+GAUSSIAN = {"gaussian": "clipped", "gaussian_unclipped": "not clipped"}  # kinds of noise, and what became of images
 LEGIBLE = 16  # pixels, from which on an image made out of noise shows anything
 SECTIONS = {
     "1. What does regularisation do to the error?": ["errors", "objectives", "noise", "sample_size"],

@@ -52,8 +52,10 @@ def _entry(dataset: str, block: Mapping[str, Any]) -> Entry:
 
 
 def _p(value: Any) -> str:
-    if value == "inf" or (isinstance(value, int | float) and value >= 1):
-        return str(value) if value == "inf" else f"{value:g}"
+    if value == "inf":
+        return "inf"
+    if isinstance(value, int | float) and value >= 1:
+        return f"{value:g}"
     raise ValueError(f"p: {value!r} is no norm; write none, inf or a number from 1")
 
 

@@ -6,26 +6,24 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from gradreg.planning import numerals
+from gradreg.planning.report import GAUSSIAN
 from gradreg.reporting import summaries
-from gradreg.reporting.summaries import LEVEL
-from gradreg.reporting.tables import OF_TRAINING
+from gradreg.reporting.tables import OF_TRAINING, interval
 
-COLUMNS = ["model", "training", "setting", "noise", "published", "mean", "half", "seeds", "failed", "least", "most"]
-COLUMNS += ["difference", "single_low", "single_high", "source"]
-KINDS = {"gaussian": "clipped", "gaussian_unclipped": "not clipped"}  # Gaussian noise
+COLUMNS = ["model", "training", "setting", "noise", "images", "published", "mean", "half", "seeds", "failed", "least"]
+COLUMNS += ["most", "difference", "single_low", "single_high", "source"]
 
 
 def table(test: pd.DataFrame, published: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per error in the literature and way in which we measured it; errors in percent.
 
-    test: measurements of the final runs of one study; published: as ``planning.report.published`` lists it. noise:
-    empty for unperturbed images, else the standard deviation, and whether noisy images were clipped to [0, 1]. half: of
-    the 95 % interval of our mean over seeds. single_low, single_high: in between lies a further network of ours with
-    probability .95 (the prediction interval of Student's distribution, mean ± t s sqrt(1 + 1/n), cut at 0 and 100); a
-    published error that is one network's is to be compared with it. failed: seeds whose training has a flag
+    test: measurements of the final runs of one study; published: as ``planning.report.published`` lists it. noise: the
+    standard deviation, empty for unperturbed images. images: whether noisy ones were clipped to [0, 1], else empty.
+    half: of the 95 % interval of our mean over seeds. single_low, single_high: in between lies a further network of
+    ours with probability .95 (the prediction interval of Student's distribution, mean ± t s sqrt(1 + 1/n), cut at 0 and
+    100); a published error that is one network's is to be compared with it. failed: seeds whose training has a flag
     (``tables.OF_TRAINING``); where there are any, there is no such interval.
     """
     test = summaries.with_training(test[test.metric == "error"])
@@ -34,44 +32,37 @@ def table(test: pd.DataFrame, published: Sequence[Mapping[str, Any]]) -> pd.Data
         ours = test[(test.model == entry["model"]) & (test.p == entry["p"])]
         if entry["p"] != "none":
             ours = ours[ours.objective == entry["objective"]]
-        for noise, part in _measured(ours, entry["noise"]):
-            rows.append(_row(part, noise, entry))
+        rows += [_row(part, images, entry) for images, part in _measured(ours, entry["noise"])]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _measured(ours: pd.DataFrame, level: str) -> list[tuple[str, pd.DataFrame]]:
-    """The measurements under noise of a level, "" for none, each with its name."""
+    """The measurements under noise of a level, "" for none, by what became of the images."""
     if not level:
         return [("", ours[ours.attack == "none"])]
-    at_level = ours[ours.attack.isin(KINDS)]
+    at_level = ours[ours.attack.isin(GAUSSIAN)]
     at_level = at_level[at_level.attack_eps.map(numerals.parse) == numerals.parse(level)]
-    return [(f"{level}, {KINDS[str(kind)]}", part) for kind, part in at_level.groupby("attack", sort=False)]
+    return [(GAUSSIAN[str(kind)], part) for kind, part in at_level.groupby("attack", sort=False)]
 
 
-def _row(part: pd.DataFrame, noise: str, entry: Mapping[str, Any]) -> tuple[Any, ...]:
+def _row(part: pd.DataFrame, images: str, entry: Mapping[str, Any]) -> tuple[Any, ...]:
     errors = (100 * part.value).tolist()
-    n, mean = len(errors), sum(errors) / len(errors)
-    names = part["flags"].str.split("+").map(lambda flags: {flag.partition(":")[0] for flag in flags})
-    failed = int(names.map(lambda flags: bool(flags & set(OF_TRAINING))).sum())
+    n, mean, half = len(errors), sum(errors) / len(errors), summaries.half_width(errors)
+    failed = int(part["flags"].str.contains("|".join(OF_TRAINING)).sum())
     training, objective, eps = part[["training", "objective", "eps"]].iloc[0]
     setting = objective if training.plain else f"eps = {eps}"
-    single = math.nan
-    if n > 1 and not failed:
-        single = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * math.sqrt(part.value.var() * 1e4 * (1 + 1 / n))
+    single = math.nan if failed else half * math.sqrt(n + 1)  # half is t s / sqrt(n)
     published, ends = entry["error"], np.clip([mean - single, mean + single], 0, 100)
-    ours = mean, summaries.half_width(errors), n, failed, min(errors), max(errors), mean - published
-    return entry["model"], training, setting, noise, published, *ours, *ends, entry["source"]
+    ours = mean, half, n, failed, min(errors), max(errors), mean - published
+    return entry["model"], training, setting, entry["noise"], images, published, *ours, *ends, entry["source"]
 
 
 def rounded(compared: pd.DataFrame) -> pd.DataFrame:
     """What ``table`` returned, as text to read."""
     text = compared[["model", "training", "setting"]].copy()
-    text["noise"] = compared.noise.where(compared.noise != "", "none")
+    text["noise"] = (compared.noise + ", " + compared.images).where(compared.noise != "", "none")
     text["published"] = compared.published.map("{:.2f}".format)
-    text["ours"] = [
-        f"{mean:.2f}" + ("" if math.isnan(half) else f" ± {half:.2f}")
-        for mean, half in zip(compared["mean"], compared.half, strict=True)
-    ]
+    text["ours"] = [interval(mean, half) for mean, half in zip(compared["mean"], compared.half, strict=True)]
     text["seeds"] = compared.seeds
     if compared.failed.any():
         text["failed"] = compared.failed

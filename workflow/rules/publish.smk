@@ -14,6 +14,9 @@ for _study in EXPERIMENT.studies:
     _name = "{}-{}".format(*_study)
     _facts, _figures = reporting.facts(EXPERIMENT, _study), reporting.figures(EXPERIMENT, _study)
     _shown = reporting.tables(EXPERIMENT, _study)
+    _published = to_json(reporting.published(EXPERIMENT, _study))
+    # Scripts read it from the registry; as a parameter, a changed entry reruns only the studies of its data set.
+    _literature = to_json(literature.entries(_study[0]))
     _names = {*_shown.values(), *(name for name, _ in _figures.values())}
     _pages = [f"{ROOT}/tables/{_name}/{table}.html" for table in _shown]
     _tables = [
@@ -41,8 +44,8 @@ for _study in EXPERIMENT.studies:
         params:
             facts=_facts,
             selections=to_json(_facts["selections"]),
-            published=to_json(reporting.published(EXPERIMENT, _study)),
-            literature=to_json(literature.entries(_study[0])),
+            published=_published,
+            literature=_literature,
             dataset=_study[0],
             n_train=_study[1],
             folder=subpath(output[0], parent=True),
@@ -74,8 +77,8 @@ for _study in EXPERIMENT.studies:
             n_train=_study[1],
             selections=to_json(_facts["selections"]),
             figures=list(_figures),
-            published=to_json(reporting.published(EXPERIMENT, _study)),
-            literature=to_json(literature.entries(_study[0])),
+            published=_published,
+            literature=_literature,
             folder=subpath(output[0], parent=True),
             transfer=optional("transfer"),
             galleries=optional("galleries"),

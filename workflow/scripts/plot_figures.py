@@ -11,9 +11,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from gradreg import cli
-from gradreg.reporting import reproduction
-from gradreg.reporting.plots import errors, images, style, theory, transfer, trust
-from gradreg.reporting.plots import reproduction as plots
+from gradreg.reporting.plots import errors, images, reproduction, style, theory, transfer, trust
+from gradreg.reporting.reproduction import table as beside_published
 from gradreg.storage import metrics
 
 FIGURES: dict[str, tuple[Callable[..., Figure], list[str]]] = {  # name: function, and the tables that it takes
@@ -71,7 +70,7 @@ def main() -> None:
         if gallery in GALLERIES:
             figure = GALLERIES[gallery](args.galleries, model)
         elif name == "reproduction":
-            figure = plots.reproduction(reproduction.table(table("test"), args.published))
+            figure = reproduction.reproduction(beside_published(table("test"), args.published))
         else:
             function, names = FIGURES[name]
             figure = function(*map(table, names))

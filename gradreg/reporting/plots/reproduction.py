@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -24,18 +25,17 @@ def reproduction(compared: pd.DataFrame) -> Figure:
     """
     networks = list(dict.fromkeys(zip(compared.model, compared.training, strict=True)))
     looks = style.series(sorted({training for _, training in networks}))
-    level = compared.noise.str.partition(",")[0]
-    levels = sorted(set(level), key=lambda text: numerals.parse(text) if text else 0)
+    levels = sorted(set(compared.noise), key=lambda level: numerals.parse(level) if level else 0)
     figure, axes = common.grid(
         1, len(levels), height=0.32 * len(networks) + 0.55, width=2.6 if len(levels) < 2 else None
     )
     failed = False
     for column, (ax, size) in enumerate(zip(axes[0], levels, strict=True)):
-        panel = compared[level == size]
+        panel = compared[compared.noise == size]
         for place, network in enumerate(networks):
             rows = panel[(panel.model == network[0]) & (panel.training == network[1])]
             ax.plot(rows.published.unique(), [place] * rows.published.nunique(), zorder=4, **STAR)
-            rows = rows.drop_duplicates("noise")  # the same of ours beside two published errors
+            rows = rows.drop_duplicates("images")  # the same of ours beside two published errors
             offsets = np.linspace(-0.17, 0.17, len(rows)) if len(rows) > 1 else np.zeros(len(rows))
             for offset, row in zip(offsets, rows.itertuples(), strict=True):
                 _network(ax, place + offset, row, looks[row.training])
@@ -47,14 +47,14 @@ def reproduction(compared: pd.DataFrame) -> Figure:
         ax.grid(axis="y", lw=0.3, color="#dddddd")
         common.label_rows(ax, _names(networks) if column == 0 else [""] * len(networks))
     handles = [Line2D([], [], label="published", **STAR), Line2D([], [], label="ours", color="#444444", marker="o")]
-    if compared.noise.str.endswith("not clipped").any():
+    if (compared.images == "not clipped").any():
         handles.append(Line2D([], [], label="ours, not clipped", color="#444444", marker="o", mfc="white"))
     handles += [common.flagged()] if failed else []
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
 
 
-def _network(ax: Any, y: float, row: Any, look: style.Look) -> None:
+def _network(ax: Axes, y: float, row: Any, look: style.Look) -> None:
     """Our mean, the interval of the mean, and that of a further network."""
     color = look["color"]
     least = row.least / 3  # the axis may be logarithmic
@@ -62,8 +62,9 @@ def _network(ax: Any, y: float, row: Any, look: style.Look) -> None:
         ax.plot([max(row.single_low, least), row.single_high], [y, y], color=color, lw=0.8)
         ends = [max(row.mean - row.half, least), row.mean + row.half]
         ax.plot(ends, [y, y], color=color, lw=2.6, solid_capstyle="butt")
-    hollow = {"mfc": "white"} if row.noise.endswith("not clipped") else {}
-    ax.plot(row.mean, y, ls="", zorder=3, color=color, **hollow, marker="o")
+    ax.plot(
+        row.mean, y, ls="", zorder=3, color=color, marker="o", mfc="white" if row.images == "not clipped" else color
+    )
     if row.failed:
         ax.plot(row.mean, y, **common.FLAGGED)
 
