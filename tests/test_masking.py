@@ -30,6 +30,12 @@ def flags(rows, **arguments):
     return [own["flags"] for own in masking.marked(rows, **arguments)]
 
 
+def test_a_union_has_the_flags_of_its_norms():
+    rows = [row(eps="", metric="error_in_box", value=0.9), row(), row(p="inf"), row(p="2+inf", eps="0.1+0.1")]
+    rows += [row(attack="one_step", p="1+inf", eps="1+0.1")]
+    assert flags(rows) == ["box-not-enough", "box-not-enough", "", "box-not-enough", ""]
+
+
 def test_honest_rows_have_no_flag():
     rows = [
         *curve(0.1, 0.5, 0.495),

@@ -1,5 +1,8 @@
 """Measurements of a network whose answers are known."""
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +16,7 @@ from gradreg.evaluation import measure as evaluation
 from gradreg.planning.specs import AttackSpec, StrongAttackSpec, grid, numerals
 from gradreg.storage import metrics
 
+INF = math.inf
 IMAGES = torch.randint(0, 256, (40, 1, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 ATTACK = AttackSpec(
     images=30,
@@ -44,8 +48,38 @@ def test_rows_cover_the_grid_and_count_their_images(network):
             assert 1 / 3 <= rows[attack, p, eps, "error"]["value"] <= 1
             assert 1 / 3 <= rows[attack, p, eps, "confidence"]["value"] <= 1
     assert rows["one_step", "2", "0.5", "error"]["value"] >= rows["one_step", "2", "0.1", "error"]["value"]
-    # as they are; gradient, alignment, share of zeros, what is explained; noise; linearisation; attacks; their checks
-    assert len(rows) == 3 + 6 + 3 + 3 * 2 + 2 * 3 * 2 + 2 * 3
+    # as they are; gradient, alignment, share of zeros, what is explained; noise; linearisation; attacks; their checks;
+    # the union
+    assert len(rows) == 3 + 6 + 3 + 3 * 2 + 2 * 3 * 2 + 2 * 3 + 2
+
+
+def test_in_the_union_an_image_counts_where_any_attack_succeeds(network):
+    """At the eps of the same place of each grid; none where one of the norms has no such place."""
+    images = split(network)
+    measured = evaluation.evaluate(network, images, ATTACK)
+    rows = table(measured.rows)
+    for attack in ("one_step", "multi_step"):
+        either = measured.outcomes[f"{attack}|2|0.1"] | measured.outcomes[f"{attack}|inf|8/255"]
+        assert torch.equal(measured.outcomes[f"{attack}|2+inf|0.1+8/255"], either)
+        row = rows[attack, "2+inf", "0.1+8/255", "error"]
+        assert (row["value"], row["n"]) == (pytest.approx(either.double().mean().item()), 30)
+        assert {key[2] for key in rows if key[:2] == (attack, "2+inf")} == {"0.1+8/255"}
+    alone = evaluation.evaluate(network, images, replace(ATTACK, eps=grid({"2": ["0.1"]})))
+    assert not [key for key in alone.outcomes if "+" in key]
+
+
+def test_a_strong_attack_has_a_union_too_beside_that_of_the_usual_attack(network):
+    images = split(network)
+    eps = grid({"2": ["0.3"], "inf": ["0.1"]})
+    settings = StrongAttackSpec(["targeted"], images=20, steps=3, batch_size=100, eps=eps)
+    measured = evaluation.strong(network, images, settings, "hard")
+    either = measured.outcomes["hard|2|0.3"] | measured.outcomes["hard|inf|0.1"]
+    rows = table(measured.rows)
+    assert rows["hard", "2+inf", "0.3+0.1", "error"]["value"] == pytest.approx(either.double().mean().item())
+    x, y = images.pixels(slice(0, 20)), images.labels[:20]
+    by_usual = [evaluation.wrong(network, multi_step(network, x, y, p, e, 3), y) for p, e in ((2, 0.3), (INF, 0.1))]
+    share = (by_usual[0] | by_usual[1]).double().mean().item()
+    assert rows["hard", "2+inf", "0.3+0.1", "error_of_multi_step"]["value"] == pytest.approx(share)
 
 
 def test_gradient_norms_are_means_over_images(network):

@@ -91,3 +91,13 @@ def test_numerals_are_ordered_as_numbers():
     assert numerals.by_number(["inf", "2", "10", "8/255", "2"]) == ["8/255", "2", "10", "inf"]
     assert numerals.middle(["1", "4", "2"]) == "2"
     assert numerals.middle(["1", "4", "2", "8"]) == "4"
+
+
+def test_groups_of_numerals_come_after_single_ones():
+    joined = numerals.group(["1", "2", "inf"])
+    assert joined == "1+2+inf"
+    assert numerals.members(joined) == ["1", "2", "inf"]
+    assert numerals.is_group(joined)
+    assert not numerals.is_group("inf")
+    assert numerals.by_number(["inf", joined, "2", "1+2"]) == ["2", "inf", "1+2", joined]
+    assert numerals.middle(["8+1+8/255", "12+1.5+16/255", "4+2+4/255"]) == "8+1+8/255"

@@ -179,6 +179,21 @@ def test_a_norm_in_which_one_model_is_not_attacked_is_left_out():
     assert [ax.get_visible() for ax in panels(theory.linearisation(test))] == [True, True, True, False]
 
 
+def test_the_union_has_a_panel_with_the_eps_of_each_norm():
+    table = measurements()
+    strengths = zip(("0.2", "0.5", "1"), ("0.05", "8/255", "0.1"), strict=True)
+    rows = [("multi_step", "2+inf", "+".join(eps), "error", 0.8, "") for eps in strengths]
+    test = with_rows(table, *rows)
+    figure = errors.robust_error(test)
+    assert len(panels(figure)) == 6
+    title, ax = panels(figure)[2].get_title(), panels(figure)[5]
+    assert title == "attack in any norm"
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0.2\n0.05", "0.5\n8/255", "1\n0.1"]
+    assert ax.get_xlabel() == r"attack $\epsilon$ in $L_{2}$, $L_{∞}$"
+    assert len(panels(errors.objectives(test))) == 2 * 4
+    assert panels(errors.norm_matrix(test))[0].images[0].get_array().shape == (4, 3)
+
+
 def test_one_strength_is_drawn_as_a_mark():
     test = measurements()
     figure = errors.robust_error(test[test.attack_eps.isin(["", "0.5", "0.1"])])

@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradreg import registry
-from gradreg.planning.numerals import parse
+from gradreg.planning.numerals import members, parse
 
 SLACK = 0.01  # of all images: differences up to here are not told from chance
 LEAST_IN_BOX = 0.98
@@ -46,7 +46,7 @@ def marked(
 
     history: the rows of its training; diverged: the epoch in which it did; classes: their number, needed with a
     history. Flags of the network are on all its rows; those of an attack in a norm, on the rows of that attack there;
-    those of gradients, on the rows of all attacks, in one norm or in all.
+    those of gradients, on the rows of all attacks, in one norm or in all. A union of norms has the flags of each.
     """
     everywhere = [] if diverged is None else [f"diverged:{diverged}"]
     everywhere += ["collapsed"] if collapse(history) is not None else []
@@ -61,10 +61,15 @@ def marked(
     for row in rows:
         groups.setdefault((row["attack"], row["attack_p"]), []).append(row)
     flags = {
-        (attack, p): everywhere + ([] if attack in UNATTACKED else gradient + checks.get(p, []) + _of_attack(group))
+        (attack, p): [] if attack in UNATTACKED else gradient + checks.get(p, []) + _of_attack(group)
         for (attack, p), group in groups.items()
     }
-    return [{**row, "flags": "+".join(flags[row["attack"], row["attack_p"]])} for row in rows]
+
+    def of_row(attack: str, p: str) -> str:
+        in_each = [flag for member in members(p) for flag in flags.get((attack, member), [])]
+        return "+".join(dict.fromkeys(everywhere + in_each + flags[attack, p]))
+
+    return [{**row, "flags": of_row(row["attack"], row["attack_p"])} for row in rows]
 
 
 def collapse(history: Sequence[Row]) -> int | None:

@@ -15,7 +15,7 @@ from gradreg.attacks.noise import noisy
 from gradreg.data.splits import Split
 from gradreg.evaluation import local_estimates
 from gradreg.norms import dual_exponent, norm, steepest_step
-from gradreg.planning.numerals import Numeral, middle
+from gradreg.planning.numerals import Numeral, by_number, group, middle
 from gradreg.planning.specs import AttackSpec, Grid, StrongAttackSpec
 from gradreg.storage.metrics import outcome
 
@@ -33,6 +33,7 @@ class Measurement:
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self.outcomes: Outcomes = {}
+        self.by_multi_step: Outcomes = {}  # on the images of a strong attack
 
     def add(self, attack: str, p: str, eps: str, n: int, **values: float) -> None:
         """A row per metric; a value that is not finite is left empty, since it means nothing."""
@@ -47,6 +48,26 @@ class Measurement:
         self.add(attack, p, eps, len(wrong), error=wrong.double().mean().item(), **values)
         self.outcomes[outcome(attack, p, eps)] = wrong.cpu()
 
+    def add_union(self, attack: str, grid: Grid) -> None:
+        """The rows of an attack in the union of its norms: which images it misclassified in any of them.
+
+        The eps of the norms go together by their places in the grid; places that a norm does not have are left out.
+        """
+        norms = by_number(grid)
+        if len(norms) < 2:
+            return
+        for strengths in zip(*(grid[p] for p in norms), strict=False):
+            keys = [outcome(attack, p, eps) for p, eps in zip(norms, strengths, strict=True)]
+            values = {}
+            if keys[0] in self.by_multi_step:
+                values["error_of_multi_step"] = _any(self.by_multi_step, keys).double().mean().item()
+            self.add_outcome(attack, group(norms), group(strengths), _any(self.outcomes, keys), **values)
+
+
+def _any(outcomes: Outcomes, keys: Sequence[str]) -> Tensor:
+    """Which images are misclassified in any of some outcomes."""
+    return torch.stack([outcomes[key] for key in keys]).any(0)
+
 
 def evaluate(network: nn.Module, split: Split, attack: AttackSpec) -> Measurement:
     """All measurements that every network gets, with the columns attack, attack_p, attack_eps, metric, value, n.
@@ -59,7 +80,8 @@ def evaluate(network: nn.Module, split: Split, attack: AttackSpec) -> Measuremen
     - ``steepest``: ``rise``, the mean of L(x + s) - L(x) for the steepest step s of training, and ``predicted_rise``,
       that of eps * norm(dL/dx, q);
     - ``one_step``, ``multi_step`` and each other one: ``error``, and ``confidence`` in the answer, on the attacked
-      images; those that are misclassified without an attack count as errors and are not attacked;
+      images; those that are misclassified without an attack count as errors and are not attacked; and ``error`` in the
+      union of the norms (``Measurement.add_union``);
     - ``multi_step``, on the first CHECKED of them, for ``masking``: ``error_of_one_step``, ``error_of_last_step`` (of
       many steps without a stop) at the middle eps, and ``error_in_box``, with no bound but the box;
     - for smooth networks ``gradient_estimate`` and, in the 2-norm, ``curvature_estimate``: ``estimated_error``, the
@@ -86,10 +108,10 @@ def evaluate(network: nn.Module, split: Split, attack: AttackSpec) -> Measuremen
 def strong(network: nn.Module, split: Split, attack: StrongAttackSpec, name: str) -> Measurement:
     """The measurements of one strong attack, all under its ``name``.
 
-    Rows: ``error``; ``error_after_kind`` for each of its kinds; ``error_of_multi_step``, that of the multi-step attack
-    on the same images, for comparison; and the checks that ``masking`` reads, as in ``evaluate``. A minimum-norm attack
-    is run once per p for the whole grid, and has the row ``distance``, the median distance of its errors, infinite
-    where it has none.
+    Rows: ``error``, also in the union of the norms; ``error_after_kind`` for each of its kinds; ``error_of_multi_step``,
+    that of the multi-step attack on the same images, for comparison; and the checks that ``masking`` reads, as in
+    ``evaluate``. A minimum-norm attack is run once per p for the whole grid, and has the row ``distance``, the median
+    distance of its errors, infinite where it has none.
     """
     images = split.first(attack.images)
     x, y = images.pixels(), images.labels
@@ -106,7 +128,9 @@ def strong(network: nn.Module, split: Split, attack: StrongAttackSpec, name: str
             usual = functools.partial(steepest.multi_step, network, p=p.value, eps=eps.value, steps=attack.steps)
             by_usual = wrong(network, batched(usual, x, y, attack.batch_size), y)
             measured.add_outcome(name, p, eps, fooled, **after, error_of_multi_step=by_usual.double().mean().item())
+            measured.by_multi_step[outcome(name, p, eps)] = by_usual.cpu()
         _check(measured, network, x[:CHECKED], y[:CHECKED], name, p, middle(grid), attack)
+    measured.add_union(name, attack.eps)
     return measured
 
 
@@ -223,6 +247,8 @@ def _attacked(measured: Measurement, network: nn.Module, x: Tensor, y: Tensor, a
                 probability, answer = answers(network, moved)
                 measured.add_outcome(name, p, eps, answer != y, confidence=probability.double().mean().item())
         _check(measured, network, x[:CHECKED], y[:CHECKED], "multi_step", p, middle(grid), attack)
+    for name in ("one_step", "multi_step", *attack.others):
+        measured.add_union(name, attack.eps)
 
 
 def _estimates(measured: Measurement, network: nn.Module, x: Tensor, y: Tensor, attack: AttackSpec) -> None:

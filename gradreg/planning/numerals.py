@@ -11,6 +11,7 @@ Text = TypeVar("Text", bound=str)
 NUMBER = re.compile(r"[+]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 FRACTION = re.compile(r"\s*(\d+)\s*/\s*(\d+)\s*")
 LARGEST = 10**300
+JOIN = "+"
 PLACES = 6  # after the point: fractions that need no more are spelled as decimals
 INFINITY = {"inf", ".inf", "+.inf", "infinity"}
 
@@ -59,8 +60,23 @@ def canonical(written: object) -> str:
 
 
 def parse(text: str) -> float:
-    """The number that a text, such as a cell of a table, spells. Raises as ``Numeral``."""
-    return (text if isinstance(text, Numeral) else Numeral(text)).value
+    """The number that a text, such as a cell of a table, spells; of a group, its first one. Raises as ``Numeral``."""
+    return (text if isinstance(text, Numeral) else Numeral(members(text)[0])).value
+
+
+def group(texts: Iterable[str]) -> str:
+    """Several norms, or the eps of each, as one text: "1+2+inf", "4+1.5+0.1"."""
+    return JOIN.join(texts)
+
+
+def members(text: str) -> list[str]:
+    """What a text made by ``group`` joins; a number alone is its only member."""
+    return text.split(JOIN)
+
+
+def is_group(text: str) -> bool:
+    """Whether a text stands for several norms, or for the eps of each."""
+    return len(members(text)) > 1
 
 
 def to_path(text: str) -> str:
@@ -74,8 +90,8 @@ def from_path(text: str) -> str:
 
 
 def by_number(texts: Iterable[Text]) -> list[Text]:
-    """Numerals, each once, in the order of the numbers."""
-    return sorted(set(texts), key=parse)
+    """Numerals, each once, in the order of the numbers; groups of them after single ones."""
+    return sorted(set(texts), key=lambda text: (is_group(text), *map(parse, members(text))))
 
 
 def middle(texts: Iterable[Text]) -> Text:

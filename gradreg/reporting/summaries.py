@@ -11,6 +11,7 @@ from gradreg.planning import numerals
 
 LEVEL = 0.95
 NETWORK = ["model", "objective", "p", "eps"]
+ANY_NORM = "any norm"  # of those attacked: an image is an error where one of the attacks succeeds
 Parts = list[tuple[list[str], pd.DataFrame]]
 
 
@@ -31,7 +32,7 @@ class Training:
 
     def name(self, infinity: str = "inf") -> str:
         """Short enough for a legend: "plain", "p = 2" or "perturb, p = 2"."""
-        p = f"p = {infinity if self.p == 'inf' else self.p}"
+        p = f"p = {self.p.replace('inf', infinity)}"
         return "plain" if self.plain else ", ".join(filter(None, [self.objective, p]))
 
     def __str__(self) -> str:
@@ -40,8 +41,9 @@ class Training:
     def __lt__(self, other: "Training") -> bool:
         return self._order() < other._order()
 
-    def _order(self) -> tuple[bool, str, float, str]:
-        return not self.plain, self.objective, 0 if self.plain else numerals.parse(self.p), self.p
+    def _order(self) -> tuple[bool, str, bool, float, str]:
+        p = 0 if self.plain else numerals.parse(self.p)
+        return not self.plain, self.objective, numerals.is_group(self.p), p, self.p
 
 
 PLAIN = Training("none")

@@ -17,7 +17,7 @@ from gradreg.planning import numerals
 from gradreg.registry import literature
 from gradreg.registry.datasets import DATASETS
 from gradreg.reporting import significance, summaries
-from gradreg.reporting.summaries import NETWORK, PLAIN, Training
+from gradreg.reporting.summaries import ANY_NORM, NETWORK, PLAIN, Training
 from gradreg.storage.metrics import outcome
 
 BETTER, FLAG = " *", " †"
@@ -216,8 +216,8 @@ def mean(shares: pd.Series, better: bool = False, flagged: bool = False) -> Mean
 
 
 def norm_name(p: str) -> str:
-    """L1, L2, Linf."""
-    return f"L{p}"
+    """L1, L2, Linf; "any norm" for several."""
+    return ANY_NORM if numerals.is_group(p) else f"L{p}"
 
 
 def _bold(cell: object) -> bool:

@@ -1,7 +1,7 @@
 """What all figures share: grids of panels, lines, legends, axes."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import matplotlib.pyplot as plt
@@ -97,6 +97,17 @@ def label_rows(ax: Axes, names: Sequence[str]) -> None:
     """A y axis with a name per row, the first on top."""
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.5, -0.5)
+
+
+def label_groups(ax: Axes, eps: Iterable[str]) -> None:
+    """Ticks for groups of eps, one for each norm: the numbers one below the other, at the place of the first."""
+    groups = numerals.by_number(eps)
+    ax.set_xticks([numerals.parse(group) for group in groups], ["\n".join(numerals.members(group)) for group in groups])
+
+
+def norm_names(p: str) -> str:
+    """A norm, or each norm of a group, in mathematical notation."""
+    return ", ".join(map(style.norm_name, numerals.members(p)))
 
 
 def curve(table: pd.DataFrame, by: str, fewest: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -123,10 +123,12 @@ def robust_error(test: pd.DataFrame) -> Figure:
                 ax.plot(numerals.parse(eps), error, **STAR)
             ax.set_ylim(0, 102)
             ax.set_xlim(left=0)
+            if numerals.is_group(p):
+                common.label_groups(ax, panel.attack_eps)
     common.label_edges(
         axes,
         [f"attack in {style.norm_name(p)}" for p in norms],
-        [rf"attack $\epsilon$ in {style.norm_name(p)}" for p in norms],
+        [rf"attack $\epsilon$ in {common.norm_names(p)}" for p in norms],
         parts,
         ERROR,
     )

@@ -12,7 +12,8 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from gradreg.reporting.summaries import Training
+from gradreg.planning import numerals
+from gradreg.reporting.summaries import ANY_NORM, Training
 from gradreg.storage.files import atomic_path
 
 Look = dict[str, Any]  # matplotlib's options for lines and marks
@@ -73,8 +74,8 @@ def shade(color: str, i: int, count: int) -> str:
 
 
 def norm_name(p: str) -> str:
-    """A norm in mathematical notation: L with subscript p."""
-    return rf"$L_{{{'∞' if p == 'inf' else p}}}$"
+    """A norm in mathematical notation, L with subscript p; "any norm" for several."""
+    return ANY_NORM if numerals.is_group(p) else rf"$L_{{{'∞' if p == 'inf' else p}}}$"
 
 
 def training_name(training: Training) -> str:
