@@ -2,9 +2,10 @@
 
 Your own training loop can import these from ``gradreg``:
 
-- norms and steps: dual_exponent, norm, steepest_step, project
+- norms and steps: dual_exponent, norm, steepest_step, steepest_step_in_union, project
 - random directions: draw
 - objectives: plain, noise, perturb, penalty, finite_difference, adversarial, alignment, curvature, virtual, trades, sam
+- objectives in several norms together: worst_norm, average_norm, random_norm
 - parts of objectives: ascend, input_gradient
 - a network as the function that objectives take: forward_of
 
@@ -16,10 +17,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gradreg.norms import dual_exponent, norm, project, steepest_step
+    from gradreg.norms import dual_exponent, norm, project, steepest_step, steepest_step_in_union
     from gradreg.objectives.adversarial import adversarial
     from gradreg.objectives.alignment import alignment
     from gradreg.objectives.ascent import ascend
+    from gradreg.objectives.average_norm import average_norm
     from gradreg.objectives.curvature import curvature
     from gradreg.objectives.differentiation import input_gradient
     from gradreg.objectives.finite_difference import finite_difference
@@ -28,9 +30,11 @@ if TYPE_CHECKING:
     from gradreg.objectives.penalty import penalty
     from gradreg.objectives.perturb import perturb
     from gradreg.objectives.plain import plain
+    from gradreg.objectives.random_norm import random_norm
     from gradreg.objectives.sam import sam
     from gradreg.objectives.trades import trades
     from gradreg.objectives.virtual import virtual
+    from gradreg.objectives.worst_norm import worst_norm
     from gradreg.sampling import draw
 
 __version__ = "0.1.0"
@@ -38,6 +42,7 @@ __all__ = [
     "adversarial",
     "alignment",
     "ascend",
+    "average_norm",
     "curvature",
     "draw",
     "dual_exponent",
@@ -50,12 +55,15 @@ __all__ = [
     "perturb",
     "plain",
     "project",
+    "random_norm",
     "sam",
     "steepest_step",
+    "steepest_step_in_union",
     "trades",
     "virtual",
+    "worst_norm",
 ]
-_MODULES = dict.fromkeys(("dual_exponent", "norm", "project", "steepest_step"), "norms")
+_MODULES = dict.fromkeys(("dual_exponent", "norm", "project", "steepest_step", "steepest_step_in_union"), "norms")
 _MODULES |= {"draw": "sampling", "ascend": "objectives.ascent", "input_gradient": "objectives.differentiation"}
 _MODULES |= {"forward_of": "objectives.networks"}
 

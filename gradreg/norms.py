@@ -9,6 +9,7 @@ Source: Lyu, Huang and Liang, "A unified gradient regularization family for adve
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -85,6 +86,23 @@ def steepest_step(g: Tensor, p: float, eps: float | Tensor) -> Tensor:
         # = ||shape||_p, as (q-1) p = q
         length = torch.where(positive, ratio.pow(q).sum(1, keepdim=True), 1).pow(1 / p)
     return (eps * shape / length).view_as(g)
+
+
+def steepest_step_in_union(g: Tensor, p: Sequence[float], eps: Sequence[float | Tensor] | Tensor) -> Tensor:
+    """The step s in the union of balls ||s||_{p_k} <= eps_k that increases a loss with gradient g most, to first order.
+
+    Per sample, it is the steepest step in the ball of largest eps_k * ||g||_{q_k}, with 1/p_k + 1/q_k = 1, the first of
+    equal ones; <g, s> is that maximum. p, eps: one ball or more, of as many numbers each; the rest as in
+    ``steepest_step``.
+    """
+    (first, length), *others = zip(p, eps, strict=True)
+    step, rise = steepest_step(g, first, length), length * norm(g, dual_exponent(first))
+    for exponent, length in others:
+        further = length * norm(g, dual_exponent(exponent))
+        wins = (further > rise).view(-1, *[1] * (g.ndim - 1))
+        step = torch.where(wins, steepest_step(g, exponent, length), step)
+        rise = torch.maximum(rise, further)
+    return step
 
 
 def project(s: Tensor, p: float, eps: float | Tensor) -> Tensor:

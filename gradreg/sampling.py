@@ -8,15 +8,15 @@ from torch import Tensor
 
 from gradreg.norms import dual_exponent, norm
 
-DISTRIBUTIONS = ("gaussian", "uniform", "sign", "ball")
+DISTRIBUTIONS = ("gaussian", "uniform", "sign", "ball", "shared")
 
 
 def draw(distribution: str, shape: Sequence[int], generator: torch.Generator, p: float = math.inf) -> Tensor:
     """A random tensor of ``shape`` (N, ...) on the generator's device.
 
     gaussian: entries from N(0, 1); uniform: entries uniform in [-1, 1]; sign: entries -1 or 1 with equal probability;
-    ball: samples uniform in the unit ball of the p-norm. Raises ValueError for another distribution, or for ball unless
-    1 <= p <= inf.
+    ball: samples uniform in the unit ball of the p-norm; shared: one number uniform in [0, 1), of shape (1, ...), for
+    all samples. Raises ValueError for another distribution, or for ball unless 1 <= p <= inf.
     """
     if distribution == "gaussian":
         return torch.randn(shape, generator=generator, device=generator.device)
@@ -24,6 +24,8 @@ def draw(distribution: str, shape: Sequence[int], generator: torch.Generator, p:
         return torch.rand(shape, generator=generator, device=generator.device) * 2 - 1
     if distribution == "sign":
         return torch.randint(0, 2, shape, generator=generator, device=generator.device).float() * 2 - 1
+    if distribution == "shared":
+        return torch.rand([1] * len(shape), generator=generator, device=generator.device)
     if distribution == "ball":
         return _in_ball(shape, generator, p)
     raise ValueError(f"no distribution {distribution!r}; there are {', '.join(DISTRIBUTIONS)}")

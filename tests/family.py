@@ -5,6 +5,7 @@ import math
 import torch
 import torch.nn.functional as F
 
+from gradreg import registry
 from gradreg.objectives.ascent import EXACT_PROJECTIONS
 from gradreg.objectives.binding import bind
 from gradreg.sampling import draw
@@ -41,6 +42,12 @@ EVERY = {
     "trades": {"steps": 2, "weight": 2.0, "start": 0.5},
     "trades-one-step": {"kind": "trades", "steps": 1, "weight": 2.0, "start": 0.5},
     "sam": {},
+    "worst-norm": {"kind": "worst_norm"},
+    "worst-norm-steps": {"kind": "worst_norm", "steps": 3, "alpha": 0.5},
+    "average-norm": {"kind": "average_norm", "alpha": 0.5},
+    "average-norm-steps": {"kind": "average_norm", "steps": 2},
+    "random-norm": {"kind": "random_norm"},
+    "random-norm-steps": {"kind": "random_norm", "steps": 3},
     "curvature-sign": {"kind": "curvature", "h": 0.1, "direction": "sign"},
 }
 
@@ -56,7 +63,20 @@ def bound(name, p):
         del settings["start"]
     if settings["kind"] == "trades" and p not in EXACT_PROJECTIONS:
         p = 2.0  # others it refuses
+    if registry.several_norms(settings["kind"]):
+        return TwoNorms(settings, 2.0 if settings.get("steps", 1) > 1 and p not in EXACT_PROJECTIONS else p)
     return bind(**settings, p=None if name == "plain" else p)
+
+
+class TwoNorms:
+    """An objective in two norms together: p, and inf, which is the worst for some samples only."""
+
+    def __init__(self, settings, p):
+        self.objective = bind(**settings, p=(p, math.inf))
+        self.settings = self.objective.settings
+
+    def __call__(self, forward, params, x, y, eps, draw):
+        return self.objective(forward, params, x, y, [eps, 0.6 * eps], draw.abs().clamp(max=0.999))
 
 
 def value(name, p, params=PARAMS, eps=0.2):

@@ -11,9 +11,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import gradreg
 from gradreg.models.layers import Dropout
-from gradreg.norms import steepest_step
+from gradreg.norms import steepest_step, steepest_step_in_union
 from gradreg.objectives.differentiation import by_autograd, gradients
 from gradreg.objectives.divergence import answers
+
+HELD = {"steepest_step": steepest_step, "steepest_step_in_union": steepest_step_in_union, "answers": answers}
 
 
 @pytest.fixture(params=NORMS, ids=lambda p: f"p={p:g}")
@@ -48,7 +50,7 @@ def test_gradients_match_finite_differences(name, p, monkeypatch):
     """What the formula holds constant is recorded once and replayed; all else is differentiated."""
     objective = bound(name, p)
     if not objective.settings.get("differentiate"):
-        held = {"steepest_step": recorded(steepest_step), "answers": recorded(answers)}
+        held = {name: recorded(function) for name, function in HELD.items()}
         for constant, (record, _) in held.items():
             replace(monkeypatch, constant, record)
         value(name, p)

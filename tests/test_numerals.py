@@ -93,11 +93,12 @@ def test_numerals_are_ordered_as_numbers():
     assert numerals.middle(["1", "4", "2", "8"]) == "4"
 
 
-def test_groups_of_numerals_come_after_single_ones():
-    joined = numerals.group(["1", "2", "inf"])
+def test_several_numerals_joined_come_after_single_ones():
+    joined = numerals.joined(map(Numeral, ["1", "2", "inf"]))
+    assert joined.value == (1, 2, math.inf)
     assert joined == "1+2+inf"
     assert numerals.members(joined) == ["1", "2", "inf"]
-    assert numerals.is_group(joined)
-    assert not numerals.is_group("inf")
+    assert numerals.is_joined(joined)
+    assert not numerals.is_joined("inf")
     assert numerals.by_number(["inf", joined, "2", "1+2"]) == ["2", "inf", "1+2", joined]
     assert numerals.middle(["8+1+8/255", "12+1.5+16/255", "4+2+4/255"]) == "8+1+8/255"

@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradreg import registry
-from gradreg.planning.numerals import members, parse
+from gradreg.planning.numerals import is_joined, members, parse
 
 SLACK = 0.01  # of all images: differences up to here are not told from chance
 LEAST_IN_BOX = 0.98
@@ -66,7 +66,8 @@ def marked(
     }
 
     def of_row(attack: str, p: str) -> str:
-        in_each = [flag for member in members(p) for flag in flags.get((attack, member), [])]
+        norms = members(p) if is_joined(p) else []
+        in_each = [flag for norm in norms for flag in flags.get((attack, norm), [])]
         return "+".join(dict.fromkeys(everywhere + in_each + flags[attack, p]))
 
     return [{**row, "flags": of_row(row["attack"], row["attack_p"])} for row in rows]

@@ -15,7 +15,7 @@ from gradreg.attacks.noise import noisy
 from gradreg.data.splits import Split
 from gradreg.evaluation import local_estimates
 from gradreg.norms import dual_exponent, norm, steepest_step
-from gradreg.planning.numerals import Numeral, by_number, group, middle
+from gradreg.planning.numerals import Numeral, by_number, joined, middle
 from gradreg.planning.specs import AttackSpec, Grid, StrongAttackSpec
 from gradreg.storage.metrics import outcome
 
@@ -61,7 +61,7 @@ class Measurement:
             values = {}
             if keys[0] in self.by_multi_step:
                 values["error_of_multi_step"] = _any(self.by_multi_step, keys).double().mean().item()
-            self.add_outcome(attack, group(norms), group(strengths), _any(self.outcomes, keys), **values)
+            self.add_outcome(attack, joined(norms), joined(strengths), _any(self.outcomes, keys), **values)
 
 
 def _any(outcomes: Outcomes, keys: Sequence[str]) -> Tensor:
@@ -108,10 +108,10 @@ def evaluate(network: nn.Module, split: Split, attack: AttackSpec) -> Measuremen
 def strong(network: nn.Module, split: Split, attack: StrongAttackSpec, name: str) -> Measurement:
     """The measurements of one strong attack, all under its ``name``.
 
-    Rows: ``error``, also in the union of the norms; ``error_after_kind`` for each of its kinds; ``error_of_multi_step``,
-    that of the multi-step attack on the same images, for comparison; and the checks that ``masking`` reads, as in
-    ``evaluate``. A minimum-norm attack is run once per p for the whole grid, and has the row ``distance``, the median
-    distance of its errors, infinite where it has none.
+    Rows: ``error``, in each norm and in their union; ``error_after_kind`` for each of its kinds;
+    ``error_of_multi_step``, that of the multi-step attack on the same images, for comparison; and the checks that
+    ``masking`` reads, as in ``evaluate``. A minimum-norm attack is run once per p for the whole grid, and has the row
+    ``distance``, the median distance of its errors, infinite where it has none.
     """
     images = split.first(attack.images)
     x, y = images.pixels(), images.labels

@@ -1,4 +1,6 @@
-"""Steps that raise the loss inside the p-norm ball."""
+"""Steps that raise the loss inside the p-norm ball, or the balls of several norms."""
+
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -8,6 +10,7 @@ from gradreg.objectives.differentiation import Forward, Params, Strength, input_
 from gradreg.objectives.perturbed import random_start
 
 EXACT_PROJECTIONS = (1.0, 2.0, float("inf"))
+Choose = Callable[[Sequence[Tensor], Tensor, Tensor], Tensor]
 
 
 def ascend(
@@ -31,17 +34,59 @@ def ascend(
     (step and start must be left out). The start is 0, or start * eps * draw, draw in the unit p-ball and start at
     most 1. One step from 0 is that of ``perturb``. Raises ValueError as above.
     """
-    projected = p in EXACT_PROJECTIONS
-    if not projected and (step is not None or start):
+    if p not in EXACT_PROJECTIONS and (step is not None or start):
         raise ValueError(f"for p = {p} the ascent is by Frank-Wolfe, which has no step and no start")
     if not 0 <= start <= 1:
         raise ValueError(f"start must be in [0, 1], got {start}")
-    size = eps * ((2.5 / steps if steps > 1 else 1.0) if step is None else step)
     s: Tensor = torch.zeros_like(x) + random_start(draw, start, eps)
     for k in range(steps):
         g = input_gradient(forward, params, x + s, y)
-        if projected:
-            s = project(s + steepest_step(g, p, size), p, eps)
-        else:
-            s = s + 2 / (k + 2) * (steepest_step(g, p, eps) - s)
+        s = ascent_step(s, g, k, p=p, eps=eps, steps=steps, step=step)
     return s
+
+
+def ascend_in_one_of(
+    forward: Forward,
+    params: Params,
+    x: Tensor,
+    y: Tensor,
+    *,
+    p: Sequence[float],
+    eps: Sequence[Strength] | Tensor,
+    steps: int,
+    step: float | None = None,
+    choose: Choose,
+) -> Tensor:
+    """``ascend`` from 0 in the balls ||s||_{p_k} <= eps_k together, by one gradient per step.
+
+    choose(candidates, s, g): one of the candidates, to which a step in each ball leads from s, where the gradient is g;
+    per sample, or for all alike. Raises ValueError as above, and for several balls unless all p are in {1, 2, inf}: the
+    steps of Frank-Wolfe would lead from one ball to a place between two.
+    """
+    if len(p) > 1 and not set(p) <= set(EXACT_PROJECTIONS):
+        raise ValueError(f"several steps in several norms need p in (1, 2, inf), got {tuple(p)}")
+    s = torch.zeros_like(x)
+    for k in range(steps):
+        g = input_gradient(forward, params, x + s, y)
+        balls = zip(p, eps, strict=True)
+        s = choose([ascent_step(s, g, k, p=one, eps=size, steps=steps, step=step) for one, size in balls], s, g)
+    return s
+
+
+def steepest(candidates: Sequence[Tensor], s: Tensor, g: Tensor) -> Tensor:
+    """Per sample, the candidate c (N, ...) of largest <g, c - s>, the first of equal ones."""
+    best = candidates[0]
+    rise = (g * (best - s)).flatten(1).sum(1)
+    for candidate in candidates[1:]:
+        further = (g * (candidate - s)).flatten(1).sum(1)
+        best = torch.where((further > rise).view(-1, *[1] * (s.ndim - 1)), candidate, best)
+        rise = torch.maximum(rise, further)
+    return best
+
+
+def ascent_step(s: Tensor, g: Tensor, k: int, *, p: float, eps: Strength, steps: int, step: float | None) -> Tensor:
+    """Where step k of ``ascend`` leads from s, with the gradient g at x + s."""
+    if p not in EXACT_PROJECTIONS:
+        return s + 2 / (k + 2) * (steepest_step(g, p, eps) - s)
+    size = eps * ((2.5 / steps if steps > 1 else 1.0) if step is None else step)
+    return project(s + steepest_step(g, p, size), p, eps)

@@ -1,7 +1,7 @@
 """An objective of a registered kind with its settings fixed."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +15,14 @@ from gradreg.objectives.differentiation import Forward, Params, Result, Strength
 class Objective:
     """A kind of objective with its settings; called with a batch and the strength of the moment.
 
-    distribution: of the ``draw`` that each batch needs, from ``sampling.draw`` with exponent p; None: it needs none.
-    moves: whether the strength is the p-norm of a perturbation.
+    p: several for kinds that take several norms together. distribution: of the ``draw`` that each batch needs, from
+    ``sampling.draw`` with exponent p; None: it needs none. moves: whether the strength is the p-norm of a perturbation.
     """
 
     kind: str
     function: Callable[..., Result]
     settings: Mapping[str, Any]
-    p: float | None
+    p: float | Sequence[float] | None
     distribution: str | None
     moves: bool = False
 
@@ -38,8 +38,8 @@ class Objective:
         return self.function(forward, params, x, y, **settings)
 
 
-def bind(kind: str, *, p: float | None = None, **settings: Any) -> Objective:
-    """The registered objective ``kind`` at one p with its other settings fixed; it is called with eps and ``draw``.
+def bind(kind: str, *, p: float | Sequence[float] | None = None, **settings: Any) -> Objective:
+    """The registered objective ``kind`` at p with its other settings fixed; it is called with eps and ``draw``.
 
     Raises ValueError for an unknown kind or setting, or a missing one.
     """

@@ -7,15 +7,16 @@ from typing import Any
 
 from gradreg import registry
 from gradreg.planning.entries import Entry, final_sizes, recipe, strengths, strong_norms
-from gradreg.planning.numerals import Numeral
-from gradreg.planning.schema import schema
-from gradreg.planning.specs import Grid, Recipe
+from gradreg.planning.numerals import Numeral, is_joined, members
+from gradreg.planning.schema import schema, selectable
+from gradreg.planning.specs import Grid, JoinedGrid, Recipe
 from gradreg.planning.yaml_files import KeyPath
 from gradreg.registry.datasets import DATASETS
 
 Mistakes = Iterator[tuple[KeyPath, str]]
 LEAST_H = 0.0001
 LEAST_H_OF_ANSWERS = 0.001  # differences of answers are smaller than those of losses
+EXACT = {"1", "2", "inf"}  # norms whose balls points are projected onto exactly
 BITS = {"bfloat16": 8, "tf32": 11}  # of a number, its leading 1 included
 # Names in the column ``attack`` of every table.
 RESERVED = {"none", "one_step", "multi_step", "steepest", "gaussian", "gaussian_unclipped", "uniform"}
@@ -131,7 +132,7 @@ def _objective_names(entry: Entry) -> Mistakes:
         yield ("objectives", "baseline"), "this name is taken by the baseline"
 
 
-def _grids(entry: Entry) -> Iterator[tuple[KeyPath, Mapping[str, Any], Grid]]:
+def _grids(entry: Entry) -> Iterator[tuple[KeyPath, Mapping[str, Any], JoinedGrid]]:
     """(path, objective, its grid) of each objective that has one."""
     for name, objective in entry["objectives"].items():
         if "eps" in objective or "eps" in entry:
@@ -142,6 +143,19 @@ def _a_grid_for_each(entry: Entry) -> Mistakes:
     for name, objective in entry["objectives"].items():
         if "eps" not in objective and "eps" not in entry:
             yield ("objectives", name), "'eps' is missing, here or for the whole entry (p: [eps, ...])"
+
+
+def _norms_together(entry: Entry) -> Mistakes:
+    """Several norms, and several steps with them."""
+    able = ", ".join(kind for kind in selectable("objectives") if registry.several_norms(kind))
+    for path, objective, grid in _grids(entry):
+        for p in filter(is_joined, grid):
+            if not registry.several_norms(objective["kind"]):
+                yield (*path, "kind"), f"{objective['kind']} takes one norm at a time, not {p}; several: {able}"
+            elif objective["steps"] > 1 or objective["step"] is not None:
+                for one in set(members(p)) - EXACT:
+                    text = f"several steps in several norms need p = 1, 2 or inf, not {one}; take steps: 1"
+                    yield (*path, "steps"), text
 
 
 def _h_for_each_p(entry: Entry) -> Mistakes:
@@ -160,10 +174,13 @@ def _h_for_each_p(entry: Entry) -> Mistakes:
 
 def _ascent(entry: Entry) -> Mistakes:
     for path, objective, grid in _grids(entry):
-        others = grid.keys() - {"1", "2", "inf"}
+        others = grid.keys() - EXACT
         if objective["kind"] == "trades":
             for p in others:
                 yield (*path, "kind"), f"trades starts at random, which ascent for p = {p} cannot; take p = 1, 2 or inf"
+        if registry.several_norms(objective["kind"]) and objective["step"] is not None:
+            for p in [p for p in others if not is_joined(p)]:
+                yield (*path, "step"), f"for p = {p} the ascent is by Frank-Wolfe, which has none"
         if objective["kind"] != "adversarial":
             continue
         if objective.get("start", 0) > 1:
@@ -180,7 +197,9 @@ def _whitened_space(entry: Entry) -> Mistakes:
                 yield (*path, "space"), f"model {model} whitens nothing; give it input: whitened"
 
 
-def _lengths(path: KeyPath, objective: Mapping[str, Any], grid: Grid) -> Iterator[tuple[KeyPath, Numeral, Numeral]]:
+def _lengths(
+    path: KeyPath, objective: Mapping[str, Any], grid: JoinedGrid
+) -> Iterator[tuple[KeyPath, Numeral, Numeral]]:
     """(place, p, length) of each step of an objective: eps, where it is the length of one, and h."""
     if registry.moves(objective["kind"]):
         yield from _each((*path, "eps") if "eps" in objective else ("eps",), grid)
@@ -188,10 +207,11 @@ def _lengths(path: KeyPath, objective: Mapping[str, Any], grid: Grid) -> Iterato
         yield (*path, "h", p), p, h
 
 
-def _each(path: KeyPath, grid: Grid) -> Iterator[tuple[KeyPath, Numeral, Numeral]]:
+def _each(path: KeyPath, grid: JoinedGrid | Grid) -> Iterator[tuple[KeyPath, Numeral, Numeral]]:
     for p, lengths in grid.items():
         for j, length in enumerate(lengths):
-            yield (*path, p, j), p, length
+            for one, of_one in zip(members(p), members(length), strict=True):
+                yield (*path, p, j), one, of_one
 
 
 def _inside_the_box(entry: Entry) -> Mistakes:
@@ -312,6 +332,7 @@ RULES: tuple[Callable[[Entry], Mistakes], ...] = (
     _strong_attacks,
     _attacks_that_fit,
     _a_grid_for_each,
+    _norms_together,
     _h_for_each_p,
     _ascent,
     _whitened_space,

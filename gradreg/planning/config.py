@@ -12,7 +12,7 @@ import jsonschema
 from gradreg.planning.checks import Mistakes
 from gradreg.planning.consistency import check_sweep
 from gradreg.planning.messages import explain
-from gradreg.planning.numerals import LARGEST, NUMBER, Numeral
+from gradreg.planning.numerals import JOIN, LARGEST, NUMBER, Numeral, is_joined, joined
 from gradreg.planning.schema import dereferenced, schema
 from gradreg.planning.smoke import SUFFIX
 from gradreg.planning.yaml_files import KeyPath, YamlFiles
@@ -119,7 +119,8 @@ def _spell_numbers(config: dict[str, Any]) -> Mistakes:
                 continue
             for key in ("eps", "h"):
                 if isinstance(block.get(key), dict):
-                    block[key] = yield from _numeral_grid(block[key], key, (*path, key))
+                    of_training = key == "eps" and (path[2:] == () or path[-2] == "objectives")
+                    block[key] = yield from _numeral_grid(block[key], key, (*path, key), of_training)
 
 
 def _blocks_with_numbers(entry: Any, path: KeyPath) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
@@ -142,9 +143,12 @@ def _blocks_with_numbers(entry: Any, path: KeyPath) -> Iterator[tuple[KeyPath, d
             yield (*path, *keys), below(entry, *keys)
 
 
-def _numeral_grid(grid: dict[Any, Any], what: str, path: KeyPath) -> Any:
+def _numeral_grid(grid: dict[Any, Any], what: str, path: KeyPath, may_join: bool) -> Any:
     result: dict[str, Any] = {}
     for key, values in grid.items():
+        if may_join and isinstance(key, str) and is_joined(key):
+            yield from _joined_norms(key, values, result, path)
+            continue
         try:
             p = Numeral(key)
         except ValueError:
@@ -163,6 +167,35 @@ def _numeral_grid(grid: dict[Any, Any], what: str, path: KeyPath) -> Any:
         numbers = yield from _numerals([values] if single else values, what, (*path, str(key)), single)
         result[p] = numbers[0] if single and numbers else numbers
     return result
+
+
+def _joined_norms(key: str, values: Any, result: dict[str, Any], path: KeyPath) -> Mistakes:
+    """Several norms together, "1+2+inf", with an eps for each at a time, [4, 1.5, 0.1] or "4+1.5+0.1"."""
+    result[key] = ["1"]  # so that a mistake is reported once
+    norms = yield from _numeral_grid(dict.fromkeys(key.split(JOIN)), "p", path, False)
+    if len(norms) < len(key.split(JOIN)) or not all(isinstance(p, Numeral) for p in norms):
+        return
+    order = sorted(range(len(norms)), key=lambda i: list(norms)[i].value)
+    strengths: list[Any] = []
+    for j, written in enumerate(values if isinstance(values, list) else [values]):
+        parts = written if isinstance(written, list) else str(written).split(JOIN)
+        at = (*path, key, j)
+        if len(parts) != len(norms):
+            yield at, f"{written} has {len(parts)} values for the {len(norms)} norms of {key}; write [4, 1.5, 0.1]"
+            return
+        numbers: list[Any] = []
+        for part in parts:
+            numbers += yield from _numerals([part], "eps", at, True)
+        if not all(isinstance(number, Numeral) for number in numbers):
+            return
+        strengths.append(joined(numbers[i] for i in order))
+        if strengths[-1] in strengths[:-1]:
+            yield at, f"{written} is listed twice"
+    del result[key]
+    p = joined(list(norms)[i] for i in order)
+    if p in result:
+        yield path, f"p = {p} is listed twice"
+    result[p] = strengths
 
 
 def _numerals(values: list[Any], what: str, path: KeyPath, single: bool = False) -> Any:

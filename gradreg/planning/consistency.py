@@ -6,7 +6,7 @@ from typing import Any
 from gradreg.planning import entries
 from gradreg.planning.checks import Mistakes, check_entry
 from gradreg.planning.entries import Entry
-from gradreg.planning.numerals import parse
+from gradreg.planning.numerals import Numeral
 from gradreg.planning.yaml_files import KeyPath
 from gradreg.registry.datasets import DATASETS
 
@@ -34,7 +34,7 @@ def _image_numbers(entry: Entry) -> Mistakes:
         yield ("n_test",), f"{entry['n_test']} is more than the {dataset.n_test} test images"
     if len(set(sizes)) < len(sizes):
         yield ("n_train",), f"{entry['n_train']} names a number twice; all is {dataset.n_train}"
-    elif not isinstance(share, int) and parse(share) >= 1:
+    elif not isinstance(share, int) and Numeral(share).value >= 1:
         yield ("selection", "n_train"), f"{share} is not a share below 1"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from gradreg import registry
 from gradreg.planning.numerals import Numeral, canonical, middle
-from gradreg.planning.specs import Grid, Recipe, StrongAttackSpec, TransferSpec
+from gradreg.planning.specs import JoinedGrid, Recipe, StrongAttackSpec, TransferSpec
 from gradreg.registry.datasets import DATASETS
 
 DEFAULT_RECIPE = "one-cycle"
@@ -24,9 +24,9 @@ def recipe(*layers: Mapping[str, Any]) -> Recipe:
     return Recipe(**defaults["settings"] | named["settings"] | written)
 
 
-def strengths(entry: Entry, objective: Mapping[str, Any]) -> Grid:
-    """The grid p -> eps of one objective of an entry."""
-    values: Grid = objective["eps"] if "eps" in objective else entry["eps"]
+def strengths(entry: Entry, objective: Mapping[str, Any]) -> JoinedGrid:
+    """The grid p -> eps of one objective of an entry; of several norms together, both are joined."""
+    values: JoinedGrid = objective["eps"] if "eps" in objective else entry["eps"]
     return values
 
 

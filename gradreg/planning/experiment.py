@@ -13,7 +13,7 @@ from gradreg import registry
 from gradreg.planning import entries
 from gradreg.planning.config import ConfigError, resolve
 from gradreg.planning.entries import Entry
-from gradreg.planning.numerals import by_number, middle, to_path
+from gradreg.planning.numerals import Numeral, Numerals, by_number, members, middle, to_path
 from gradreg.planning.smoke import smoke
 from gradreg.planning.specs import (
     AttackSpec,
@@ -253,8 +253,15 @@ def _settings(entry: Entry) -> Iterator[_Setting]:
         yield _Setting(BASELINE, name, NO_P, NO_EPS, ObjectiveSpec("plain"), block.get("train", {}))
     for name, block in entry["objectives"].items():
         numbers = {key: value for key, value in block.items() if key not in ("train", "eps", "h")}
+        several = registry.several_norms(block["kind"])
         for p, grid in entries.strengths(entry, block).items():
-            at_p = numbers | {"p": p.value} | ({"h": block["h"][p].value} if "h" in block else {})
+            h = {"h": block["h"][p].value} if "h" in block else {}
             for eps in by_number(grid):
-                spec = ObjectiveSpec.of(at_p | {"eps": eps.value})
+                norm = {"p": _each(p), "eps": _each(eps)} if several else {"p": p.value, "eps": eps.value}
+                spec = ObjectiveSpec.of(numbers | h | norm)
                 yield _Setting(name, name, p, eps, spec, block.get("train", {}))
+
+
+def _each(numeral: Numeral | Numerals) -> list[float]:
+    """The numbers of joined numerals, or the one of a numeral."""
+    return [member.value for member in members(numeral)]

@@ -31,6 +31,12 @@ class Numeral(str):
         return numeral
 
 
+class Numerals(str):
+    """Several norms in the order of their numbers, or the eps of each, as one text, "1+2+inf"; made by ``joined``."""
+
+    value: tuple[float, ...]
+
+
 def canonical(written: object) -> str:
     """The one spelling of a non-negative number: "0.1" for 0.1, "0.10", 1e-1 and 1/10; "8/255" for 16/510; "inf".
 
@@ -60,23 +66,26 @@ def canonical(written: object) -> str:
 
 
 def parse(text: str) -> float:
-    """The number that a text, such as a cell of a table, spells; of a group, its first one. Raises as ``Numeral``."""
-    return (text if isinstance(text, Numeral) else Numeral(members(text)[0])).value
+    """The number that a text, such as a cell of a table, spells; of several, the first. Raises as ``Numeral``."""
+    return members(text)[0].value
 
 
-def group(texts: Iterable[str]) -> str:
-    """Several norms, or the eps of each, as one text: "1+2+inf", "4+1.5+0.1"."""
-    return JOIN.join(texts)
+def joined(numerals: Iterable[Numeral]) -> Numerals:
+    """Several norms, or the eps of each, as one text with their numbers: "1+2+inf", "4+1.5+0.1"."""
+    parts = list(numerals)
+    text = Numerals(JOIN.join(parts))
+    text.value = tuple(part.value for part in parts)
+    return text
 
 
-def members(text: str) -> list[str]:
-    """What a text made by ``group`` joins; a number alone is its only member."""
-    return text.split(JOIN)
+def members(text: str) -> list[Numeral]:
+    """The numbers that a text made by ``joined`` joins; a number alone is the only one. Raises as ``Numeral``."""
+    return [text] if isinstance(text, Numeral) else [Numeral(part) for part in text.split(JOIN)]
 
 
-def is_group(text: str) -> bool:
+def is_joined(text: str) -> bool:
     """Whether a text stands for several norms, or for the eps of each."""
-    return len(members(text)) > 1
+    return JOIN in text.strip(JOIN)
 
 
 def to_path(text: str) -> str:
@@ -90,8 +99,8 @@ def from_path(text: str) -> str:
 
 
 def by_number(texts: Iterable[Text]) -> list[Text]:
-    """Numerals, each once, in the order of the numbers; groups of them after single ones."""
-    return sorted(set(texts), key=lambda text: (is_group(text), *map(parse, members(text))))
+    """Numerals, each once, in the order of the numbers; several joined after single ones."""
+    return sorted(set(texts), key=lambda text: (is_joined(text), *map(parse, members(text))))
 
 
 def middle(texts: Iterable[Text]) -> Text:

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
-from gradreg.planning.numerals import Numeral
+from gradreg.planning.numerals import Numeral, Numerals
 
 Grid = Mapping[Numeral, Sequence[Numeral]]  # p -> eps
+JoinedGrid = Mapping[Numeral | Numerals, Sequence[Numeral | Numerals]]  # of several norms together, too
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,14 @@ class ModelSpec:
 class ObjectiveSpec:
     """An objective: its registered kind, its norm and strength, and the settings of the kind.
 
-    p: exponent of the norm of perturbations, in [1, inf]; None for kinds without one. eps: the p-norm of a perturbation
-    or the factor of a penalty, by kind. space: where inputs, steps and eps live, "pixels" in [0, 1], or "whitened".
+    p: exponent of the norm of perturbations, in [1, inf]; None for kinds without one; several for kinds that take
+    several norms together. eps: the p-norm of a perturbation or the factor of a penalty, by kind; as many as there are
+    p. space: where inputs, steps and eps live, "pixels" in [0, 1], or "whitened".
     """
 
     kind: str
-    p: float | None = None
-    eps: float = 0.0
+    p: float | Sequence[float] | None = None
+    eps: float | Sequence[float] = 0.0
     space: str = "pixels"
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -47,8 +49,15 @@ class ObjectiveSpec:
     def of(cls, block: Mapping[str, Any]) -> Self:
         """From a block of numbers: kind, p, eps, space, and the settings beside them."""
         settings = {key: value for key, value in block.items() if key not in ("kind", "p", "eps", "space")}
-        p = None if block.get("p") is None else float(block["p"])
-        return cls(block["kind"], p, block.get("eps", 0.0), block.get("space", "pixels"), settings)
+        p, eps = (_numbers(block.get(key, default)) for key, default in (("p", None), ("eps", 0.0)))
+        return cls(block["kind"], p, eps, block.get("space", "pixels"), settings)
+
+
+def _numbers(value: Any) -> Any:
+    """A number, or a tuple of several; None stays. JSON has infinity as text."""
+    if isinstance(value, list | tuple):
+        return tuple(map(float, value))
+    return None if value is None else float(value)
 
 
 @dataclass(frozen=True)
@@ -197,4 +206,10 @@ def _block(spec: Any) -> dict[str, Any]:
     """A spec as a block of a config: settings beside their kind, and infinity, which JSON does not have, as text."""
     block = {field.name: getattr(spec, field.name) for field in fields(spec)}
     block |= block.pop("settings", {})
-    return {key: "inf" if value == math.inf else value for key, value in block.items()}
+    return {key: _finite(value) for key, value in block.items()}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_finite(number) for number in value]
+    return "inf" if value == math.inf else value

@@ -66,6 +66,11 @@ def moves(objective: str) -> bool:
     return lookup("objectives", objective).get("eps") == "length"
 
 
+def several_norms(objective: str) -> bool:
+    """Whether an objective takes several norms together. Raises like ``lookup``."""
+    return lookup("objectives", objective).get("norms") == "several"
+
+
 def module(name: str, kind: str) -> str:
     """The module that has the function of a registration. Raises ValueError like ``lookup``."""
     return str(lookup(name, kind)["function"]).rpartition(".")[0]

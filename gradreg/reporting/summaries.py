@@ -43,7 +43,7 @@ class Training:
 
     def _order(self) -> tuple[bool, str, bool, float, str]:
         p = 0 if self.plain else numerals.parse(self.p)
-        return not self.plain, self.objective, numerals.is_group(self.p), p, self.p
+        return not self.plain, self.objective, numerals.is_joined(self.p), p, self.p
 
 
 PLAIN = Training("none")

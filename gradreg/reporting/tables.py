@@ -217,7 +217,7 @@ def mean(shares: pd.Series, better: bool = False, flagged: bool = False) -> Mean
 
 def norm_name(p: str) -> str:
     """L1, L2, Linf; "any norm" for several."""
-    return ANY_NORM if numerals.is_group(p) else f"L{p}"
+    return ANY_NORM if numerals.is_joined(p) else f"L{p}"
 
 
 def _bold(cell: object) -> bool:

@@ -75,7 +75,8 @@ class Batches:
             if sizes:  # for all masks at once: small kernels are what a step on a GPU waits for
                 uniform.append(torch.rand(sum(sizes), generator=generator, device=generator.device))
             if self.objective.distribution:
-                shape, p = (n, *self.train.images.shape[1:]), self.objective.p or math.inf
+                shape, p = (n, *self.train.images.shape[1:]), self.objective.p
+                p = p if isinstance(p, float) else math.inf
                 draws.append(sampling.draw(self.objective.distribution, shape, generator, p))
         drawn = {}
         if sizes:

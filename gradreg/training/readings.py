@@ -3,7 +3,7 @@
 parameters: name -> (R, ...), of R replicas.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.func import vmap
 
 from gradreg.data.splits import Split
-from gradreg.objectives.ascent import ascend
-from gradreg.objectives.differentiation import Params, by_autograd
+from gradreg.objectives.ascent import EXACT_PROJECTIONS, ascend, ascend_in_one_of, steepest
+from gradreg.objectives.differentiation import Params, Strength, by_autograd
 from gradreg.training.batches import Batches
 from gradreg.training.loss import TrainingLoss
 
@@ -37,18 +37,25 @@ def loss_and_error(loss: TrainingLoss, parameters: Params, split: Split) -> tupl
     return losses, errors
 
 
-def probe_error(loss: TrainingLoss, parameters: Params, train: Split, eps: float, steps: int) -> list[float] | None:
+def probe_error(loss: TrainingLoss, parameters: Params, train: Split, eps: Strength, steps: int) -> list[float] | None:
     """Error of each replica on the first training images, each moved by ``steps`` ascent steps to p-norm eps.
 
-    A network that withstands one step but not several has collapsed. None where the objective's eps is not a length.
+    With several norms the steps are those in the union of their balls. A network that withstands one step but not
+    several has collapsed. None where the objective's eps is not a length, or no ascent in several norms is known.
     """
     p = loss.objective.p
     if p is None or not loss.objective.moves:
         return None
+    if isinstance(p, Sequence) and not set(p) <= set(EXACT_PROJECTIONS):
+        return None
     images = train.first(min(PROBE_IMAGES, len(train)))
 
     def error(values: Params, x: Tensor, y: Tensor) -> Tensor:
-        s = ascend(loss.logits, values, x, y, p=p, eps=eps, steps=steps)
+        if isinstance(p, Sequence):
+            lengths = eps if isinstance(eps, Tensor) else [eps]
+            s = ascend_in_one_of(loss.logits, values, x, y, p=p, eps=lengths, steps=steps, choose=steepest)
+        else:
+            s = ascend(loss.logits, values, x, y, p=p, eps=eps, steps=steps)
         return (loss.logits(values, x + s).argmax(-1) != y).float().mean()
 
     errors: list[float] = _of_each(error, parameters, loss.to_space(images.pixels()), images.labels).tolist()
@@ -56,7 +63,7 @@ def probe_error(loss: TrainingLoss, parameters: Params, train: Split, eps: float
 
 
 @torch.no_grad()
-def objective_value(loss: TrainingLoss, parameters: Params, batches: Batches, split: Split, eps: float) -> float:
+def objective_value(loss: TrainingLoss, parameters: Params, batches: Batches, split: Split, eps: Strength) -> float:
     """The training objective of the only replica on a split, with dropout, over whole batches."""
     values = {name: value[0] for name, value in parameters.items()}
     losses, size = [], min(batches.size, len(split))

@@ -16,7 +16,7 @@ from gradreg.models.checkpoint import build
 from gradreg.models.checks import check_parts
 from gradreg.models.layers import Dropout
 from gradreg.objectives.binding import bind
-from gradreg.objectives.differentiation import by_autograd
+from gradreg.objectives.differentiation import Strength, by_autograd
 from gradreg.planning.specs import ModelSpec, TrainingSpec
 from gradreg.training import readings, schedules
 from gradreg.training.batches import Batches
@@ -64,8 +64,10 @@ class Stack:
         shared: dict[int, Compiled] | None = None,
     ) -> None:
         self.seeds, self.train, self.held_out, self.epochs = seeds, train, held_out, spec.recipe.epochs
-        self.recipe, self.eps = spec.recipe, spec.objective.eps
+        self.recipe = spec.recipe
         self.device = train.labels.device
+        eps = spec.objective.eps  # several are scaled together
+        self.eps: Strength = eps if isinstance(eps, float) else torch.tensor(eps, device=self.device)
         objective = bind(spec.objective.kind, p=spec.objective.p, **spec.objective.settings)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         module, self.parameters = _initial(spec.model, train, generators)
@@ -132,12 +134,15 @@ class Stack:
             labels = self.train.labels[index]
             done = schedules.progress(self.recipe, epoch, step, steps)
             eps = self.eps * schedules.ramp(done, self.recipe.eps_warmup)
+            if self.recipe.compile and isinstance(
+                eps, float
+            ):  # a number would be compiled into the step, anew for each
+                eps = torch.full((), eps, device=self.device)
             given = {
                 "x": self.batches.pixels(index),
                 "targets": self.batches.targets(labels),
                 "labels": labels,
-                # A number would be compiled into the step, anew for each.
-                "eps": torch.full((), eps, device=self.device) if self.recipe.compile else eps,
+                "eps": eps,
                 "rate": schedules.learning_rate(self.recipe, epoch, step, steps),
                 "decay": self.descent.decay(self.steps_done),
             }
@@ -221,7 +226,7 @@ class Stack:
 def _unstacked(step: Callable[..., Any], context: Callable[[], AbstractContextManager[None]]) -> Callable[..., Any]:
     """``step`` for a stack of one, without the cost of vmap, in a context."""
 
-    def call(parameters: Mapping[str, Tensor], random: Mapping[str, Tensor], x: Tensor, y: Tensor, eps: float) -> Any:
+    def call(parameters: Mapping[str, Tensor], random: Mapping[str, Tensor], x: Tensor, y: Tensor, eps: Any) -> Any:
         single, drawn = ({name: value[0] for name, value in mapping.items()} for mapping in (parameters, random))
         with context():
             gradients, (loss, logits) = step(single, drawn, x[0], y[0], eps)

@@ -68,13 +68,17 @@ _PREFIX = (
 shell.prefix(_PREFIX.replace("{", "{{").replace("}", "}}"))  # Snakemake formats it with the command
 
 
+_NUMERAL = r"(inf|\d+(\.\d+)?|\d+of\d+)"
+JOINED = rf"{_NUMERAL}(\+{_NUMERAL})*"  # several norms together, or the eps of each
+
+
 wildcard_constraints:
     dataset="[a-z0-9_]+",
     n_train=r"\d+(from\d+)?",
     model="[a-z][a-z0-9-]*",
     objective="[a-z][a-z0-9-]*",
-    p=r"none|inf|\d+(\.\d+)?|\d+of\d+",
-    eps=r"\d+(\.\d+)?|\d+of\d+",
+    p=r"none|" + JOINED,
+    eps=JOINED,
     table="validation|history|test",
 
 

@@ -99,14 +99,14 @@ def label_rows(ax: Axes, names: Sequence[str]) -> None:
     ax.set_ylim(len(names) - 0.5, -0.5)
 
 
-def label_groups(ax: Axes, eps: Iterable[str]) -> None:
-    """Ticks for groups of eps, one for each norm: the numbers one below the other, at the place of the first."""
-    groups = numerals.by_number(eps)
-    ax.set_xticks([numerals.parse(group) for group in groups], ["\n".join(numerals.members(group)) for group in groups])
+def label_joined(ax: Axes, eps: Iterable[str]) -> None:
+    """Ticks for joined eps, one for each norm: the numbers one below the other, at the place of the first."""
+    ticks = numerals.by_number(eps)
+    ax.set_xticks([numerals.parse(tick) for tick in ticks], ["\n".join(numerals.members(tick)) for tick in ticks])
 
 
 def norm_names(p: str) -> str:
-    """A norm, or each norm of a group, in mathematical notation."""
+    """A norm, or each of several joined ones, in mathematical notation."""
     return ", ".join(map(style.norm_name, numerals.members(p)))
 
 

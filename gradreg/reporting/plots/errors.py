@@ -123,8 +123,8 @@ def robust_error(test: pd.DataFrame) -> Figure:
                 ax.plot(numerals.parse(eps), error, **STAR)
             ax.set_ylim(0, 102)
             ax.set_xlim(left=0)
-            if numerals.is_group(p):
-                common.label_groups(ax, panel.attack_eps)
+            if numerals.is_joined(p):
+                common.label_joined(ax, panel.attack_eps)
     common.label_edges(
         axes,
         [f"attack in {style.norm_name(p)}" for p in norms],

@@ -75,7 +75,7 @@ def shade(color: str, i: int, count: int) -> str:
 
 def norm_name(p: str) -> str:
     """A norm in mathematical notation, L with subscript p; "any norm" for several."""
-    return ANY_NORM if numerals.is_group(p) else rf"$L_{{{'∞' if p == 'inf' else p}}}$"
+    return ANY_NORM if numerals.is_joined(p) else rf"$L_{{{'∞' if p == 'inf' else p}}}$"
 
 
 def training_name(training: Training) -> str:

@@ -152,7 +152,7 @@ def estimates(test: pd.DataFrame) -> Figure:
     """
     models = set(test[test.metric == "estimated_error"].model)
     table = test[test.model.isin(models) & (test.attack_p != "") & test.metric.isin(["error", "estimated_error"])]
-    table = table[table.attack.isin(SHARES) & ~table.attack_p.map(numerals.is_group)]
+    table = table[table.attack.isin(SHARES) & ~table.attack_p.map(numerals.is_joined)]
     parts, norms = summaries.by_objective(table.assign(value=100 * table.value)), numerals.by_number(table.attack_p)
     looks = common.looks_of(parts)
     figure, axes = common.grid(len(parts), len(norms), sharex="col", sharey=True)
