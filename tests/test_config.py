@@ -2,11 +2,13 @@
 
 import itertools
 import json
+import math
 
 import pytest
 import yaml
 from configs import BASE, PENALTY, ROOT, SHIPPED, edited, merged
 
+from gradreg.planning.attacked import Criterion
 from gradreg.planning.config import ConfigError, resolve
 from gradreg.planning.entries import final_sizes, selection_size
 from gradreg.planning.experiment import Experiment
@@ -52,6 +54,37 @@ def test_numbers_that_yaml_leaves_as_text():
     assert written == {"lr": "1e-2", "weight_decay": "5e-4"}
     train = resolve(edited(train=written))["sweep"][0]["train"]
     assert train == {"lr": 0.01, "weight_decay": 0.0005}
+
+
+def together(grid, **changes):
+    """A config with one objective that takes several norms together."""
+    return edited(eps=None, objectives={"all": {"kind": "worst_norm", "eps": yaml.safe_load(grid)} | changes})
+
+
+def test_several_norms_and_the_eps_of_each_are_one_text_in_the_order_of_the_norms():
+    for written in (
+        "{1+2+inf: [[4, 1.50, 8/255], [8, 2, 0.1]]}",
+        "{inf + 2.0 + 1: [[8/255, 1.5, 4], [.1, 2, 8]]}",
+        "{1+2+inf: ['4+1.5+8/255', 8+2+0.1]}",
+    ):
+        resolved = resolve(together(written))
+        grid = resolved["sweep"][0]["objectives"]["all"]["eps"]
+        assert grid == {"1+2+inf": ["4+1.5+8/255", "8+2+0.1"]}
+        ((p, (eps, _)),) = grid.items()
+        assert (p.value, eps.value) == ((1, 2, math.inf), (4, 1.5, 8 / 255))
+        assert resolve(resolved) == resolved
+
+
+def test_what_settings_compete_by_is_spelled_as_tables_spell_it():
+    attack = {"eps": {2: [0.5, 1], "inf": [0.1, "16/510"]}}
+    by = {"attack": "multi_step", "p": "inf+2", "eps": [0.10, 0.5]}
+    selection = {"n_train": 900, "n_validation": 300, "by": by}
+    resolved = resolve(edited(attack=attack, selection=selection))
+    assert resolved["sweep"][0]["selection"]["by"] == {"attack": "multi_step", "p": "2+inf", "eps": "0.5+0.1"}
+    assert resolve(resolved) == resolved
+    assert resolve(BASE)["sweep"][0]["selection"]["by"] == "error"
+    experiment = Experiment(edited(attack=attack, selection=selection))
+    assert experiment.criteria == {("digits", 1297): Criterion("multi_step", "2+inf", "0.5+0.1")}
 
 
 def test_grids_keep_their_numbers_in_one_spelling():

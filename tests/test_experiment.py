@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import json
 import math
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from gradreg.objectives.binding import bind
 from gradreg.planning import report
 from gradreg.planning.experiment import Experiment, Group, Run
 from gradreg.planning.schema import selectable
-from gradreg.planning.specs import ObjectiveSpec, to_json
+from gradreg.planning.specs import ObjectiveSpec, TrainingSpec, to_json
 
 
 def experiment(**top):
@@ -45,6 +46,21 @@ def test_runs_of_a_small_sweep():
     assert planned.plan(final).training.n_validation is None
     with pytest.raises(KeyError):
         planned.plan(Run("digits", 900, "net", "perturb", "2", "0.3"))
+
+
+def test_several_norms_together_are_one_entry_with_its_own_paths():
+    config = copy.deepcopy(BASE)
+    worst = {"kind": "worst_norm", "eps": {"1+inf": [[4, "8/255"]], 2: [0.5]}}
+    config["sweep"][0]["objectives"] = {"worst": worst}
+    planned = Experiment(config)
+    run, single = list(planned.selection)[1:]
+    assert run.path == "digits-900/net/worst/p-1+inf/eps-4+8of255"
+    objective = planned.plan(run).training.objective
+    assert (objective.p, objective.eps) == ((1, math.inf), (4, 8 / 255))
+    assert TrainingSpec.of(json.loads(to_json(planned.plan(run).training))) == planned.plan(run).training
+    # One norm is a group of one.
+    assert single.path == "digits-900/net/worst/p-2/eps-0.5"
+    assert planned.plan(single).training.objective.p == (2,)
 
 
 def test_the_plain_baseline_is_one_cell_per_model_whatever_the_norms():

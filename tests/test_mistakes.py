@@ -23,7 +23,51 @@ CONV = {
     "pool": [2, 2],
     "stride": [2, 2],
 }
+WORST = {"kind": "worst_norm"}
+BY = {"n_train": 900, "n_validation": 300}
 MISTAKES = [
+    (
+        {"objectives": {"o": {"kind": "perturb", "eps": {"1+2": [[1, 1]]}}}},
+        "o.kind: perturb takes one norm at a time, not",
+    ),
+    (
+        {"objectives": {"o": WORST | {"eps": {"1+2": [[1, 1, 1]]}}}},
+        "o.eps.1+2[0]: [1, 1, 1] has 3 values for the 2 norms",
+    ),
+    (
+        {"objectives": {"o": WORST | {"eps": {"1+2": [3]}}}},
+        "o.eps.1+2[0]: 3 has 1 values for the 2 norms of 1+2; write",
+    ),
+    ({"objectives": {"o": WORST | {"eps": {"1+2": [["a", 1]]}}}}, "o.eps.1+2[0]: 'a' is not a number; write 0.1"),
+    ({"objectives": {"o": WORST | {"eps": {"1+2": [[0, 1]]}}}}, "o.eps.1+2[0]: eps must be positive and finite, not 0"),
+    ({"objectives": {"o": WORST | {"eps": {"1+2": [[1, 1], ["1.0", 1]]}}}}, "o.eps.1+2[1]: ['1.0', 1] is listed twice"),
+    ({"objectives": {"o": WORST | {"eps": {"1+2": [[1, 1]], "2+1": [[1, 1]]}}}}, "o.eps: p = 1+2 is listed twice"),
+    ({"objectives": {"o": WORST | {"eps": {"2+2": [[1, 1]]}}}}, "o.eps: 2+2 has a norm twice"),
+    ({"objectives": {"o": WORST | {"eps": {"1+two": [[1, 1]]}}}}, "o.eps: 'two' is not a norm"),
+    ({"objectives": {"o": WORST | {"eps": {"0.5+2": [[1, 1]]}}}}, "o.eps: p = 0.5 is not a norm; p is a number from 1"),
+    ({"objectives": {"o": WORST | {"eps": {"1+inf": [[1, 2]]}}}}, "eps.1+inf[0]: eps = 2 is longer than the whole box"),
+    (
+        {"objectives": {"o": WORST | {"steps": 2, "eps": {"1.5+2": [[1, 1]]}}}},
+        "o.steps: several steps in several norms need p = 1, 2 or inf, not 1.5; take steps: 1",
+    ),
+    (
+        {"objectives": {"o": WORST | {"eps": {"+".join(map(str, range(1, 45))): [[1] * 44]}}}},
+        "o.eps: 1+2+3+4+5+6+7+8+9+10... has 122 characters; 100 are the most",
+    ),
+    ({"attack": {"eps": {"1+2": [1]}}}, "sweep[0].attack.eps: '1+2' is not a norm; write a number from 1 up, or inf"),
+    ({"selection": BY | {"by": "robust"}}, "selection.by: 'robust' is not error, or a block with attack, p and eps"),
+    (
+        {"selection": BY | {"by": {"attack": "apgd", "p": 2, "eps": 0.5}}},
+        "selection.by.attack: apgd is not run on every network; take multi_step, one_step",
+    ),
+    (
+        {"selection": BY | {"by": {"attack": "multi_step", "p": 1, "eps": 1}}},
+        "selection.by.p: p = 1 is not attacked; take",
+    ),
+    (
+        {"selection": BY | {"by": {"attack": "multi_step", "p": 2, "eps": 1}}},
+        "selection.by.eps: eps = 1 is not among those of the attack at p = 2: 0.5",
+    ),
     ({"objectives": {"o": {"kind": "perturb", "differentiate": 1}}}, "o.differentiate: 1 is not true or false"),
     ({"n_train": [1297, "all"]}, "sweep[0].n_train: [1297, 'all'] names a number twice; all is 1297"),
     (

@@ -12,6 +12,8 @@ import pytest
 from project import ROOT
 from synthetic import history, measurements, with_flags, with_objectives, with_rows
 
+from gradreg.planning.attacked import Criterion
+from gradreg.reporting import selection
 from gradreg.reporting.plots import common, errors, images, style, theory, transfer, trust
 from gradreg.reporting.summaries import PLAIN, Training
 from gradreg.storage import metrics
@@ -192,6 +194,21 @@ def test_the_union_has_a_panel_with_the_eps_of_each_norm():
     assert ax.get_xlabel() == r"attack $\epsilon$ in $L_{2}$, $L_{∞}$"
     assert len(panels(errors.objectives(test))) == 2 * 4
     assert panels(errors.norm_matrix(test))[0].images[0].get_array().shape == (4, 3)
+
+
+def test_the_error_that_settings_competed_by_is_drawn_for_several_norms_together_too():
+    validation = measurements(n_train=80, part="validation")
+    for old, new in ((validation.p, "p"), (validation.eps, "eps")):
+        validation[new] = old.replace({"8/255": "0.5+8/255", "inf": "2+inf"})
+    test = validation.assign(part="test", n_train=100)
+    by = Criterion("multi_step", "2", "0.5")
+    figure = errors.validation_error(validation, test, by)
+    last = panels(figure)[2]
+    assert last.get_title() == "training with p = 2+∞"
+    assert [label.get_text() for label in last.get_xticklabels()] == ["0.5\n8/255"]
+    rows = validation[(validation.model == "net") & (validation.p == "2+inf")]
+    error = 100 * selection.errors(rows, by).value.mean()
+    assert any(np.allclose(line.get_ydata(), error) for line in last.lines if len(line.get_xdata()) == 1)
 
 
 def test_one_strength_is_drawn_as_a_mark():

@@ -38,6 +38,7 @@ SIZES = st.fixed_dictionaries(
         "weights": st.sampled_from([0.05, 1e-30]),
         "model": st.sampled_from(["maxout", "sigmoid_mlp"]),
         "norms": st.lists(st.sampled_from([1, 1.3, 2, 4, "inf"]), min_size=1, max_size=3, unique=True),
+        "together": st.lists(st.sampled_from(["worst-norm", "average-norm", "random-norm"]), max_size=2, unique=True),
         "strong": st.sampled_from([{}, {"hard": ["targeted"]}, {"hard": ["targeted", "apgd_ce", "apgd_t", "square"]}]),
     }
 )
@@ -68,6 +69,11 @@ def config(sizes):
             "strong": {name: {"attacks": kinds, "images": 2} for name, kinds in sizes["strong"].items()},
         },
     }
+    if len(sizes["norms"]) > 1:  # all of them together
+        every = {"+".join(map(str, sizes["norms"])): [[0.1] * len(sizes["norms"])]}
+        entry["objectives"] |= {kind: {"kind": kind.replace("-", "_"), "eps": every} for kind in sizes["together"]}
+        joined = {"p": next(iter(every)), "eps": [0.05] * len(sizes["norms"])}
+        entry["selection"]["by"] = {"attack": "multi_step", **joined}
     entry["gallery"] = {"classes": [0, 1]}
     return {"experiment": "small", "device": "cpu", "sweep": [entry]}
 
@@ -115,7 +121,8 @@ def whole(experiment, data):
     final, outcomes, galleries = {}, [], []
     for group in experiment.groups:
         names, folder = group_wildcards(group), root / "groups" / group.path
-        run("choose_setting", "--candidates", *jobs.candidate_settings(names), "--out", folder / "choice.json")
+        candidates = ("--candidates", *jobs.candidate_settings(names), "--by", jobs.criterion(names))
+        run("choose_setting", *candidates, "--out", folder / "choice.json")
         choices[group] = read_json(folder / "choice.json")
         chosen = experiment.final_run(group, choices[group])
         final[chosen] = final.get(chosen) or networks(jobs, chosen, data)

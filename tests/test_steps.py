@@ -1,6 +1,7 @@
 """Training steps that a GPU can run without waiting, in less precision, compiled: as far as it shows without one."""
 
 import contextlib
+import math
 import os
 import re
 import subprocess
@@ -34,6 +35,8 @@ OBJECTIVES = {
 
 def objective(kind):
     strength = {} if kind == "plain" else {"p": 2.0, "eps": 0.2}
+    if registry.several_norms(kind):
+        strength = {"p": [1.0, 2.0, math.inf], "eps": [1.0, 0.2, 0.05]}
     return {"kind": kind, **OBJECTIVES.get(kind, {}), **strength}
 
 

@@ -77,7 +77,7 @@ def test_tables_are_tidy_and_keep_their_labels(template):
     assert not pd.concat([test, validation]).value.isna().any()
     hard = test[(test.attack == "hard") & (test.metric == "error")]
     assert set(hard[["dataset", "seed", "n"]].itertuples(index=False, name=None)) == {("digits", 0, 5)}
-    assert len(hard) == 3 * 2  # plain and two norms, under attack in two
+    assert len(hard) == 3 * 3  # plain and two norms, under attack in two and in their union
 
 
 def test_halves_of_the_data_are_disjoint_and_their_networks_enter_the_transfer(template):

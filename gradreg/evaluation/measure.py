@@ -15,7 +15,8 @@ from gradreg.attacks.noise import noisy
 from gradreg.data.splits import Split
 from gradreg.evaluation import local_estimates
 from gradreg.norms import dual_exponent, norm, steepest_step
-from gradreg.planning.numerals import Numeral, by_number, joined, middle
+from gradreg.planning.attacked import union
+from gradreg.planning.numerals import Numeral, members, middle
 from gradreg.planning.specs import AttackSpec, Grid, StrongAttackSpec
 from gradreg.storage.metrics import outcome
 
@@ -49,19 +50,14 @@ class Measurement:
         self.outcomes[outcome(attack, p, eps)] = wrong.cpu()
 
     def add_union(self, attack: str, grid: Grid) -> None:
-        """The rows of an attack in the union of its norms: which images it misclassified in any of them.
-
-        The eps of the norms go together by their places in the grid; places that a norm does not have are left out.
-        """
-        norms = by_number(grid)
-        if len(norms) < 2:
-            return
-        for strengths in zip(*(grid[p] for p in norms), strict=False):
-            keys = [outcome(attack, p, eps) for p, eps in zip(norms, strengths, strict=True)]
-            values = {}
-            if keys[0] in self.by_multi_step:
-                values["error_of_multi_step"] = _any(self.by_multi_step, keys).double().mean().item()
-            self.add_outcome(attack, joined(norms), joined(strengths), _any(self.outcomes, keys), **values)
+        """The rows of an attack in the union of its norms (``attacked.union``): images that it fools in any of them."""
+        for norms, strengths in union(grid).items():
+            for lengths in strengths:
+                keys = [outcome(attack, p, eps) for p, eps in zip(members(norms), members(lengths), strict=True)]
+                values = {}
+                if keys[0] in self.by_multi_step:
+                    values["error_of_multi_step"] = _any(self.by_multi_step, keys).double().mean().item()
+                self.add_outcome(attack, norms, lengths, _any(self.outcomes, keys), **values)
 
 
 def _any(outcomes: Outcomes, keys: Sequence[str]) -> Tensor:

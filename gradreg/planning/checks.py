@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradreg import registry
+from gradreg.planning.attacked import CLEAN, Criterion, union
 from gradreg.planning.entries import Entry, final_sizes, recipe, strengths, strong_norms
 from gradreg.planning.numerals import Numeral, is_joined, members
 from gradreg.planning.schema import schema, selectable
@@ -291,6 +292,21 @@ def _strong_attacks(entry: Entry) -> Mistakes:
             yield path, f"no norm under attack.eps is known to {', '.join(block['attacks'])}"
 
 
+def _what_settings_compete_by(entry: Entry) -> Mistakes:
+    attack, by = entry["attack"], Criterion.of(entry["selection"]["by"])
+    path: KeyPath = ("selection", "by")
+    measured = ["multi_step", "one_step", *attack["others"]]
+    if by == CLEAN:
+        return
+    if by.attack not in measured:
+        yield (*path, "attack"), f"{by.attack} is not run on every network; take {', '.join(measured)}"
+    grid: dict[Any, Sequence[str]] = {**attack["eps"], **union(attack["eps"])}
+    if by.p not in grid:
+        yield (*path, "p"), f"p = {by.p} is not attacked; take {', '.join(grid)}"
+    elif by.eps not in grid[by.p]:
+        yield (*path, "eps"), f"eps = {by.eps} is not among those of the attack at p = {by.p}: {', '.join(grid[by.p])}"
+
+
 def _attacks_that_fit(entry: Entry) -> Mistakes:
     """Some attacks need a least number of classes, or images of a least height."""
     dataset, attack = DATASETS[entry["dataset"]], entry["attack"]
@@ -331,6 +347,7 @@ RULES: tuple[Callable[[Entry], Mistakes], ...] = (
     _other_attacks,
     _strong_attacks,
     _attacks_that_fit,
+    _what_settings_compete_by,
     _a_grid_for_each,
     _norms_together,
     _h_for_each_p,

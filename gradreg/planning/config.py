@@ -17,7 +17,7 @@ from gradreg.planning.schema import dereferenced, schema
 from gradreg.planning.smoke import SUFFIX
 from gradreg.planning.yaml_files import KeyPath, YamlFiles
 
-LONGEST_NUMBER = 20  # characters
+LONGEST_NUMBER, LONGEST_JOINED = 20, 100  # characters
 
 
 class ConfigError(ValueError):
@@ -111,6 +111,7 @@ def _spell_numbers(config: dict[str, Any]) -> Mistakes:
     """Make every p, eps, h and size of noise a Numeral, in place; yields the mistakes."""
     entries = config.get("sweep")
     for i, entry in enumerate(entries if isinstance(entries, list) else []):
+        yield from _spell_criterion(entry, ("sweep", i, "selection", "by"))
         for path, block in _blocks_with_numbers(entry, ("sweep", i)):
             if path[-2:] == ("attack", "noise"):
                 for name, levels in block.items():
@@ -121,6 +122,17 @@ def _spell_numbers(config: dict[str, Any]) -> Mistakes:
                 if isinstance(block.get(key), dict):
                     of_training = key == "eps" and (path[2:] == () or path[-2] == "objectives")
                     block[key] = yield from _numeral_grid(block[key], key, (*path, key), of_training)
+
+
+def _spell_criterion(entry: Any, path: KeyPath) -> Mistakes:
+    """Make p and eps of what settings compete by Numerals, in place; yields the mistakes."""
+    by = entry.get("selection") if isinstance(entry, dict) else None
+    by = by.get("by") if isinstance(by, dict) else None
+    if not isinstance(by, dict) or not {"p", "eps"} <= by.keys():
+        return
+    grid = yield from _numeral_grid({by["p"]: [by["eps"]]}, "eps", path, True)
+    for p, (eps,) in grid.items():
+        by |= {"p": p, "eps": eps}
 
 
 def _blocks_with_numbers(entry: Any, path: KeyPath) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
@@ -171,11 +183,17 @@ def _numeral_grid(grid: dict[Any, Any], what: str, path: KeyPath, may_join: bool
 
 def _joined_norms(key: str, values: Any, result: dict[str, Any], path: KeyPath) -> Mistakes:
     """Several norms together, "1+2+inf", with an eps for each at a time, [4, 1.5, 0.1] or "4+1.5+0.1"."""
-    result[key] = ["1"]  # so that a mistake is reported once
-    norms = yield from _numeral_grid(dict.fromkeys(key.split(JOIN)), "p", path, False)
-    if len(norms) < len(key.split(JOIN)) or not all(isinstance(p, Numeral) for p in norms):
+    names = key.split(JOIN)
+    result[key] = [JOIN.join("1" * len(names))]  # so that a mistake is reported once
+    norms: list[Any] = []
+    for name in names:
+        norms += yield from _numeral_grid({name: None}, "p", path, False)
+    if not all(isinstance(p, Numeral) for p in norms):
         return
-    order = sorted(range(len(norms)), key=lambda i: list(norms)[i].value)
+    if len(set(norms)) < len(norms):
+        yield path, f"{key} has a norm twice"
+        return
+    order = sorted(range(len(norms)), key=lambda i: norms[i].value)
     strengths: list[Any] = []
     for j, written in enumerate(values if isinstance(values, list) else [values]):
         parts = written if isinstance(written, list) else str(written).split(JOIN)
@@ -192,7 +210,9 @@ def _joined_norms(key: str, values: Any, result: dict[str, Any], path: KeyPath) 
         if strengths[-1] in strengths[:-1]:
             yield at, f"{written} is listed twice"
     del result[key]
-    p = joined(list(norms)[i] for i in order)
+    p = joined(norms[i] for i in order)
+    for text in (p, *strengths):
+        yield from _too_long(text, path, LONGEST_JOINED)
     if p in result:
         yield path, f"p = {p} is listed twice"
     result[p] = strengths
@@ -225,11 +245,11 @@ def _numerals(values: list[Any], what: str, path: KeyPath, single: bool = False)
     return numbers
 
 
-def _too_long(number: Numeral, path: KeyPath) -> Mistakes:
+def _too_long(number: str, path: KeyPath, most: int = LONGEST_NUMBER) -> Mistakes:
     """A spelling that is no part of a file name."""
-    if len(number) > LONGEST_NUMBER:
+    if len(number) > most:
         shown = f"{number[:LONGEST_NUMBER]}..."
-        yield (path, f"{shown} has {len(number)} characters; {LONGEST_NUMBER} are the most; 1/3 is a number too")
+        yield path, f"{shown} has {len(number)} characters; {most} are the most; 1/3 is a number too"
 
 
 def _is_too_large(value: Any) -> bool:

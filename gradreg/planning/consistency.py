@@ -76,6 +76,7 @@ def _equal_settings(sweep: Entries) -> Mistakes:
         shared: list[tuple[KeyPath, int, Any]] = []
         if (dataset, n_selection) not in evaluated:  # a mistake in itself
             shared = [(("seeds",), n_train, entry["seeds"]), (("selection", "seeds"), n_selection, selection["seeds"])]
+            shared.append((("selection", "by"), n_train, selection["by"]))
         for name, block in entry["attack"]["strong"].items():
             same = {"seeds": entries.strong_seeds(entry, block), "images": block["images"], "attacks": block["attacks"]}
             shared += [(("attack", "strong", name, key), n_train, value) for key, value in same.items()]

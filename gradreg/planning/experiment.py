@@ -11,6 +11,7 @@ from typing import Any
 
 from gradreg import registry
 from gradreg.planning import entries
+from gradreg.planning.attacked import Criterion
 from gradreg.planning.config import ConfigError, resolve
 from gradreg.planning.entries import Entry
 from gradreg.planning.numerals import Numeral, Numerals, by_number, members, middle, to_path
@@ -111,6 +112,7 @@ class Experiment:
         self.final: dict[Run, Plan] = {}
         self.halves: dict[Run, Plan] = {}
         self.groups: dict[Group, list[Run]] = {}
+        self.criteria: dict[tuple[str, int], Criterion] = {}
         self.transfers: dict[tuple[str, int], TransferSpec] = {}
         self.galleries: dict[tuple[str, int, str], GallerySpec] = {}
         for entry in self.config["sweep"]:
@@ -185,6 +187,8 @@ class Experiment:
             self.transfers |= {
                 (entry["dataset"], n_train): entries.transfer(entry) for n_train in entries.final_sizes(entry)
             }
+        for n_train in entries.final_sizes(entry):
+            self.criteria[entry["dataset"], n_train] = Criterion.of(entry["selection"]["by"])
         for n_train, model in itertools.product(entries.final_sizes(entry), entry["models"]):
             if gallery["classes"]:
                 key = (entry["dataset"], n_train, model)

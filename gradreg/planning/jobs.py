@@ -215,6 +215,11 @@ class Jobs:
         """The names of a run, as JSON."""
         return json.dumps(vars(self.run(wildcards)), sort_keys=True)
 
+    def criterion(self, wildcards: Wildcards) -> str:
+        """What the settings of a group compete by, as JSON."""
+        group = self.group(wildcards)
+        return json.dumps(vars(self.experiment.criteria[group.dataset, group.n_train]), sort_keys=True)
+
     def candidate_settings(self, wildcards: Wildcards) -> list[str]:
         """The settings that compete, in the order that breaks ties, with the files that hold their errors, as JSON.
 

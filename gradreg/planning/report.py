@@ -150,6 +150,7 @@ def facts(experiment: Experiment, study: Study) -> dict[str, Any]:
             group.model: experiment.groups[group][0].n_train for group in sorted(groups, key=lambda group: group.path)
         },
         "n_validation": selection.training.n_validation,
+        "by": str(experiment.criteria[study]),
         "seeds": plan.seeds,
         "selection_seeds": selection.seeds,
         "attacked": min(plan.attack.images, plan.attack.n_test or 0),

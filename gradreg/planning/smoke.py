@@ -22,7 +22,7 @@ def smoke(config: Mapping[str, Any]) -> dict[str, Any]:
     sizes = sorted({size for entry in cut["sweep"] for size in final_sizes(entry)})
     for i, entry in enumerate(cut["sweep"]):
         entry["n_train"] = [FINAL + sizes.index(size) for size in final_sizes(entry)]
-        entry["selection"] = {"n_train": SELECTION + i, "n_validation": VALIDATION, "seeds": 1}
+        entry["selection"] = {"n_train": SELECTION + i, "n_validation": VALIDATION, "seeds": 1, "by": "error"}
         _cut(entry)
     return cut
 

@@ -77,7 +77,7 @@ wildcard_constraints:
     n_train=r"\d+(from\d+)?",
     model="[a-z][a-z0-9-]*",
     objective="[a-z][a-z0-9-]*",
-    p=r"none|" + JOINED,
+    p=rf"none|{JOINED}",
     eps=JOINED,
     table="validation|history|test",
 

@@ -83,5 +83,6 @@ checkpoint choose:
     localrule: True
     params:
         candidates=JOBS.candidate_settings,
+        by=JOBS.criterion,
     shell:
-        "logged {log:q} run choose_setting.py --candidates {params.candidates:q} --out {output:q}"
+        "logged {log:q} run choose_setting.py --candidates {params.candidates:q} --by {params.by:q} --out {output:q}"

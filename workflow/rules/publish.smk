@@ -76,6 +76,7 @@ for _study in EXPERIMENT.studies:
             dataset=_study[0],
             n_train=_study[1],
             selections=to_json(_facts["selections"]),
+            by=to_json(vars(EXPERIMENT.criteria[_study])),
             figures=list(_figures),
             published=_published,
             literature=_literature,
@@ -85,7 +86,7 @@ for _study in EXPERIMENT.studies:
         shell:
             "logged {log:q} run plot_figures.py {params.figures} --validation {input.validation:q}"
             " --history {input.history:q} --test {input.test:q} {params.transfer:q} {params.galleries:q}"
-            " --dataset {params.dataset} --n-train {params.n_train} --selections {params.selections:q}"
+            " --dataset {params.dataset} --n-train {params.n_train} --selections {params.selections:q} --by {params.by:q}"
             " --published {params.published:q} --out {params.folder:q}"
 
 

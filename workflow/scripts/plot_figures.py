@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from gradreg import cli
+from gradreg.planning.attacked import Criterion
 from gradreg.reporting.plots import errors, images, reproduction, style, theory, transfer, trust
 from gradreg.reporting.reproduction import table as beside_published
 from gradreg.storage import metrics
@@ -49,6 +50,7 @@ def main() -> None:
     parser.add_argument("--dataset", required=True, help="data set, as the tables name it")
     parser.add_argument("--n-train", type=int, help="training images of the final runs; all sizes unless given")
     parser.add_argument("--selections", type=json.loads, help="model: training images of its selection runs, as JSON")
+    parser.add_argument("--by", default={}, type=json.loads, help="the error that settings competed by, as JSON")
     parser.add_argument("--published", default=[], type=json.loads, help="errors in the literature to compare, as JSON")
     parser.add_argument("--out", required=True, type=Path, help="folder")
     args = parser.parse_args()
@@ -73,7 +75,9 @@ def main() -> None:
             figure = reproduction.reproduction(beside_published(table("test"), args.published))
         else:
             function, names = FIGURES[name]
-            figure = function(*map(table, names))
+            figure = function(
+                *map(table, names), **({"by": Criterion(**args.by)} if name == "validation_error" else {})
+            )
         style.save(figure, args.out / f"{name}.svg", args.out / f"{name}.png")
         plt.close(figure)
         print(name, flush=True)

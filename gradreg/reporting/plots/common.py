@@ -99,8 +99,8 @@ def label_rows(ax: Axes, names: Sequence[str]) -> None:
     ax.set_ylim(len(names) - 0.5, -0.5)
 
 
-def label_joined(ax: Axes, eps: Iterable[str]) -> None:
-    """Ticks for joined eps, one for each norm: the numbers one below the other, at the place of the first."""
+def label_strengths(ax: Axes, eps: Iterable[str]) -> None:
+    """A tick for each eps; of joined ones, the numbers one below the other, at the place of the first."""
     ticks = numerals.by_number(eps)
     ax.set_xticks([numerals.parse(tick) for tick in ticks], ["\n".join(numerals.members(tick)) for tick in ticks])
 

@@ -10,8 +10,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from gradreg.planning import numerals
+from gradreg.planning.attacked import CLEAN, Criterion
 from gradreg.registry import literature
-from gradreg.reporting import summaries
+from gradreg.reporting import selection, summaries
 from gradreg.reporting.plots import common, style
 from gradreg.reporting.plots.common import ERROR, FAR, FEWEST
 from gradreg.reporting.plots.style import Look
@@ -29,15 +30,15 @@ OTHER_DASHES = ("--", "-.", (0, (1, 3)), (0, (5, 5)))
 OTHER_MARKS = ("_", "|", "1", "2")
 
 
-def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
+def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame, by: Criterion = CLEAN) -> Figure:
     """Validation error against training eps: a row per model and objective, a column per norm, plain as a line across.
 
-    validation: measurements of the selection runs; chosen: those of the final runs, whose settings are ringed.
-    Intervals are drawn from three seeds on.
+    validation: measurements of the selection runs; chosen: those of the final runs, whose settings are ringed; by: the
+    error that settings competed by. Intervals are drawn from three seeds on.
     """
-    clean = validation[(validation.attack == "none") & (validation.metric == "error")]
-    parts = summaries.by_objective(clean.assign(value=100 * clean.value))
-    norms = numerals.by_number(clean[clean.p != "none"].p)
+    competing = selection.errors(validation, by)
+    parts = summaries.by_objective(competing.assign(value=100 * competing.value))
+    norms = numerals.by_number(competing[competing.p != "none"].p)
     looks = style.series([Training(p) for p in norms])
     figure, axes = common.grid(len(parts), len(norms), sharey="row")
     for row, (_, part) in zip(axes, parts, strict=True):
@@ -83,7 +84,7 @@ def _strengths(ax: Axes, panel: pd.DataFrame, final: pd.DataFrame, look: Look) -
     ticks = numerals.by_number(panel.eps)
     if len(ticks) > 1:
         ax.set_xscale("log")
-    ax.set_xticks([numerals.parse(tick) for tick in ticks], ticks)
+    common.label_strengths(ax, ticks)
     ax.xaxis.set_minor_locator(NullLocator())
 
 
@@ -124,7 +125,7 @@ def robust_error(test: pd.DataFrame) -> Figure:
             ax.set_ylim(0, 102)
             ax.set_xlim(left=0)
             if numerals.is_joined(p):
-                common.label_joined(ax, panel.attack_eps)
+                common.label_strengths(ax, panel.attack_eps)
     common.label_edges(
         axes,
         [f"attack in {style.norm_name(p)}" for p in norms],
