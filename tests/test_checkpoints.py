@@ -66,6 +66,7 @@ def assert_equal(first, second):
 
 CASES = [
     (MAXOUT, {"averaging": 0.9, "momentum": 0.5}, HELD_OUT),
+    (MAXOUT, {"optimizer": "adamw", "lr": 0.003}, HELD_OUT),
     (SIGMOID, {"objective": NOISE, "weight_decay": 0.01}, None),
     (CONVOLUTIONAL, {"pad": 1, "flip": True}, HELD_OUT),
     (RESIDUAL, {"objective": {"kind": "penalty", "p": 2.0, "eps": 0.1}, "max_norm": None}, None),

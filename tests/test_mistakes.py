@@ -176,6 +176,9 @@ MISTAKES = [
         {"train": {"recipe": "maxout-mnist-conv", "retrain": "none"}},
         "sweep[0].train.recipe: max_norm has 4 values, but net 2 layers with weights",
     ),
+    ({"train": {"beta2": 0.9}}, "sweep[0].train.beta2: counts only with optimizer: adamw"),
+    ({"train": {"optimizer": "adamw", "nesterov": True}}, "sweep[0].train.nesterov: counts only with optimizer: sgd"),
+    ({"train": {"optimizer": "adam"}}, "sweep[0].train.optimizer: 'adam' is none of sgd, adamw; did you mean 'adamw'?"),
     ({"train": {"momentum_epochs": 5}}, "sweep[0].train.momentum_epochs: counts only with momentum_end: a number"),
     ({"train": {"lr_factors": 0.5}}, "sweep[0].train.lr_factors: 0.5 is not a list or null"),
     (

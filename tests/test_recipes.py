@@ -80,6 +80,29 @@ def test_momentum_and_rates_make_the_published_step():
         torch.testing.assert_close(stack.parameters[name][0], value.detach(), atol=1e-5, rtol=1e-4)
 
 
+def test_adamw_makes_the_step_of_torch_with_a_rate_for_each_layer():
+    """With its bias corrected and its decay apart from the gradient (Loshchilov and Hutter 2019)."""
+    adamw = {"optimizer": "adamw", "momentum": 0.8, "beta2": 0.95, "weight_decay": 0.1, "lr": 0.01}
+    recipe_ = {"lr_schedule": "constant", "lr_factors": [0.1, 1], "epochs": 1, "max_norm": None, "eps_warmup": 0.0}
+    settings = spec({"kind": "sigmoid_mlp", "units": [5]}, PLAIN, **recipe_, **adamw)
+    stack = Stack([0], TRAIN.first(200), None, settings)
+    generator = torch.Generator().manual_seed(0)
+    net = checkpoint.build(settings.model, (1, 8, 8), 10, generator)
+    order = torch.randperm(200, generator=generator)
+    layers = [
+        {"params": [value for name, value in net.named_parameters() if name.startswith("1.")], "lr": 0.001},
+        {"params": [value for name, value in net.named_parameters() if not name.startswith("1.")]},
+    ]
+    peer = torch.optim.AdamW(layers, lr=0.01, betas=(0.8, 0.95), weight_decay=0.1)
+    stack.run_epoch()
+    for index in order.split(50):
+        peer.zero_grad()
+        torch.nn.functional.cross_entropy(net(TRAIN.pixels(index)), TRAIN.labels[index]).backward()
+        peer.step()
+    for name, value in net.named_parameters():
+        torch.testing.assert_close(stack.parameters[name][0], value.detach(), atol=1e-5, rtol=1e-4)
+
+
 def test_values_per_layer():
     net = checkpoint.build(ModelSpec.of({"kind": "maxout", "units": [6, 5], "pieces": 2}), (1, 4, 4), 10)
     stacked = {name: value.detach().unsqueeze(0) for name, value in net.named_parameters()}

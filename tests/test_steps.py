@@ -68,10 +68,11 @@ def test_waiting_would_be_noticed():
         float(torch.ones(()))
 
 
-@pytest.mark.parametrize("kind", ["perturb", "finite_difference", "penalty"])
-def test_numbers_may_be_tensors(kind):
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("kind", ["perturb", "finite_difference", "penalty", "worst_norm"])
+def test_numbers_may_be_tensors(kind, optimizer):
     """As they are in a recording: strength, rate and decay."""
-    numbers, tensors = (stack([0], MAXOUT, kind) for _ in range(2))
+    numbers, tensors = (stack([0], MAXOUT, kind, optimizer=optimizer) for _ in range(2))
     step = tensors.step.step
 
     def as_tensors(given, key):

@@ -76,10 +76,12 @@ class Recipe:
     lr_least: float
     lr_epochs: int
     lr_factors: Sequence[float] | None
+    optimizer: str
     momentum: float
     momentum_end: float | None
     momentum_epochs: int
     nesterov: bool
+    beta2: float
     weight_decay: float
     max_norm: float | Sequence[float] | None
     eps_warmup: float

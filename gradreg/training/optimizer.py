@@ -1,18 +1,32 @@
-"""Gradient descent on stacked parameters: the update, the cap on norms, the average over steps."""
+"""Descent on stacked parameters: the update, the cap on norms, the average over steps."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor
+from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from gradreg.models.layers import cap_norms, is_weight
 from gradreg.planning.specs import Recipe
 
 Number = float | Tensor
+ADAMW_EPS = 1e-8  # added to the root of the mean of squared gradients
+
+
+@dataclass
+class _Alike:
+    """What is stepped with the same rate: names and replicas, their values, and what steps keep of each."""
+
+    names: list[tuple[str, int]]
+    values: list[Tensor]
+    kept: dict[str, list[Tensor | None]]
 
 
 class Descent:
-    """Steps of stochastic gradient descent with momentum on parameters (R, ...), in place.
+    """Steps of stochastic gradient descent with momentum, or of AdamW, on parameters (R, ...), in place.
 
     ``averages`` is the running average over steps of each parameter, where the
     recipe has one. Raises ValueError for settings that do not fit the network.
@@ -23,32 +37,42 @@ class Descent:
         self.averages = {name: value.clone() for name, value in parameters.items()} if recipe.averaging else None
         self.max_norm = per_layer("max_norm", recipe.max_norm, parameters)
         shares = per_layer("lr_factors", recipe.lr_factors, parameters)
-        # What is stepped with the same learning rate: its share of the rate, (name, replica, values), momenta.
-        self.groups: dict[float, tuple[list[tuple[str, int, Tensor]], list[Tensor | None]]] = {}
+        self.alike: dict[float, _Alike] = {}  # by their share of the rate
         for name, stack in parameters.items():
             share = shares.get(name, 1.0) if isinstance(shares, Mapping) else 1.0
-            views, momenta = self.groups.setdefault(share, ([], []))
+            alike = self.alike.setdefault(share, _Alike([], [], {key: [] for key in self._begun(stack[0])}))
             # The fused update rounds the body and the tail of a tensor differently: each replica has its own tensors.
-            views += [(name, i, value) for i, value in enumerate(stack)]
-            momenta += [None] * len(stack)
+            for i, value in enumerate(stack):
+                alike.names.append((name, i))
+                alike.values.append(value)
+                for key, begun in self._begun(value).items():
+                    alike.kept[key].append(begun)
+
+    def _begun(self, value: Tensor) -> dict[str, Tensor | None]:
+        """What steps keep of a parameter, before the first one."""
+        if self.recipe.optimizer == "sgd":
+            return {"momenta": None}  # made by the first step
+        count = torch.zeros((), device=value.device)
+        return {"momenta": torch.zeros_like(value), "squares": torch.zeros_like(value), "steps": count}
 
     def state(self) -> dict[str, Tensor]:
-        """The tensors that steps change beside the parameters: ``momenta/NAME/REPLICA``, and ``averages/NAME``."""
+        """The tensors that steps change beside the parameters: ``momenta/NAME/REPLICA``, and others by their names."""
         tensors = {f"averages/{name}": value for name, value in (self.averages or {}).items()}
-        for views, momenta in self.groups.values():
-            for (name, i, _), value in zip(views, momenta, strict=True):
-                if value is not None:  # it is made by the first step
-                    tensors[f"momenta/{name}/{i}"] = value
+        for alike in self.alike.values():
+            for key, kept in alike.kept.items():
+                named = zip(alike.names, kept, strict=True)
+                tensors |= {f"{key}/{name}/{i}": value for (name, i), value in named if value is not None}
         return tensors
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Go on from what ``state`` returned; other entries of a mapping are left alone."""
         for name, value in (self.averages or {}).items():
             value.copy_(state[f"averages/{name}"])
-        for views, momenta in self.groups.values():
-            for k, (name, i, value) in enumerate(views):
-                saved = state.get(f"momenta/{name}/{i}")
-                momenta[k] = None if saved is None else saved.to(value.device, copy=True)
+        for alike in self.alike.values():
+            for key, kept in alike.kept.items():
+                for k, (name, i) in enumerate(alike.names):
+                    saved = state.get(f"{key}/{name}/{i}")
+                    kept[k] = None if saved is None else saved.to(alike.values[k].device, copy=True)
 
     def decay(self, steps: int) -> float:
         """The decay of the average after ``steps`` steps: a shorter memory at first, so that the start fades."""
@@ -56,21 +80,20 @@ class Descent:
 
     def step(self, gradients: Mapping[str, Tensor], rate: Number, momentum: float, decay: Number) -> None:
         """One step along gradients (R, ...); rate and decay are numbers, or scalar tensors on a GPU."""
-        for share, (views, momenta) in self.groups.items():
-            # The function beneath torch.optim.SGD; the class costs each job a second of imports.
-            sgd(
-                [value for _, _, value in views],
-                # The fused update goes along memory: second derivatives of convolutions lie there in another order.
-                [gradients[name][i].to(value.dtype).contiguous() for name, i, value in views],
-                momenta,
-                fused=True,
-                weight_decay=self.recipe.weight_decay,
-                momentum=momentum,
-                lr=rate * share,
-                dampening=0.0,
-                nesterov=self.recipe.nesterov and momentum > 0,
-                maximize=False,
-            )
+        # The functions beneath torch.optim.SGD and AdamW; the classes cost each job a second of imports.
+        for share, alike in self.alike.items():
+            named = zip(alike.names, alike.values, strict=True)
+            # The fused update goes along memory: second derivatives of convolutions lie there in another order.
+            slopes = [gradients[name][i].to(value.dtype).contiguous() for (name, i), value in named]
+            common: dict[str, Any] = {"weight_decay": self.recipe.weight_decay, "maximize": False, "fused": True}
+            common["lr"] = rate * share
+            if self.recipe.optimizer == "sgd":
+                momenta, nesterov = alike.kept["momenta"], self.recipe.nesterov and momentum > 0
+                sgd(alike.values, slopes, momenta, momentum=momentum, dampening=0.0, nesterov=nesterov, **common)
+            else:
+                moments: Any = [alike.kept["momenta"], alike.kept["squares"], [], alike.kept["steps"]]
+                common |= {"beta1": momentum, "beta2": self.recipe.beta2, "eps": ADAMW_EPS, "amsgrad": False}
+                adamw(alike.values, slopes, *moments, **common)
         if self.max_norm is not None:
             cap_norms(self.parameters, self.max_norm)
         for name, value in (self.averages or {}).items():
