@@ -6,13 +6,14 @@
 # make bench         measure speed: training steps, blocks, other implementations, the workflow, attacks (docs/performance.md)
 # make results       run every published experiment (under four hours on two cores)
 # make publish       copy the tables, figures and metrics of finished experiments to results/published/
+# make redraw        draw the published tables and figures again, from the measurements beside them
 PYTHON ?= python3
 CORES ?= all
 # Packages go into the environment, whatever the user's settings of pip say.
 PIP = env -u PIP_TARGET -u PIP_PREFIX -u PIP_ROOT PIP_USER=0 .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SNAKEMAKE = .venv/bin/python -m snakemake --cores $(CORES)
 
-.PHONY: quickstart test test-faults test-cluster lint smoke bench results publish clean
+.PHONY: quickstart test test-faults test-cluster lint smoke bench results publish redraw clean
 
 quickstart: .venv/ready
 	@$(SNAKEMAKE)
@@ -51,6 +52,9 @@ bench: .venv/ready
 
 publish: .venv/ready
 	.venv/bin/python workflow/scripts/publish.py
+
+redraw: .venv/ready
+	.venv/bin/python workflow/scripts/redraw.py
 
 clean:
 	rm -rf .venv

@@ -401,3 +401,18 @@ def test_strengths_are_shades_of_their_norm():
     colours = [style.shade("#0072B2", i, 3) for i in range(3)]
     assert colours[-1].upper() == "#0072B2"
     assert len(set(colours)) == 3
+
+
+def test_labels_of_a_low_logarithmic_axis_do_not_overlap(tmp_path):
+    figure, axes = common.grid(14, 1, height=0.5)
+    for ax in axes[:, 0]:
+        ax.plot([0, 1], [2, 90])
+        common.log_axis(ax)
+    style.save(figure, tmp_path / "a.png")
+    figure.draw_without_rendering()
+    for ax in axes[:, 0]:
+        labels = [label for label in ax.yaxis.get_ticklabels(which="both") if label.get_text()]
+        boxes = [label.get_window_extent() for label in labels if label.get_visible()]
+        shown = [box for box in boxes if ax.bbox.y0 - 1 <= (box.y0 + box.y1) / 2 <= ax.bbox.y1 + 1]
+        assert len(shown) >= 2
+        assert not any(a.overlaps(b) for a, b in itertools.combinations(shown, 2))

@@ -1,7 +1,6 @@
 """Experiments at the edges of sizes, from data to report in one process. Long: ``make test-faults`` runs it."""
 
 import importlib.util
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -136,8 +135,7 @@ def whole(experiment, data):
     for name, files in tables.items():
         run("join_tables", "--out", root / "metrics" / f"{name}.csv", *dict.fromkeys(files))
     (study,) = experiment.studies
-    about = ("--dataset", study[0], "--n-train", study[1])
-    about += ("--selections", json.dumps(report.facts(experiment, study)["selections"]))
+    about = report.arguments(experiment, study)
     test, validation, history = (root / "metrics" / f"{name}.csv" for name in ("test", "validation", "history"))
     folder = "{}-{}".format(*study)
     measured = ("--test", test, "--validation", validation)

@@ -5,6 +5,7 @@ from typing import Any
 
 from gradreg import registry
 from gradreg.planning.experiment import NO_P, Experiment
+from gradreg.planning.specs import to_json
 from gradreg.registry import literature
 from gradreg.registry.datasets import DATASETS
 
@@ -78,6 +79,15 @@ def tables(experiment: Experiment, study: Study) -> dict[str, str]:
     """The tables of a study that are shown: file -> name."""
     shown = {"errors": "errors", "flags": "flags"}
     return shown | ({"reproduction": "reproduction_table"} if published(experiment, study) else {})
+
+
+def arguments(experiment: Experiment, study: Study) -> list[str]:
+    """What the scripts that make the tables and draw the figures of a study take beside files."""
+    dataset, n_train = study
+    about = facts(experiment, study)["selections"], vars(experiment.criteria[study]), published(experiment, study)
+    selections, by, errors = map(to_json, about)
+    numbers = ["--dataset", dataset, "--n-train", str(n_train), "--selections", selections]
+    return [*numbers, "--by", by, "--published", errors]
 
 
 def published(experiment: Experiment, study: Study) -> list[dict[str, Any]]:

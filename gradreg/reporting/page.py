@@ -14,7 +14,7 @@ from docutils.core import publish_parts
 from gradreg.planning import report
 from gradreg.planning.experiment import Experiment
 from gradreg.planning.report import Study
-from gradreg.reporting import findings, summaries, tables
+from gradreg.reporting import findings, tables
 from gradreg.storage import metrics
 from gradreg.storage.files import read_bytes
 
@@ -41,9 +41,7 @@ def _study(
     dataset, n_train = study
     folder = f"{dataset}-{n_train}"
     test = test[(test.dataset == dataset) & (test.n_train == n_train)]
-    compared = metrics.read(root / "tables" / folder / "comparison.csv")
-    trainings = {str(training): training for training in summaries.with_training(test).training}
-    compared["training"] = compared.training.map(trainings)
+    compared = tables.compared_before(metrics.read(root / "tables" / folder / "comparison.csv"), test)
     facts = report.facts(experiment, study)
     files: dict[str, tuple[str, dict[str, str]]] = {
         **{f"tables/{folder}/{file}.html": (name, {}) for file, name in report.tables(experiment, study).items()},

@@ -104,6 +104,12 @@ def comparisons(test: pd.DataFrame, outcomes: Outcomes) -> pd.DataFrame:
     return table.assign(p_holm=significance.holm(table.p_value.tolist()))
 
 
+def compared_before(table: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
+    """What ``comparisons`` returned for ``test``, as it comes from a file, where trainings are texts."""
+    trainings = {str(training): training for training in summaries.with_training(test).training}
+    return table.assign(training=table.training.map(trainings))
+
+
 def errors(test: pd.DataFrame, compared: pd.DataFrame | None = None) -> pd.DataFrame:
     """One row per chosen network: its setting, and errors in percent with 95 % intervals over seeds.
 
@@ -130,6 +136,14 @@ def errors(test: pd.DataFrame, compared: pd.DataFrame | None = None) -> pd.DataF
             rows.append(row | {"test error, %": Mean(entry.error)})
     table = pd.DataFrame(rows, dtype=object).fillna("")
     return table if (table.diverged != "").any() else table.drop(columns="diverged")
+
+
+def with_criterion(table: pd.DataFrame, by: str) -> pd.DataFrame:
+    """The table that ``errors`` made with a column that says by which error settings were chosen."""
+    place = list(table.columns).index("setting") + 1
+    told = table.copy()
+    told.insert(place, "chosen by", [by if setting else "" for setting in table.setting])
+    return told
 
 
 def with_letters(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:

@@ -14,7 +14,7 @@ for _study in EXPERIMENT.studies:
     _name = "{}-{}".format(*_study)
     _facts, _figures = reporting.facts(EXPERIMENT, _study), reporting.figures(EXPERIMENT, _study)
     _shown = reporting.tables(EXPERIMENT, _study)
-    _published = to_json(reporting.published(EXPERIMENT, _study))
+    _arguments = reporting.arguments(EXPERIMENT, _study)
     # Scripts read it from the registry; as a parameter, a changed entry reruns only the studies of its data set.
     _literature = to_json(literature.entries(_study[0]))
     _names = {*_shown.values(), *(name for name, _ in _figures.values())}
@@ -43,16 +43,12 @@ for _study in EXPERIMENT.studies:
         localrule: True
         params:
             facts=_facts,
-            selections=to_json(_facts["selections"]),
-            published=_published,
             literature=_literature,
-            dataset=_study[0],
-            n_train=_study[1],
+            arguments=_arguments,
             folder=subpath(output[0], parent=True),
         shell:
             "logged {log:q} run make_table.py --test {input.test:q} --validation {input.validation:q}"
-            " --outcomes {input.outcomes:q} --dataset {params.dataset} --n-train {params.n_train}"
-            " --selections {params.selections:q} --published {params.published:q} --out {params.folder:q}"
+            " --outcomes {input.outcomes:q} {params.arguments:q} --out {params.folder:q}"
 
     rule:
         name:
@@ -73,21 +69,16 @@ for _study in EXPERIMENT.studies:
         localrule: True
         params:
             facts=_facts,
-            dataset=_study[0],
-            n_train=_study[1],
-            selections=to_json(_facts["selections"]),
-            by=to_json(vars(EXPERIMENT.criteria[_study])),
             figures=list(_figures),
-            published=_published,
             literature=_literature,
+            arguments=_arguments,
             folder=subpath(output[0], parent=True),
             transfer=optional("transfer"),
             galleries=optional("galleries"),
         shell:
             "logged {log:q} run plot_figures.py {params.figures} --validation {input.validation:q}"
             " --history {input.history:q} --test {input.test:q} {params.transfer:q} {params.galleries:q}"
-            " --dataset {params.dataset} --n-train {params.n_train} --selections {params.selections:q} --by {params.by:q}"
-            " --published {params.published:q} --out {params.folder:q}"
+            " {params.arguments:q} --out {params.folder:q}"
 
 
 # Where the training set's size is an axis, one figure goes across the studies.

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from gradreg import cli
+from gradreg.planning.attacked import CLEAN, Criterion
 from gradreg.reporting import reproduction, summaries, tables
 from gradreg.reporting.summaries import NETWORK, Training
 from gradreg.storage import metrics, npz
@@ -25,10 +26,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--test", required=True, help="measurements of the final runs")
     parser.add_argument("--validation", required=True, help="measurements of the selection runs")
-    parser.add_argument("--outcomes", required=True, nargs="+", help="outcomes of the study's groups (npz)")
+    parser.add_argument("--outcomes", default=[], nargs="+", help="outcomes of the study's groups (npz)")
+    parser.add_argument("--comparison", help="comparisons made before (CSV), in place of outcomes")
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--n-train", required=True, type=int)
     parser.add_argument("--selections", required=True, type=json.loads, help="model: training images, as JSON")
+    parser.add_argument("--by", default={}, type=json.loads, help="the error that settings competed by, as JSON")
     parser.add_argument("--published", default=[], type=json.loads, help="errors in the literature to compare, as JSON")
     parser.add_argument("--out", required=True, type=Path, help="folder")
     args = parser.parse_args()
@@ -47,10 +50,13 @@ def main() -> None:
             seed, _, name = key.partition("|")
             outcomes.setdefault((group["model"], training, int(seed)), {})[name] = array
 
-    compared = tables.comparisons(test, outcomes)
+    before = args.comparison and tables.compared_before(metrics.read(args.comparison), test)
+    compared = tables.comparisons(test, outcomes) if before is None else before
     rounded = tables.rounded(compared)
     errors, flags = tables.errors(test, compared), tables.flags(test, validation)
-    shown = {"errors": (errors, errors), "comparison": (compared, rounded), "flags": (flags, flags)}
+    by = Criterion(**args.by)
+    told = errors if by == CLEAN else tables.with_criterion(errors, str(by))
+    shown = {"errors": (told, told), "comparison": (compared, rounded), "flags": (flags, flags)}
     if args.published:
         table = reproduction.table(test, args.published)
         shown["reproduction"] = (table, reproduction.rounded(table))

@@ -49,6 +49,7 @@ def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame, by: Criteri
             half = summaries.half_width(plain.tolist())
             if len(plain) >= FEWEST:
                 ax.axhspan(plain.mean() - half, plain.mean() + half, color=style.BASELINE["color"], alpha=0.15, lw=0)
+            ax.margins(y=0.2)  # for the rings
             _strengths(ax, panel, final[final.objective == panel.objective.iloc[0]], looks[Training(p)])
         visible = [ax for ax in row if ax.get_visible()]
         low, high = visible[0].get_ylim()  # of all columns

@@ -22,6 +22,7 @@ TEXT_WIDTH, PAGE_HEIGHT = 7.0, 9.0  # inches: of two columns, and of the text of
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<"]  # one more than colours, so that pairs repeat late
 GREYS = ["#999999", "#000000", "#555555", "#bbbbbb", "#333333"]  # of attacks and their norms; colours are of training
+LABEL = 0.14  # inches that a label of a y axis needs
 BASELINE = {"color": "#666666", "marker": "x"}
 FIRST = [Training("1"), Training("2"), Training("inf")]  # their looks are the same in all figures
 SIGNED = "RdBu_r"  # diverging, centred on zero: perturbations
@@ -92,24 +93,39 @@ def labelled(axis: Axis) -> list[float]:
 
 
 def _label(axis: Axis) -> None:
-    """Give a logarithmic axis that spans less than a decade the labels of a linear one."""
-    if axis.get_scale() != "log" or len(labelled(axis)) >= 2:
+    """Labels of a logarithmic axis: at least two where it spans less than a decade, and no more than have room."""
+    if axis.get_scale() != "log":
         return
-    low, high = sorted(axis.get_view_interval())
-    ticks = [tick for tick in MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= tick <= high]
+    ticks, room = sorted(labelled(axis)), _room(axis)
+    if len(ticks) < 2:
+        low, high = sorted(axis.get_view_interval())
+        ticks = [tick for tick in MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= tick <= high]
+    elif len(ticks) <= room:
+        return
+    if len(ticks) > room:  # the first, the last and some between them
+        ticks = [ticks[round(i * (len(ticks) - 1) / (room - 1))] for i in range(room)]
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
+def _room(axis: Axis) -> int:
+    """How many labels have room on an axis, two at least; those of x axes stand apart in all figures."""
+    if axis is not axis.axes.yaxis:
+        return 99
+    return max(2, int(axis.axes.bbox.height / axis.axes.figure.dpi / LABEL))
+
+
 def save(figure: Figure, *paths: str | Path) -> None:
     """Write a figure to each path, by its suffix, atomically and without the date."""
-    for ax in figure.axes:
-        for axis in (ax.xaxis, ax.yaxis):
-            # Where all errors or gradients are zero, or none is finite, there is nothing to take a logarithm of.
-            if axis.get_scale() == "log" and axis.get_view_interval()[0] <= 0 and not math.isfinite(axis.get_minpos()):
-                ax.set(**{f"{axis.axis_name}scale": "linear"})
-            _label(axis)
+    axes = [(name, axis) for ax in figure.axes for name, axis in (("x", ax.xaxis), ("y", ax.yaxis))]
+    for name, axis in axes:
+        # Where all errors or gradients are zero, or none is finite, there is nothing to take a logarithm of.
+        if axis.get_scale() == "log" and axis.get_view_interval()[0] <= 0 and not math.isfinite(axis.get_minpos()):
+            axis.axes.set(**{f"{name}scale": "linear"})
+    figure.draw_without_rendering()  # for the layout: labels are given to axes of their final height
+    for _, axis in axes:
+        _label(axis)
     for path in paths:
         suffix = Path(path).suffix.removeprefix(".")
         metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix, {})
