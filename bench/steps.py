@@ -5,6 +5,7 @@ as well. Counted are products of matrices and convolutions only, and each object
 """
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.common import DENSE, in_turn, ratios, shown, summary, table, timed
+from gradreg import registry
 from gradreg.data.splits import Split
 from gradreg.device import wait_for
 from gradreg.models.checkpoint import build
@@ -54,7 +56,11 @@ OBJECTIVES: dict[str, tuple[dict[str, Any], tuple[int, int] | None]] = {
     "adversarial, 3 steps": ({"kind": "adversarial", "steps": 3}, (9, -1)),
     "curvature": ({"kind": "curvature", "h": 0.05}, None),
     "alignment": ({"kind": "alignment", "weight": 0.2}, None),
+    "worst of three norms": ({"kind": "worst_norm"}, (5, -1)),
+    "one of three norms": ({"kind": "random_norm"}, (5, -1)),
+    "mean of three norms": ({"kind": "average_norm"}, (11, -3)),
 }
+AT_ONE_P = [label for label, (objective, _) in OBJECTIVES.items() if not registry.several_norms(objective["kind"])]
 
 
 def measure(device: torch.device, rounds: int, only: set[str] | None = None) -> dict[str, Any]:
@@ -71,7 +77,7 @@ def _network(name: str, model: dict[str, Any], device: torch.device, rounds: int
     first, whole = _products(model, _shape(name))
     wanted = [(label, 2.0, "float32") for label in OBJECTIVES]
     if name.startswith("dense"):
-        wanted += [(label, float("inf"), "float32") for label in OBJECTIVES if label != "plain"]
+        wanted += [(label, float("inf"), "float32") for label in AT_ONE_P if label != "plain"]
     modes = ["bfloat16", *(["tf32"] if device.type == "cuda" else [])]
     modes += [] if name in SLOW else ["float32, compiled", "bfloat16, compiled"]
     wanted += [(label, 2.0, mode) for mode in modes for label in ("plain", "perturb")]
@@ -134,7 +140,9 @@ def _steps(
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (4 * BATCH, *_shape(name)), generator=generator, dtype=torch.uint8)
     data = Split(images, torch.randint(0, 10, (len(images),), generator=generator), 255, 10).to(device)
-    strength = {} if objective["kind"] == "plain" else {"p": p, "eps": 0.01}
+    strength: dict[str, Any] = {} if objective["kind"] == "plain" else {"p": p, "eps": 0.01}
+    if label not in AT_ONE_P:
+        strength = {"p": [1, 2, math.inf], "eps": [0.01] * 3}
     cap = {"max_norm": 1.9365} if "maxout" in model["kind"] else {}
     steps = (1 if name in SLOW else 20) * (10 if device.type == "cuda" else 1)
     how = {"precision": precision.split(",")[0], "compile": "compiled" in precision}

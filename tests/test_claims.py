@@ -85,6 +85,54 @@ def test_the_table_of_the_page_of_reproduction_is_that_of_the_published_experime
     assert table_of("docs/reproduction.md", "network | training | noise") == expected
 
 
+def test_the_table_of_the_page_of_objectives_is_that_of_the_published_experiment():
+    """But for the cost of a step, which is measured apart."""
+    table = errors("objectives/tables/mnist-60000")
+    columns = ["test error, %", *(heading(table, "multi-step", norm) for norm in ("L2", "Linf"))]
+    expected = set()
+    for row in table.to_dict("records"):
+        name, _, p = row["training"].partition(", p = ")
+        chosen = (
+            row["setting"].removeprefix("eps = ").replace("plain-decay", "weight decay").replace("decay-", "decay ")
+        )
+        expected.add((name, p, chosen, *(cell(row[column]) for column in columns)))
+    assert {tuple(row[:-1]) for row in table_of("docs/objectives.md", "objective")} == expected
+
+
+def test_the_table_of_small_samples_is_that_of_the_published_experiment():
+    names = ["plain", "perturb, p = 2", "perturb, p = inf", "noise-gaussian, p = 2", "penalty, p = 2"]
+    expected = []
+    for size in (100, 1000, 10000, 60000):
+        rows = errors(f"small-samples/tables/mnist-{size}").set_index("training")
+        cells = [rows.loc[name, "test error, %"] for name in names]
+        strengths = [rows.loc[name, "setting"].removeprefix("eps = ") for name in names[1:]]
+        shown = [f"{value} ({eps})" for value, eps in zip(cells[1:], strengths, strict=True)]
+        expected.append([str(size), cells[0], *shown])
+    assert table_of("docs/objectives.md", "images | plain") == expected
+
+
+def objective(name, p, attack="none", norm="", eps=""):
+    """The mean error in percent over seeds of an objective of the published comparison; "plain" for the baseline."""
+    table = metrics.read(PUBLISHED / "objectives/metrics/test.csv")
+    rows = table[(table.metric == "error") & (table.attack == attack) & (table.attack_p == norm)]
+    rows = rows[rows.attack_eps == eps]
+    return 100 * rows[(rows.p == p) if name == "plain" else (rows.objective == name) & (rows.p == p)].value.mean()
+
+
+PLAIN = ("plain", "none")
+STEPS = [
+    (name, p) for name in ("perturb", "perturb-half", "perturb-start", "adversarial", "alignment") for p in ("2", "inf")
+]
+STEPS += [("perturb-through", "2")]
+NOISE = [(name, p) for name in ("noise-gaussian", "noise-uniform") for p in ("2", "inf")]
+IN_L2, IN_LINF = ("multi_step", "2", "1.5"), ("multi_step", "inf", "0.2")
+
+
+def off(names):
+    """How much of plain's test error objectives take off, in percent."""
+    return [100 * (1 - objective(*name) / objective(*PLAIN)) for name in names]
+
+
 def transferred(p, **target):
     """Errors in percent of networks of the published experiment on images perturbed for a plain one of seed 0."""
     table = metrics.read(PUBLISHED / "mnist/metrics/transfer-mnist-60000.csv")
@@ -123,6 +171,13 @@ def gain(column, model="maxout"):
     return -table[table.model == model][column].item()
 
 
+def share(size, name, p):
+    """The test error of an objective at a number of training images as a share of plain's with the same seed."""
+    table = metrics.read(PUBLISHED / "small-samples/metrics/test.csv")
+    rows = table[(table.metric == "error") & (table.attack == "none") & (table.n_train == size)].set_index("seed")
+    return (rows[(rows.objective == name) & (rows.p == p)].value / rows[rows.p == "none"].value).mean()
+
+
 CLAIMS = {  # page and sentence, its numbers in brackets: what they are in the published files
     (
         "docs/results.md",
@@ -146,6 +201,40 @@ CLAIMS = {  # page and sentence, its numbers in brackets: what they are in the p
         "docs/results.md",
         r"no test error differs from that of plain training after the correction; the least P is (0\.\d\d)",
     ): lambda: [compared("quickstart/tables/digits-1297").p_holm.min()],
+    ("docs/objectives.md", r"It is (\d\.\d\d) to (\d\.\d\d) %, against (\d\.\d\d) % for plain, at both p"): lambda: [
+        *(bound(objective(*name) for name in STEPS) for bound in (min, max)),
+        objective(*PLAIN),
+    ],
+    (
+        "docs/objectives.md",
+        r"the penalty reaches (\d\.\d\d) %, and the L2 attack breaks (\d+) % of the images, against (\d+) % after",
+    ): lambda: [objective("penalty", "2"), objective("penalty", "2", *IN_L2), objective("perturb", "2", *IN_L2)],
+    ("docs/objectives.md", r"takes at most (\d+) % off plain's error, where steps take (\d+) to (\d+) % off"): lambda: [
+        max(off(NOISE)),
+        min(off(STEPS)),
+        max(off([*STEPS, ("perturb-sudden", "2"), ("perturb-sudden", "inf")])),
+    ],
+    ("docs/objectives.md", r"Under the L2 attack, (\d+) to (\d+) % errors remain of plain's (\d+) %"): lambda: [
+        *(bound(objective(*name, *IN_L2) for name in NOISE) for bound in (min, max)),
+        objective(*PLAIN, *IN_L2),
+    ],
+    ("docs/objectives.md", r"more robust in L2 \((\d+\.\d) ± 1\.2 % against (\d+\.\d) ± 2\.7 %\)"): lambda: [
+        objective(name, "2", *IN_L2) for name in ("adversarial", "perturb")
+    ],
+    (
+        "docs/objectives.md",
+        r"At p = inf its test error, (\d\.\d\d) %, .*: (\d+) % errors at eps = 0\.2, where `perturb` has (\d+) %",
+    ): lambda: [
+        objective("curvature", "inf"),
+        *(objective(name, "inf", *IN_LINF) for name in ("curvature", "perturb")),
+    ],
+    (
+        "docs/objectives.md",
+        r"`penalty-squared` at p = 2 ended at (\d+) %, .* and `difference-squared` at p = inf at (\d+) %",
+    ): lambda: [objective("penalty-squared", "2"), objective("difference-squared", "inf")],
+    ("docs/objectives.md", r"p = 2 nearly halves plain's error \(to (0\.\d\d) of it\)"): lambda: [
+        share(1000, "perturb", "2")
+    ],
     (
         "docs/reproduction.md",
         r"the maxout network is lower by (0\.\d\d) points \(95 % interval (0\.\d\d) to (0\.\d\d), .* or (\d+) %",
