@@ -111,6 +111,16 @@ def test_the_table_of_small_samples_is_that_of_the_published_experiment():
     assert table_of("docs/objectives.md", "images | plain") == expected
 
 
+def test_the_table_of_the_page_of_norms_is_that_of_the_published_experiment():
+    table = errors("norms/tables/mnist-40000")
+    columns = ["test error, %", *(heading(table, "targeted", norm) for norm in ("L1", "L2", "Linf", "any norm"))]
+    expected = []
+    for row in table.to_dict("records"):
+        chosen = row["setting"].removeprefix("eps = ").replace("plain-decay-", "weight decay ")
+        expected.append([row["training"], chosen, *(cell(row[column]) for column in columns)])
+    assert table_of("docs/norms.md", "training") == expected
+
+
 def objective(name, p, attack="none", norm="", eps=""):
     """The mean error in percent over seeds of an objective of the published comparison; "plain" for the baseline."""
     table = metrics.read(PUBLISHED / "objectives/metrics/test.csv")
@@ -178,6 +188,23 @@ def share(size, name, p):
     return (rows[(rows.objective == name) & (rows.p == p)].value / rows[rows.p == "none"].value).mean()
 
 
+def in_norms(name, p, column="any norm"):
+    """A mean of the published table of the comparison of norms."""
+    table = errors("norms/tables/mnist-40000").set_index("training")
+    key = "test error, %" if column == "test error" else heading(table, "targeted", column)
+    return float(table.loc[f"{name}, p = {p}" if p else name, key].split()[0])
+
+
+TOGETHER = [(name, "1+2+inf") for name in ("worst", "average", "drawn")]
+
+
+def held_out(eps):
+    """The held-out error in any norm of training with the step in the union."""
+    table = metrics.read(PUBLISHED / "norms/metrics/validation.csv")
+    rows = table[(table.metric == "error") & (table.attack == "multi_step") & (table.attack_p == "1+2+inf")]
+    return 100 * rows[(rows.objective == "worst") & (rows.eps == eps) & (rows.attack_eps == "8+1.4+0.1")].value.mean()
+
+
 CLAIMS = {  # page and sentence, its numbers in brackets: what they are in the published files
     (
         "docs/results.md",
@@ -201,6 +228,24 @@ CLAIMS = {  # page and sentence, its numbers in brackets: what they are in the p
         "docs/results.md",
         r"no test error differs from that of plain training after the correction; the least P is (0\.\d\d)",
     ): lambda: [compared("quickstart/tables/digits-1297").p_holm.min()],
+    (
+        "docs/norms.md",
+        r"in any norm, (\d+\.\d\d) %, but gains nothing in test error: (\d\.\d\d) %, where .* has (\d\.\d\d) %",
+    ): lambda: [in_norms("perturb", "2"), in_norms("perturb", "2", "test error"), in_norms("plain", "", "test error")],
+    (
+        "docs/norms.md",
+        r"have (\d+\.\d\d) to (\d+\.\d\d) % in any norm, and test errors of (\d\.\d\d) to (\d\.\d\d) %",
+    ): lambda: [
+        bound(in_norms(*name, column) for name in TOGETHER)
+        for column in ("any norm", "test error")
+        for bound in (min, max)
+    ],
+    ("docs/norms.md", r"on held-out images from (\d+\.\d) to (\d+\.\d) and (\d+\.\d) %"): lambda: [
+        held_out(eps) for eps in ("4+0.7+0.05", "8+1.4+0.1", "12+2.1+0.15")
+    ],
+    ("docs/norms.md", r"in L1 or Linf alone leaves (\d+) to (\d+) % in any norm"): lambda: [
+        in_norms("perturb", p) for p in ("inf", "1")
+    ],
     ("docs/objectives.md", r"It is (\d\.\d\d) to (\d\.\d\d) %, against (\d\.\d\d) % for plain, at both p"): lambda: [
         *(bound(objective(*name) for name in STEPS) for bound in (min, max)),
         objective(*PLAIN),

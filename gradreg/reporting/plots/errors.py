@@ -267,7 +267,7 @@ def objectives(test: pd.DataFrame) -> Figure:
     for p in numerals.by_number(attacked.attack_p):
         in_norm = attacked[attacked.attack_p == p]
         eps = numerals.middle(in_norm.attack_eps)
-        title = f"{ERROR}, attack in {style.norm_name(p)},\n$\\epsilon$ = {eps}"
+        title = f"{ERROR}, attack\nin {style.norm_name(p)}, $\\epsilon$ = {eps}"
         columns.append((title, in_norm[in_norm.attack_eps == eps]))
     norms = [Training(p) for p in numerals.by_number(regularised.p)]
     looks = style.series(norms)
