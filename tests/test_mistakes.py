@@ -55,6 +55,14 @@ MISTAKES = [
         "o.eps: 1+2+3+4+5+6+7+8+9+10... has 122 characters; 100 are the most",
     ),
     ({"attack": {"eps": {"1+2": [1]}}}, "sweep[0].attack.eps: '1+2' is not a norm; write a number from 1 up, or inf"),
+    (
+        {"selection": BY | {"by": {"attack": "multi_step", "p": [1, 2], "eps": 1}}},
+        "'eps': 1} is not error, or a block with",
+    ),
+    (
+        {"selection": BY | {"by": {"attack": "multi_step", "p": {1: 2}, "eps": 1}}},
+        "'eps': 1} is not error, or a block with",
+    ),
     ({"selection": BY | {"by": "robust"}}, "selection.by: 'robust' is not error, or a block with attack, p and eps"),
     (
         {"selection": BY | {"by": {"attack": "apgd", "p": 2, "eps": 0.5}}},

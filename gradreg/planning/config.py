@@ -128,8 +128,8 @@ def _spell_criterion(entry: Any, path: KeyPath) -> Mistakes:
     """Make p and eps of what settings compete by Numerals, in place; yields the mistakes."""
     by = entry.get("selection") if isinstance(entry, dict) else None
     by = by.get("by") if isinstance(by, dict) else None
-    if not isinstance(by, dict) or not {"p", "eps"} <= by.keys():
-        return
+    if not isinstance(by, dict) or not {"p", "eps"} <= by.keys() or isinstance(by["p"], list | dict):
+        return  # the schema says what is wrong
     grid = yield from _numeral_grid({by["p"]: [by["eps"]]}, "eps", path, True)
     for p, (eps,) in grid.items():
         by |= {"p": p, "eps": eps}
