@@ -95,14 +95,18 @@ def steepest_step_in_union(g: Tensor, p: Sequence[float], eps: Sequence[float | 
     equal ones; <g, s> is that maximum. p, eps: one ball or more, of as many numbers each; the rest as in
     ``steepest_step``.
     """
-    (first, length), *others = zip(p, eps, strict=True)
-    step, rise = steepest_step(g, first, length), length * norm(g, dual_exponent(first))
-    for exponent, length in others:
-        further = length * norm(g, dual_exponent(exponent))
-        wins = (further > rise).view(-1, *[1] * (g.ndim - 1))
-        step = torch.where(wins, steepest_step(g, exponent, length), step)
-        rise = torch.maximum(rise, further)
-    return step
+    balls = list(zip(p, eps, strict=True))
+    steps = [steepest_step(g, exponent, length) for exponent, length in balls]
+    return of_largest(steps, [length * norm(g, dual_exponent(exponent)) for exponent, length in balls])
+
+
+def of_largest(candidates: Sequence[Tensor], values: Sequence[Tensor]) -> Tensor:
+    """Per sample, the candidate (N, ...) of the largest value (N,), the first of equal ones."""
+    best, largest = candidates[0], values[0]
+    for candidate, value in zip(candidates[1:], values[1:], strict=True):
+        best = torch.where((value > largest).view(-1, *[1] * (best.ndim - 1)), candidate, best)
+        largest = torch.maximum(largest, value)
+    return best
 
 
 def project(s: Tensor, p: float, eps: float | Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from gradreg.norms import project, steepest_step
+from gradreg.norms import of_largest, project, steepest_step
 from gradreg.objectives.differentiation import Forward, Params, Strength, input_gradient
 from gradreg.objectives.perturbed import random_start
 
@@ -75,13 +75,7 @@ def ascend_in_one_of(
 
 def steepest(candidates: Sequence[Tensor], s: Tensor, g: Tensor) -> Tensor:
     """Per sample, the candidate c (N, ...) of largest <g, c - s>, the first of equal ones."""
-    best = candidates[0]
-    rise = (g * (best - s)).flatten(1).sum(1)
-    for candidate in candidates[1:]:
-        further = (g * (candidate - s)).flatten(1).sum(1)
-        best = torch.where((further > rise).view(-1, *[1] * (s.ndim - 1)), candidate, best)
-        rise = torch.maximum(rise, further)
-    return best
+    return of_largest(candidates, [(g * (candidate - s)).flatten(1).sum(1) for candidate in candidates])
 
 
 def ascent_step(s: Tensor, g: Tensor, k: int, *, p: float, eps: Strength, steps: int, step: float | None) -> Tensor:

@@ -1,15 +1,13 @@
 """Errors under attack by name: in a norm or in the union of several, at an eps, and as what settings compete by."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gradreg.planning.numerals import Numeral, Numerals, by_number, joined
+from gradreg.planning.numerals import by_number, joined
+from gradreg.planning.specs import Grid
 
-Strengths = Mapping[Numeral, Sequence[Numeral]]
 
-
-def union(grid: Strengths) -> dict[Numerals, list[Numerals]]:
+def union(grid: Grid) -> dict[str, list[str]]:
     """All norms of a grid together, with the eps that stand at the same place of each; empty for one norm.
 
     Places that a norm does not have are left out.

@@ -300,7 +300,7 @@ def _what_settings_compete_by(entry: Entry) -> Mistakes:
         return
     if by.attack not in measured:
         yield (*path, "attack"), f"{by.attack} is not run on every network; take {', '.join(measured)}"
-    grid: dict[Any, Sequence[str]] = {**attack["eps"], **union(attack["eps"])}
+    grid = {**attack["eps"], **union(attack["eps"])}
     if by.p not in grid:
         yield (*path, "p"), f"p = {by.p} is not attacked; take {', '.join(grid)}"
     elif by.eps not in grid[by.p]:

@@ -14,7 +14,7 @@ from gradreg.planning import entries
 from gradreg.planning.attacked import Criterion
 from gradreg.planning.config import ConfigError, resolve
 from gradreg.planning.entries import Entry
-from gradreg.planning.numerals import Numeral, Numerals, by_number, members, middle, to_path
+from gradreg.planning.numerals import by_number, members, middle, parse, to_path
 from gradreg.planning.smoke import smoke
 from gradreg.planning.specs import (
     AttackSpec,
@@ -261,11 +261,11 @@ def _settings(entry: Entry) -> Iterator[_Setting]:
         for p, grid in entries.strengths(entry, block).items():
             h = {"h": block["h"][p].value} if "h" in block else {}
             for eps in by_number(grid):
-                norm = {"p": _each(p), "eps": _each(eps)} if several else {"p": p.value, "eps": eps.value}
+                norm = {key: _each(text) if several else parse(text) for key, text in (("p", p), ("eps", eps))}
                 spec = ObjectiveSpec.of(numbers | h | norm)
                 yield _Setting(name, name, p, eps, spec, block.get("train", {}))
 
 
-def _each(numeral: Numeral | Numerals) -> list[float]:
+def _each(numeral: str) -> list[float]:
     """The numbers of joined numerals, or the one of a numeral."""
     return [member.value for member in members(numeral)]

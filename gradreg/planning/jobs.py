@@ -218,7 +218,7 @@ class Jobs:
     def criterion(self, wildcards: Wildcards) -> str:
         """What the settings of a group compete by, as JSON."""
         group = self.group(wildcards)
-        return json.dumps(vars(self.experiment.criteria[group.dataset, group.n_train]), sort_keys=True)
+        return to_json(vars(self.experiment.criteria[group.dataset, group.n_train]))
 
     def candidate_settings(self, wildcards: Wildcards) -> list[str]:
         """The settings that compete, in the order that breaks ties, with the files that hold their errors, as JSON.

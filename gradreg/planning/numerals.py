@@ -31,12 +31,6 @@ class Numeral(str):
         return numeral
 
 
-class Numerals(str):
-    """Several norms in the order of their numbers, or the eps of each, as one text, "1+2+inf"; made by ``joined``."""
-
-    value: tuple[float, ...]
-
-
 def canonical(written: object) -> str:
     """The one spelling of a non-negative number: "0.1" for 0.1, "0.10", 1e-1 and 1/10; "8/255" for 16/510; "inf".
 
@@ -70,12 +64,9 @@ def parse(text: str) -> float:
     return members(text)[0].value
 
 
-def joined(numerals: Iterable[Numeral]) -> Numerals:
-    """Several norms, or the eps of each, as one text with their numbers: "1+2+inf", "4+1.5+0.1"."""
-    parts = list(numerals)
-    text = Numerals(JOIN.join(parts))
-    text.value = tuple(part.value for part in parts)
-    return text
+def joined(numerals: Iterable[Numeral]) -> str:
+    """Several norms, or the eps of each, as one text: "1+2+inf", "4+1.5+0.1"."""
+    return JOIN.join(numerals)
 
 
 def members(text: str) -> list[Numeral]:

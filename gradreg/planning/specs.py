@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
-from gradreg.planning.numerals import Numeral, Numerals
+from gradreg.planning.numerals import Numeral
 
 Grid = Mapping[Numeral, Sequence[Numeral]]  # p -> eps
-JoinedGrid = Mapping[Numeral | Numerals, Sequence[Numeral | Numerals]]  # of several norms together, too
+JoinedGrid = Mapping[str, Sequence[str]]  # likewise, or of several norms together (numerals.joined)
 
 
 @dataclass(frozen=True)

@@ -253,7 +253,7 @@ def to_markdown(table: pd.DataFrame) -> str:
 def to_latex(table: pd.DataFrame) -> str:
     """The table for LaTeX with booktabs."""
     bold = table.map(lambda cell: "textbf:--rwrap;" if _bold(cell) else "")
-    style = table.map(str).style.hide(axis="index").apply(lambda _: bold, axis=None)
+    style = table.map(str).astype(object).style.hide(axis="index").apply(lambda _: bold, axis=None)
     symbols = operator.methodcaller("translate", LATEX)
     style = style.format(symbols, escape="latex").format_index(symbols, escape="latex", axis=1)
     return str(style.to_latex(hrules=True))

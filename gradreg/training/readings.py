@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from gradreg.data.splits import Split
-from gradreg.objectives.ascent import EXACT_PROJECTIONS, ascend, ascend_in_one_of, steepest
+from gradreg.objectives.ascent import EXACT_PROJECTIONS, ascend_in_one_of, steepest
 from gradreg.objectives.differentiation import Params, Strength, by_autograd
 from gradreg.training.batches import Batches
 from gradreg.training.loss import TrainingLoss
@@ -46,16 +46,14 @@ def probe_error(loss: TrainingLoss, parameters: Params, train: Split, eps: Stren
     p = loss.objective.p
     if p is None or not loss.objective.moves:
         return None
-    if isinstance(p, Sequence) and not set(p) <= set(EXACT_PROJECTIONS):
+    norms = p if isinstance(p, Sequence) else [p]
+    if len(norms) > 1 and not set(norms) <= set(EXACT_PROJECTIONS):
         return None
+    lengths = eps if isinstance(eps, Tensor) and eps.ndim else [eps]
     images = train.first(min(PROBE_IMAGES, len(train)))
 
     def error(values: Params, x: Tensor, y: Tensor) -> Tensor:
-        if isinstance(p, Sequence):
-            lengths = eps if isinstance(eps, Tensor) else [eps]
-            s = ascend_in_one_of(loss.logits, values, x, y, p=p, eps=lengths, steps=steps, choose=steepest)
-        else:
-            s = ascend(loss.logits, values, x, y, p=p, eps=eps, steps=steps)
+        s = ascend_in_one_of(loss.logits, values, x, y, p=norms, eps=lengths, steps=steps, choose=steepest)
         return (loss.logits(values, x + s).argmax(-1) != y).float().mean()
 
     errors: list[float] = _of_each(error, parameters, loss.to_space(images.pixels()), images.labels).tolist()

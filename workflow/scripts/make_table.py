@@ -50,8 +50,10 @@ def main() -> None:
             seed, _, name = key.partition("|")
             outcomes.setdefault((group["model"], training, int(seed)), {})[name] = array
 
-    before = args.comparison and tables.compared_before(metrics.read(args.comparison), test)
-    compared = tables.comparisons(test, outcomes) if before is None else before
+    if args.comparison:
+        compared = tables.compared_before(metrics.read(args.comparison), test)
+    else:
+        compared = tables.comparisons(test, outcomes)
     rounded = tables.rounded(compared)
     errors, flags = tables.errors(test, compared), tables.flags(test, validation)
     by = Criterion(**args.by)

@@ -73,11 +73,11 @@ def main() -> None:
             figure = GALLERIES[gallery](args.galleries, model)
         elif name == "reproduction":
             figure = reproduction.reproduction(beside_published(table("test"), args.published))
+        elif name == "validation_error":
+            figure = errors.validation_error(table("validation"), table("test"), Criterion(**args.by))
         else:
             function, names = FIGURES[name]
-            figure = function(
-                *map(table, names), **({"by": Criterion(**args.by)} if name == "validation_error" else {})
-            )
+            figure = function(*map(table, names))
         style.save(figure, args.out / f"{name}.svg", args.out / f"{name}.png")
         plt.close(figure)
         print(name, flush=True)

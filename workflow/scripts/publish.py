@@ -33,9 +33,9 @@ def main() -> None:
         studies = {f"{group.dataset}-{group.n_train}" for group in experiment.groups}
         studies |= {group.dataset for group in experiment.groups}  # figures that go across sizes
         files = [source / "config.json", *sorted((source / "metrics").glob("*.csv"))]
-        for group in experiment.groups:
-            names = ("choice.json", "gallery.npz")  # with the latter, figures can be drawn again
-            files += [file for name in names if (file := source / "groups" / group.path / name).exists()]
+        groups = [source / "groups" / group.path for group in experiment.groups]
+        files += [group / "choice.json" for group in groups]
+        files += [file for group in groups if (file := group / "gallery.npz").exists()]  # to draw figures again
         folders = [source / part / study for study in sorted(studies) for part in ("tables", "figures")]
         shown = [file for folder in folders for file in folder.glob("[!.]*")]
         files += [file for file in shown if file.suffix != ".html"]

@@ -14,7 +14,6 @@ from gradreg import cli
 from gradreg.planning import report
 from gradreg.planning.experiment import Experiment
 from gradreg.planning.report import Study
-from gradreg.storage import metrics
 from gradreg.storage.files import read_json
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "published"
@@ -41,9 +40,7 @@ def redraw(source: Path, target: Path) -> None:
         folder, arguments = "{}-{}".format(*study), report.arguments(experiment, study)
         with tempfile.TemporaryDirectory() as scratch:
             before = source / "tables" / folder / "comparison.csv"
-            # With too few seeds there is no comparison, and nothing to read but the names of its columns.
-            compared = before.exists() and len(metrics.read(before)) > 0
-            known = ["--comparison", before] if compared else []
+            known = ["--comparison", before] if before.exists() else []
             some = ["--test", measured["test"], "--validation", measured["validation"]]
             run("make_table", *some, *known, *arguments, "--out", scratch)
             replace(Path(scratch), target / "tables" / folder)
