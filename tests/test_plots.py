@@ -1,41 +1,16 @@
-"""Figures, from synthetic metrics."""
+"""Figures of errors, theory and trust, from synthetic metrics."""
 
-import importlib.util
-import itertools
-import json
-import re
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from project import ROOT
+from drawings import drawn, legend, panels, y_names
 from synthetic import history, measurements, with_flags, with_objectives, with_rows
 
 from gradreg.planning.attacked import Criterion
 from gradreg.reporting import selection
-from gradreg.reporting.plots import common, errors, images, style, theory, transfer, trust
-from gradreg.reporting.summaries import PLAIN, Training
-from gradreg.storage import metrics
+from gradreg.reporting.plots import errors, style, theory, trust
 
 pytestmark = pytest.mark.usefixtures("close_figures")
-
-
-def panels(figure):
-    return [ax for ax in figure.axes if ax.get_label() != "<colorbar>"]
-
-
-def legend(figure):
-    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
-
-
-def y_names(ax):
-    return [label.get_text() for label in ax.get_yticklabels()]
-
-
-def drawn(figure):
-    """The lines of all panels that are not empty."""
-    return [line for ax in panels(figure) for line in ax.lines if len(line.get_xdata())]
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
@@ -68,23 +43,6 @@ def test_several_objectives_have_a_row_each():
         assert not any("penalty" in text for text in legend(figure))
     visible = [ax.get_visible() for ax in panels(errors.validation_error(validation, test))]
     assert visible.count(False) == 4  # p = 1 of penalty and noise, for two models
-
-
-def test_many_objectives_fit_on_a_page_and_their_names_apart():
-    names = [f"objective-{i}" for i in range(13)]
-    test = with_objectives(measurements().query("model == 'net'"), *names)
-    validation = with_objectives(measurements(n_train=80, part="validation").query("model == 'net'"), *names)
-    for figure in (
-        errors.validation_error(validation, test),
-        errors.robust_error(test),
-        errors.learning_curves(history(validation), test),
-    ):
-        assert figure.get_size_inches()[1] <= style.PAGE_HEIGHT
-        figure.draw_without_rendering()
-        labels = [ax.yaxis.label for ax in panels(figure) if ax.get_ylabel()]
-        assert [label.get_text() for label in labels] == ["perturb", *names]
-        boxes = [label.get_window_extent() for label in labels]
-        assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
 
 
 def test_objectives_are_compared_at_their_means():
@@ -127,20 +85,6 @@ def test_the_matrix_shows_means_in_percent():
 def test_diverged_replicas_are_marked_in_figures():
     figure = errors.robust_error(measurements(diverged=[("net", "inf", 0)]))
     assert any("diverged: 1 (epoch 3)" in text for text in legend(figure))
-
-
-def test_a_series_keeps_its_look_and_plain_is_grey():
-    looks = style.series([PLAIN, Training("1"), Training("2")])
-    assert looks[PLAIN] == style.BASELINE
-    assert len({look["color"] for look in looks.values()}) == 3
-    assert len({look["marker"] for look in looks.values()}) == 3
-
-
-def test_the_same_figure_gives_the_same_file(tmp_path):
-    for name in ("a", "b"):
-        style.save(theory.gradient_norms(measurements()), tmp_path / f"{name}.svg", tmp_path / f"{name}.png")
-    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
-    assert (tmp_path / "a.png").stat().st_size > 0
 
 
 def test_a_flagged_value_is_framed():
@@ -278,50 +222,6 @@ def test_the_probe_has_a_line_for_one_and_for_five_steps():
     assert panels(figure)[0].get_legend().get_texts()[0].get_text().endswith("(chosen)")
 
 
-def transfers(*objectives):
-    """Two networks, plain and p = 2, two seeds, and plain ones on the halves."""
-    plain, *regularised = ("plain", "none", "0"), *((objective, "2", "0.5") for objective in objectives)
-    settings = itertools.product(("net", "other"), (plain, *regularised), (0, 1))
-    networks = [(model, *setting, "100", seed) for model, setting, seed in settings]
-    networks += [("net", *plain, images, seed) for images in ("50", "50from50") for seed in (0, 1)]
-    rows = []
-    for source, target in itertools.product(networks, networks):
-        for metric, value in (("error", 0.5), ("cosine", 0.3)) if source[-1] == 0 else ():
-            value = 1.0 if source == target else value
-            rows.append(("digits", 100, *source, *target, "2", "0.5", metric, value, 20))
-    names = ("model", "objective", "p", "eps", "images", "seed")
-    sides = [f"{side}_{name}" for side in ("source", "target") for name in names]
-    return pd.DataFrame(rows, columns=["dataset", "n_train", *sides, "attack_p", "attack_eps", "metric", "value", "n"])
-
-
-def test_transfer_says_what_differs_and_the_matrix_compares_seeds(tmp_path):
-    metrics.write(tmp_path / "t.csv", transfers("perturb"))
-    table = metrics.read(tmp_path / "t.csv")
-    ax = panels(transfer.transfer(table))[0]
-    assert y_names(ax) == [*transfer.PAIRS, "trained with p = 2"]
-    marks = dict(zip(ax.lines[0].get_ydata().round().astype(int), ax.lines[0].get_xdata(), strict=False))
-    assert marks[0] == 100
-    assert marks[1] == marks[3] == marks[5] == 50
-    ax = panels(transfer.transfer_matrix(table))[0]
-    assert y_names(ax) == [f"{model}, {training}" for model in ("net", "other") for training in ("plain", "p = 2")]
-    assert ax.images[0].get_array().shape == (4, 4)
-    assert (ax.images[0].get_array() == 50).all()  # even the same training differs in its seed
-
-
-def test_transfer_tells_objectives_apart():
-    table = transfers("perturb", "noise")
-    assert y_names(panels(transfer.transfer(table))[0])[-2:] == [
-        f"trained with {o}, p = 2" for o in ("noise", "perturb")
-    ]
-    assert y_names(panels(transfer.transfer_matrix(table))[0])[:2] == ["net, plain", "net, noise, p = 2"]
-
-
-def test_one_network_and_one_seed_have_a_transfer_too():
-    table = transfers("perturb")
-    alone = table[(table.source_model == "net") & (table.target_model == "net") & (table.target_seed == 0)]
-    assert len(panels(transfer.transfer(alone.query("source_images == '100' and target_images == '100'")))) == 2
-
-
 def test_errors_in_the_literature_are_stars():
     figure = errors.robust_error(measurements().assign(dataset="mnist"))
     assert "published, one step" in legend(figure)
@@ -329,90 +229,8 @@ def test_errors_in_the_literature_are_stars():
     assert sorted(stars) == [(0.25, 17.9), (0.25, 89.4)]  # once, not in each row
 
 
-def test_galleries_show_a_row_per_training(tmp_path):
-    paths = []
-    for model, p in itertools.product(("net", "other"), ("none", "2")):
-        cell = {"model": model, "objective": "plain" if p == "none" else "perturb", "p": p, "eps": "0.5"}
-        x = np.random.default_rng(0).random((2, 1, 4, 4)).astype("float32")
-        arrays = {"x": x, "y": np.array([1, 2]), "answer": np.array([1, 2]), "confidence": np.ones(2)}
-        arrays |= {"x_2": x, "answer_2": np.array([0, 2]), "confidence_2": np.ones(2), "dream_start": x[:1]}
-        arrays |= {"dream": x[[0, 1, 0]], "dream_class": np.arange(3), "dream_confidence": np.ones(3)}
-        paths.append(tmp_path / f"{model}-{p}.npz")
-        about = np.array(json.dumps({"cell": cell, "eps": {"2": "0.5"}}))
-        np.savez(paths[-1], about=about, dream_distance=np.ones(3), **arrays)
-    gallery, dreams = images.gallery(paths, "net"), images.dreams(paths, "net")
-    assert len(gallery.axes) == 2 * 2 * 3
-    assert len(dreams.axes) == 2 * 4
-    assert dreams.axes[1].get_title() == "class 0"
-    assert dreams.axes[4].get_ylabel() == r"p = 2, $\epsilon$ = 0.5"
-    assert gallery.get_size_inches()[0] <= style.TEXT_WIDTH
-    assert len(plt.get_fignums()) == 2
-
-
-@pytest.mark.parametrize("value", [None, 0.0, 1.0, np.nan])
-def test_every_figure_can_be_drawn_whatever_was_measured(template, tmp_path, value):
-    """Also where nothing is learnt, every network diverges, no gradient is left.
-
-    Each logarithmic axis has two labels at least, and colours of p are not those of attacks.
-    """
-    location = ROOT / "workflow/scripts/plot_figures.py"
-    script = importlib.util.module_from_spec(importlib.util.spec_from_file_location("plot_figures", location))
-    script.__spec__.loader.exec_module(script)
-    names = {"transfer": "transfer-digits-300"}
-    tables = {}
-    for name in ("test", "validation", "history", "transfer"):
-        table = metrics.read(template.folder / f"results/tiny/metrics/{names.get(name, name)}.csv")
-        table = table[table.dataset == "digits"]
-        measured = [column for column in table.columns if re.search("value|loss|error", column)]
-        changed = table if value is None else table.assign(**dict.fromkeys(measured, value))
-        if (
-            value is not None and np.isnan(value) and "metric" in table
-        ):  # an error is a share of images, and always a number
-            changed = changed.where(table.metric != "error", table.assign(value=1.0))
-        tables[name] = changed
-    for name, (function, needed) in script.FIGURES.items():
-        figure = function(*(tables[table] for table in needed))
-        style.save(figure, tmp_path / f"{name}.png")
-        assert (tmp_path / f"{name}.png").stat().st_size > 0
-        for ax in (ax for ax in panels(figure) if ax.get_visible()):
-            few = [axis.axis_name for axis in (ax.xaxis, ax.yaxis) if len(style.labelled(axis)) < 2]
-            assert not [axis for axis in few if getattr(ax, f"get_{axis}scale")() == "log"], name
-        if name in ("attack_strength", "transfer"):
-            assert {line.get_color() for line in drawn(figure)}.isdisjoint(set(style.COLOURS) - {"#000000"})
-
-
-@pytest.mark.parametrize(("low", "high"), [(1.1, 1.3), (2.1, 4.9), (0.021, 0.019), (3, 300), (0.5, 1e6), (99, 101)])
-def test_a_logarithmic_axis_has_labels_whatever_it_spans(tmp_path, low, high):
-    figure, axes = common.grid(1, 1)
-    axes[0, 0].plot([0, 1], [low, high])
-    common.log_axis(axes[0, 0])
-    style.save(figure, tmp_path / "a.png")
-    assert len(style.labelled(axes[0, 0].yaxis)) >= 2
-
-
 def test_a_network_that_was_not_trained_has_no_row():
     test = measurements()
     test = test[~((test.model == "other") & (test.p == "1"))]
     named = [names for ax in panels(trust.attack_strength(test)) if (names := y_names(ax))]
     assert named == [["plain", "p = 1", "p = 2", "p = ∞"], ["plain", "p = 2", "p = ∞"]]
-
-
-def test_strengths_are_shades_of_their_norm():
-    colours = [style.shade("#0072B2", i, 3) for i in range(3)]
-    assert colours[-1].upper() == "#0072B2"
-    assert len(set(colours)) == 3
-
-
-def test_labels_of_a_low_logarithmic_axis_do_not_overlap(tmp_path):
-    figure, axes = common.grid(14, 1, height=0.5)
-    for ax in axes[:, 0]:
-        ax.plot([0, 1], [2, 90])
-        common.log_axis(ax)
-    style.save(figure, tmp_path / "a.png")
-    figure.draw_without_rendering()
-    for ax in axes[:, 0]:
-        labels = [label for label in ax.yaxis.get_ticklabels(which="both") if label.get_text()]
-        boxes = [label.get_window_extent() for label in labels if label.get_visible()]
-        shown = [box for box in boxes if ax.bbox.y0 - 1 <= (box.y0 + box.y1) / 2 <= ax.bbox.y1 + 1]
-        assert len(shown) >= 2
-        assert not any(a.overlaps(b) for a, b in itertools.combinations(shown, 2))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 from scipy import stats
@@ -19,11 +19,12 @@ Parts = list[tuple[list[str], pd.DataFrame]]
 class Training:
     """How a network was trained: p is "none" for plain; objective is empty where a table has only one.
 
-    Plain sorts first, then by objective and p.
+    Plain sorts first, then by the place of the objective in the table, and by p.
     """
 
     p: str
     objective: str = ""
+    place: int = field(default=0, compare=False, repr=False)
 
     @property
     def plain(self) -> bool:
@@ -41,9 +42,9 @@ class Training:
     def __lt__(self, other: "Training") -> bool:
         return self._order() < other._order()
 
-    def _order(self) -> tuple[bool, str, bool, float, str]:
+    def _order(self) -> tuple[bool, int, str, bool, float, str]:
         p = 0 if self.plain else numerals.parse(self.p)
-        return not self.plain, self.objective, numerals.is_joined(self.p), p, self.p
+        return not self.plain, self.place, self.objective, numerals.is_joined(self.p), p, self.p
 
 
 PLAIN = Training("none")
@@ -65,9 +66,12 @@ def over_seeds(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
 def with_training(table: pd.DataFrame) -> pd.DataFrame:
     """The table with a column ``training``, which has the objective only where the table has several."""
-    several = table[table.p != "none"].objective.nunique() > 1
+    objectives = list(dict.fromkeys(table[table.p != "none"].objective))
+    places = {name: place for place, name in enumerate(objectives)} if len(objectives) > 1 else {}
     networks = zip(table.objective, table.p, strict=True)
-    trainings = [PLAIN if p == "none" else Training(p, objective if several else "") for objective, p in networks]
+    trainings = [
+        PLAIN if p == "none" else Training(p, name if places else "", places.get(name, 0)) for name, p in networks
+    ]
     return table.assign(training=pd.Series(trainings, table.index, dtype=object))
 
 

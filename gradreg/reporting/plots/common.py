@@ -1,6 +1,7 @@
 """What all figures share: grids of panels, lines, legends, axes."""
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from gradreg.reporting.summaries import Parts, Training
 ERROR = "error, %"
 FAR = 4  # times plain's error: an axis that reaches further is logarithmic
 LOW = 1.2  # inches of a row, below which names that stand overlap
+LETTER, LINE, HANDLE = 0.06, 0.14, 0.4  # inches: a letter and a line of a legend, the mark of an entry and its margins
 FEWEST = 3  # seeds; an interval from two is 13 times as wide as the distance between them
 FLAGGED: Look = {"ls": "", "marker": "s", "ms": 7, "mfc": "none", "mec": "#AA0000", "mew": 0.9}
 PLAIN_LINE: Look = {"color": style.BASELINE["color"], "ls": "--"}
@@ -64,6 +66,41 @@ def panels(
             yield ax, value, panel
 
 
+def by_training(
+    parts: Parts, xlabel: str, quantity: str, **shared: Any
+) -> tuple[Figure, list[list[tuple[Axes, pd.DataFrame, pd.DataFrame]]]]:
+    """A panel for each norm p that a part was trained in: rows of axes, their parts, and the part's rows of that p.
+
+    A row per part and a column per norm; where most of these would be empty, one panel after the other.
+    """
+    norms = numerals.by_number({p for _, part in parts for p in part.p} - {"none"})
+    titles = [f"training with {style.training_name(Training(p))}" for p in norms]
+    filled = [(names, part, p) for names, part in parts for p in norms if (part.p == p).any()]
+    if 2 * len(filled) >= len(parts) * len(norms):
+        figure, axes = grid(len(parts), len(norms), **shared)
+        rows = [
+            [(ax, part, panel) for ax, _, panel in panels(row, part, "p", norms)]
+            for row, (_, part) in zip(axes, parts, strict=True)
+        ]
+        label_edges(axes, titles, [xlabel] * len(norms), parts, quantity)
+        return figure, rows
+    columns = min(3, len(filled))
+    figure, axes = grid(math.ceil(len(filled) / columns), columns, **shared)
+    one_model = len({names[0] for names, _ in parts}) == 1
+    for i, ax in enumerate(axes.flat):
+        ax.set_visible(i < len(filled))
+        if i < len(filled):
+            names, _, p = filled[i]
+            ax.set_title(", ".join(names[1:] if one_model else names) + "\n" + titles[norms.index(p)])
+        if i + columns >= len(filled):
+            ax.set_xlabel(xlabel)
+            ax.tick_params(labelbottom=True)
+    for ax in axes[:, 0]:
+        ax.set_ylabel(quantity)
+    each = [(ax, part, part[part.p == p]) for ax, (_, part, p) in zip(axes.flat, filled, strict=False)]
+    return figure, [each[i : i + columns] for i in range(0, len(each), columns)]
+
+
 def label_edges(
     axes: np.ndarray, titles: Sequence[str], xlabels: Sequence[str], parts: Parts, quantity: str = ""
 ) -> None:
@@ -99,10 +136,23 @@ def label_rows(ax: Axes, names: Sequence[str]) -> None:
     ax.set_ylim(len(names) - 0.5, -0.5)
 
 
-def label_strengths(ax: Axes, eps: Iterable[str]) -> None:
-    """A tick for each eps; of joined ones, the numbers one below the other, at the place of the first."""
+def label_strengths(ax: Axes, eps: Iterable[str], places: Sequence[float] | None = None) -> None:
+    """A tick for each eps, at the place of its number unless told; of joined ones, the numbers below each other."""
     ticks = numerals.by_number(eps)
-    ax.set_xticks([numerals.parse(tick) for tick in ticks], ["\n".join(numerals.members(tick)) for tick in ticks])
+    labels = ["\n".join(numerals.members(tick)) for tick in ticks]
+    ax.set_xticks([numerals.parse(tick) for tick in ticks] if places is None else places, labels)
+
+
+def strength(eps: str, on_a_line: int = 3) -> str:
+    """An eps in mathematical notation; of joined ones, so many numbers on a line."""
+    numbers = numerals.members(eps)
+    lines = [", ".join(numbers[i : i + on_a_line]) for i in range(0, len(numbers), on_a_line)]
+    return r"$\epsilon$ = " + ",\n".join(lines)
+
+
+def attack_name(p: str, eps: str) -> str:
+    """A norm and an eps in it; for several joined ones, on lines of their own."""
+    return style.norm_name(p) + (",\n" if numerals.is_joined(p) else ", ") + strength(eps)
 
 
 def norm_names(p: str) -> str:
@@ -152,6 +202,16 @@ def handles(looks: dict[Training, Look], parts: Parts) -> list[Line2D]:
         label = style.training_name(training) + (f", diverged: {lost}" if lost else "")
         entries.append(Line2D([], [], label=label, **look))
     return entries
+
+
+def legend(figure: Figure, entries: Sequence[Line2D]) -> None:
+    """The legend above all panels, in as many columns as the width of the figure has room for."""
+    width, height = figure.get_size_inches()
+    longest = max(len(re.sub(r"[$\\{}]", "", str(entry.get_label()))) for entry in entries)
+    columns = max(1, min(len(entries), int(width / (LETTER * longest + HANDLE))))
+    lines = math.ceil(len(entries) / columns)
+    figure.set_size_inches(width, min(height + LINE * (lines - 1), style.PAGE_HEIGHT))
+    figure.legend(handles=entries, loc="outside upper center", ncols=columns)
 
 
 def log_axis(ax: Axes, axis: Literal["x", "y"] = "y") -> None:

@@ -31,42 +31,36 @@ OTHER_MARKS = ("_", "|", "1", "2")
 
 
 def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame, by: Criterion = CLEAN) -> Figure:
-    """Validation error against training eps: a row per model and objective, a column per norm, plain as a line across.
+    """Validation error against training eps: a panel per model, objective and norm, plain as a line across.
 
     validation: measurements of the selection runs; chosen: those of the final runs, whose settings are ringed; by: the
     error that settings competed by. Intervals are drawn from three seeds on.
     """
     competing = selection.errors(validation, by)
     parts = summaries.by_objective(competing.assign(value=100 * competing.value))
-    norms = numerals.by_number(competing[competing.p != "none"].p)
-    looks = style.series([Training(p) for p in norms])
-    figure, axes = common.grid(len(parts), len(norms), sharey="row")
-    for row, (_, part) in zip(axes, parts, strict=True):
-        final = chosen[chosen.model == part.model.iloc[0]]
-        plain = common.baseline(part, final)
-        for ax, p, panel in common.panels(row, part, "p", norms):
+    looks = style.series([Training(p) for p in numerals.by_number(competing[competing.p != "none"].p)])
+    labels = (r"training $\epsilon$ (logarithmic)", f"validation {ERROR}")
+    figure, rows = common.by_training(parts, *labels, sharey="row")
+    for row in rows:
+        least = math.inf
+        for ax, part, panel in row:
+            p, final = panel.p.iloc[0], chosen[chosen.model == part.model.iloc[0]]
+            plain = common.baseline(part, final)
+            least = min(least, plain.mean())
             ax.axhline(plain.mean(), **common.PLAIN_LINE, label="plain (its best setting)")
             half = summaries.half_width(plain.tolist())
             if len(plain) >= FEWEST:
                 ax.axhspan(plain.mean() - half, plain.mean() + half, color=style.BASELINE["color"], alpha=0.15, lw=0)
             ax.margins(y=0.2)  # for the rings
             _strengths(ax, panel, final[final.objective == panel.objective.iloc[0]], looks[Training(p)])
-        visible = [ax for ax in row if ax.get_visible()]
-        low, high = visible[0].get_ylim()  # of all columns
-        if high > FAR * plain.mean():
-            for ax in visible:
+        low, high = row[0][0].get_ylim()  # of the whole row
+        if high > FAR * least:
+            for ax, *_ in row:
                 common.log_axis(ax)
         else:
-            visible[0].set_ylim(max(0, low), high)
-    common.label_edges(
-        axes,
-        [f"training with {style.training_name(Training(p))}" for p in norms],
-        [r"training $\epsilon$ (logarithmic)"] * len(norms),
-        parts,
-        f"validation {ERROR}",
-    )
+            row[0][0].set_ylim(max(0, low), high)
     handles = [Line2D([], [], **common.PLAIN_LINE, label="plain"), common.ring()]
-    figure.legend(handles=handles, loc="outside upper center", ncols=2)
+    common.legend(figure, handles)
     return figure
 
 
@@ -107,15 +101,18 @@ def robust_error(test: pd.DataFrame) -> Figure:
     for row, (_, part) in enumerate(parts):
         for ax, p in zip(axes[row], norms, strict=True):
             panel = part[part.attack_p == p]
+            strengths = numerals.by_number(panel.attack_eps)
             for training in sorted(set(part.training)):
                 for attack, attack_look in attack_looks.items():
                     line = panel[(panel.training == training) & (panel.attack == attack)]
                     x, mean, half = common.curve(line, "attack_eps")
+                    flagged = np.isin(x, line[summaries.suspect(line)].attack_eps.map(numerals.parse).to_numpy(float))
+                    if numerals.is_joined(p):  # there is no one number: the grid's places stand side by side
+                        x = np.interp(x, [numerals.parse(eps) for eps in strengths], range(1, len(strengths) + 1))
                     look = looks[training] | attack_look
                     if len(x) == 1 and not look["marker"]:
                         look |= {"marker": "."}  # a line of one point would be invisible
                     ax.plot(x, mean, **look)
-                    flagged = np.isin(x, line[summaries.suspect(line)].attack_eps.map(numerals.parse).to_numpy(float))
                     if flagged.any():
                         ax.plot(x[flagged], mean[flagged], **common.FLAGGED)
                         framed = True
@@ -126,7 +123,7 @@ def robust_error(test: pd.DataFrame) -> Figure:
             ax.set_ylim(0, 102)
             ax.set_xlim(left=0)
             if numerals.is_joined(p):
-                common.label_strengths(ax, panel.attack_eps)
+                common.label_strengths(ax, strengths, range(1, len(strengths) + 1))
     common.label_edges(
         axes,
         [f"attack in {style.norm_name(p)}" for p in norms],
@@ -139,7 +136,7 @@ def robust_error(test: pd.DataFrame) -> Figure:
         handles.append(Line2D([], [], color="k", label=attack.replace("_", "-"), **{"marker": "", **look}))
     handles += [common.flagged()] if framed else []
     handles += [Line2D([], [], label="published, one step", **STAR)] if stars else []
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 6))
+    common.legend(figure, handles)
     return figure
 
 
@@ -174,7 +171,7 @@ def noise(test: pd.DataFrame) -> Figure:
     titles, xlabels = zip(*(SIZES[distribution] for distribution in distributions), strict=True)
     common.label_edges(axes, titles, xlabels, parts, ERROR)
     handles = common.handles(looks, parts)
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    common.legend(figure, handles)
     return figure
 
 
@@ -183,9 +180,14 @@ def norm_matrix(test: pd.DataFrame) -> Figure:
     table = summaries.with_training(test[(test.attack == "multi_step") & (test.metric == "error")])
     norms, models = numerals.by_number(table.attack_p), list(dict.fromkeys(table.model))
     most = max(part.training.nunique() for _, part in table.groupby("model"))
-    figure, axes = common.grid(1, len(models), width=3.4, height=0.55 + 0.33 * most)
+    longest = max(len(str(training)) for training in table.training)
+    high = len(models) * (0.33 * most + 0.55) < style.PAGE_HEIGHT  # cells have room for two lines
+    width = common.LETTER * longest + (0.55 if high else 0.85) * len(norms) + 0.9
+    columns = len(models) if len(models) * width < style.TEXT_WIDTH else 1
+    width = min(width, style.TEXT_WIDTH)
+    figure, axes = common.grid(len(models) // columns, columns, width=width, height=0.33 * most + 0.55)
     strength = {p: numerals.middle(table[table.attack_p == p].attack_eps) for p in norms}
-    for ax, model in zip(axes[0], models, strict=True):
+    for ax, model in zip(axes.flat, models, strict=True):
         panel = table[table.model == model]
         trainings = sorted(set(panel.training))
         values = np.full((len(trainings), len(norms)), np.nan)
@@ -197,18 +199,23 @@ def norm_matrix(test: pd.DataFrame) -> Figure:
                 half = summaries.half_width(errors.dropna().tolist())
                 if math.isnan(values[i, j]):
                     continue
-                text = f"{values[i, j]:.1f}" + ("" if math.isnan(half) else f"\n± {half:.1f}")
+                interval = "" if math.isnan(half) else f" ± {half:.1f}"
+                text = f"{values[i, j]:.1f}" + (interval.replace(" ", "\n", 1) if high else interval)
                 shade = "white" if values[i, j] > 60 else "black"
                 ax.text(j, i, text, ha="center", va="center", fontsize=7, color=shade)
         image = ax.imshow(values, cmap="cividis_r", vmin=0, vmax=100, aspect="auto")
-        ax.set_xticks(range(len(norms)), [f"{style.norm_name(p)}\n$\\epsilon$ = {strength[p]}" for p in norms])
+        names = [style.norm_name(p).replace(" ", "\n") for p in norms]
+        labels = [f"{name}\n{common.strength(strength[p], 1)}" for name, p in zip(names, norms, strict=True)]
+        ax.set_xticks(range(len(norms)), labels)
         ax.set_yticks(range(len(trainings)), [style.training_name(training) for training in trainings])
         ax.tick_params(length=0)
         for spine in ax.spines.values():
             spine.set_visible(False)
         ax.set_title(model)
+    for ax in axes[-1]:
         ax.set_xlabel("attack")
-    axes[0, 0].set_ylabel("training")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("training")
     figure.colorbar(image, ax=axes, label=ERROR, fraction=0.05, pad=0.02)
     return figure
 
@@ -243,7 +250,7 @@ def learning_curves(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
     ]
     if any(part.loss.isna().any() for _, part in parts):
         handles.append(Line2D([], [], color="black", label="a replica diverged", **DIVERGED))
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    common.legend(figure, handles)
     return figure
 
 
@@ -267,11 +274,12 @@ def objectives(test: pd.DataFrame) -> Figure:
     for p in numerals.by_number(attacked.attack_p):
         in_norm = attacked[attacked.attack_p == p]
         eps = numerals.middle(in_norm.attack_eps)
-        title = f"{ERROR}, attack\nin {style.norm_name(p)}, $\\epsilon$ = {eps}"
+        title = f"{ERROR}, attack\nin {common.attack_name(p, eps)}"
         columns.append((title, in_norm[in_norm.attack_eps == eps]))
     norms = [Training(p) for p in numerals.by_number(regularised.p)]
     looks = style.series(norms)
-    figure, axes = common.grid(len(models), len(columns), sharey=True, height=0.19 * len(names) + 0.3)
+    lines = max(title.count("\n") + 1 for title, _ in columns)
+    figure, axes = common.grid(len(models), len(columns), sharey=True, height=0.19 * len(names) + 0.15 * lines + 0.1)
     for row, model in enumerate(models):
         for ax, (title, column) in zip(axes[row], columns, strict=True):
             panel = column[column.model == model]
@@ -288,14 +296,14 @@ def objectives(test: pd.DataFrame) -> Figure:
                 ax.errorbar(mean, y, xerr=ends, ls="", capsize=1.5, elinewidth=0.7, **looks[training])
             if ax.get_xlim()[1] > FAR * plain.mean():
                 common.log_axis(ax, "x")
-            ax.set_xlabel(title)
+            ax.set_xlabel(title if row == len(models) - 1 else "")
             ax.grid(axis="y", lw=0.3, color="#dddddd")
         common.label_rows(axes[row, 0], names)
         if len(models) > 1:
-            axes[row, 0].set_ylabel(model)
+            axes[row, 0].set_title(model, loc="left")
     handles = [Line2D([], [], **common.PLAIN_LINE, label="plain")]
     handles += [Line2D([], [], ls="", label=style.training_name(training), **looks[training]) for training in norms]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    common.legend(figure, handles)
     return figure
 
 
@@ -325,5 +333,5 @@ def sample_size(test: pd.DataFrame) -> Figure:
             ax.set_ylabel(f"{model}\n{label}" if len(models) > 1 and table is clean else label)
         common.log_axis(axes[row, 0])
     handles = common.handles(looks, [([], clean)])
-    figure.legend(handles=handles, loc="outside upper center", ncols=3)
+    common.legend(figure, handles)
     return figure

@@ -50,7 +50,7 @@ def reproduction(compared: pd.DataFrame) -> Figure:
     if (compared.images == "not clipped").any():
         handles.append(Line2D([], [], label="ours, not clipped", color="#444444", marker="o", mfc="white"))
     handles += [common.flagged()] if failed else []
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    common.legend(figure, handles)
     return figure
 
 

@@ -10,6 +10,7 @@ import seaborn as sns
 from matplotlib.axis import Axis
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from gradreg.planning import numerals
@@ -22,7 +23,7 @@ TEXT_WIDTH, PAGE_HEIGHT = 7.0, 9.0  # inches: of two columns, and of the text of
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<"]  # one more than colours, so that pairs repeat late
 GREYS = ["#999999", "#000000", "#555555", "#bbbbbb", "#333333"]  # of attacks and their norms; colours are of training
-LABEL = 0.14  # inches that a label of a y axis needs
+APART = 2  # pixels between labels of ticks
 BASELINE = {"color": "#666666", "marker": "x"}
 FIRST = [Training("1"), Training("2"), Training("inf")]  # their looks are the same in all figures
 SIGNED = "RdBu_r"  # diverging, centred on zero: perturbations
@@ -92,40 +93,53 @@ def labelled(axis: Axis) -> list[float]:
     return [tick for tick, text in ticks if low <= tick <= high and text(tick)]
 
 
+def shown(axis: Axis) -> list[Text]:
+    """The labels that an axis has within the view, in the order of their ticks; after the figure is drawn."""
+    low, high = sorted(axis.get_view_interval())
+    slack = 1e-9 * (high - low)
+    ticks = sorted([*axis.get_major_ticks(), *axis.get_minor_ticks()], key=lambda tick: float(tick.get_loc()))
+    labels = [tick.label1 for tick in ticks if low - slack <= tick.get_loc() <= high + slack]
+    return [label for label in labels if label.get_visible() and label.get_text()]
+
+
 def _label(axis: Axis) -> None:
-    """Labels of a logarithmic axis: at least two where it spans less than a decade, and no more than have room."""
-    if axis.get_scale() != "log":
+    """Two labels at least on a logarithmic axis that spans less than a decade."""
+    if axis.get_scale() != "log" or len(labelled(axis)) >= 2:
         return
-    ticks, room = sorted(labelled(axis)), _room(axis)
-    if len(ticks) < 2:
-        low, high = sorted(axis.get_view_interval())
-        ticks = [tick for tick in MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= tick <= high]
-    elif len(ticks) <= room:
-        return
-    if len(ticks) > room:  # the first, the last and some between them
-        ticks = [ticks[round(i * (len(ticks) - 1) / (room - 1))] for i in range(room)]
+    low, high = sorted(axis.get_view_interval())
+    ticks = [tick for tick in MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= tick <= high]
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def _room(axis: Axis) -> int:
-    """How many labels have room on an axis, two at least; those of x axes stand apart in all figures."""
-    if axis is not axis.axes.yaxis:
-        return 99
-    return max(2, int(axis.axes.bbox.height / axis.axes.figure.dpi / LABEL))
+def _thin(axis: Axis) -> None:
+    """Leave out numbers at ticks that would overprint the one before; names of rows and columns stay."""
+    kept: list[Text] = []
+    labels = shown(axis)
+    if any(label.get_text()[0].isalpha() or label.get_rotation() for label in labels):
+        return
+    for label in labels:
+        if not kept or not label.get_window_extent().padded(APART).overlaps(kept[-1].get_window_extent()):
+            kept.append(label)
+    if len(kept) < len(labels):
+        at = 0 if axis is axis.axes.xaxis else 1
+        axis.set_minor_locator(NullLocator())
+        axis.set_ticks([label.get_position()[at] for label in kept], [label.get_text() for label in kept])
 
 
 def save(figure: Figure, *paths: str | Path) -> None:
     """Write a figure to each path, by its suffix, atomically and without the date."""
-    axes = [(name, axis) for ax in figure.axes for name, axis in (("x", ax.xaxis), ("y", ax.yaxis))]
+    axes = [(name, getattr(ax, f"{name}axis")) for ax in figure.axes for name in ("x", "y")]
     for name, axis in axes:
         # Where all errors or gradients are zero, or none is finite, there is nothing to take a logarithm of.
         if axis.get_scale() == "log" and axis.get_view_interval()[0] <= 0 and not math.isfinite(axis.get_minpos()):
             axis.axes.set(**{f"{name}scale": "linear"})
-    figure.draw_without_rendering()  # for the layout: labels are given to axes of their final height
-    for _, axis in axes:
-        _label(axis)
+    for step in (_label, _thin):
+        figure.draw_without_rendering()  # the layout gives axes their size
+        for _, axis in axes:
+            if axis.axes.get_visible():
+                step(axis)
     for path in paths:
         suffix = Path(path).suffix.removeprefix(".")
         metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix, {})

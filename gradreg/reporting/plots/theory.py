@@ -36,7 +36,7 @@ def gradient_norms(test: pd.DataFrame) -> Figure:
     for ax in axes[:, 0]:
         ax.set_ylabel(r"mean of $\Vert\partial L/\partial x\Vert$")
     handles = common.handles(looks, parts)
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    common.legend(figure, handles)
     return figure
 
 
@@ -77,7 +77,7 @@ def linearisation(test: pd.DataFrame) -> Figure:
     )
     handles = common.handles(looks, parts)
     handles.append(Line2D([], [], color="#999999", lw=0.8, ls=":", label="linear"))
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    common.legend(figure, handles)
     return figure
 
 
@@ -105,7 +105,7 @@ def error_and_gradient(validation: pd.DataFrame) -> Figure:
     xlabels = [f"mean {style.norm_name(q)} norm of $\\partial L/\\partial x$" for q in norms]
     common.label_edges(axes, [], xlabels, parts, f"validation {ERROR}")
     handles = [Line2D([], [], ls="", label=style.training_name(key), **look) for key, look in looks.items()]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    common.legend(figure, handles)
     return figure
 
 

@@ -63,7 +63,7 @@ def transfer(table: pd.DataFrame) -> Figure:
         label = f"perturbed in {style.norm_name(p)}, $\\epsilon$ = {eps}"
         handles.append(Line2D([], [], ls="", label=label, **looks[p]))
     handles.append(Line2D([], [], ls="", marker="|", color="#000000", ms=7, label="as they are"))
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    common.legend(figure, handles)
     return figure
 
 

@@ -41,7 +41,7 @@ def attack_strength(test: pd.DataFrame) -> Figure:
     parts, norms = list(table.groupby("model", sort=False)), numerals.by_number(table.attack_p)
     trainings = {model: sorted(set(part.training)) for model, part in parts}
     figure, axes = common.rows_of(
-        [len(of_model) for of_model in trainings.values()], len(norms), 0.22, 0.5, sharex=True
+        [len(of_model) for of_model in trainings.values()], len(norms), 0.22, 0.6, sharex=True
     )
     framed = False
     for row, (model, part) in zip(axes, parts, strict=True):
@@ -49,12 +49,14 @@ def attack_strength(test: pd.DataFrame) -> Figure:
             eps = _shown_eps(panel)
             same = multi_step[(multi_step.model == model) & (multi_step.attack_p == p) & (multi_step.attack_eps == eps)]
             framed |= _strengths(ax, panel[panel.attack_eps == eps], same, trainings[model], looks)
-            norm = f"{style.norm_name(p)}, $\\epsilon$ = {eps}"
-            ax.set_title(f"{model}, {norm}" if len(parts) > 1 else norm)
+            ax.set_title(common.attack_name(p, eps))
             ax.grid(axis="y", lw=0.3, color="#dddddd")
         for ax in row:
             common.label_rows(ax, [style.training_name(training) for training in trainings[model]])
             ax.tick_params(labelleft=ax is row[0])
+        if len(parts) > 1:
+            first = next(ax for ax in row if ax.get_visible())
+            first.set_title(f"{model}\n{first.get_title()}")
     for ax in axes[-1]:
         ax.set_xlabel(ERROR)
     handles = [Line2D([], [], ls="", label=attack.replace("_", "-"), **looks[attack]) for attack in attacks]
@@ -62,7 +64,7 @@ def attack_strength(test: pd.DataFrame) -> Figure:
         hollow = looks["multi_step"] | HOLLOW | {"color": "#000000"}
         handles.append(Line2D([], [], ls="", label="multi-step, on the images of the strong attack", **hollow))
     handles += [common.flagged()] if framed else []
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 6))
+    common.legend(figure, handles)
     return figure
 
 
@@ -102,7 +104,7 @@ def _strengths(
 
 
 def probe(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
-    """The error of the collapse probe by epoch, under one and five steps: a column per p, all eps of the sweep.
+    """The error of the collapse probe by epoch, under one and five steps: a panel per p, all eps of the sweep.
 
     history: of the selection runs; chosen: measurements of the final runs, whose eps have thick lines.
     """
@@ -113,13 +115,12 @@ def probe(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
         axes[0, 0].set_title("no network reached the end of an epoch")
         return figure
     parts = summaries.by_objective(table)
-    norms = numerals.by_number(table.p)
-    looks = style.series([Training(p) for p in norms])
-    figure, axes = common.grid(len(parts), len(norms), sharex=True, sharey=True)
+    looks = style.series([Training(p) for p in numerals.by_number(table.p)])
+    figure, rows = common.by_training(parts, "epoch", f"probe {ERROR}", sharex=True, sharey=True)
     final = set(chosen[NETWORK].itertuples(index=False, name=None))
-    for row, (_, part) in zip(axes, parts, strict=True):
-        for ax, p, panel in common.panels(row, part, "p", norms):
-            strengths = numerals.by_number(panel.eps)
+    for row in rows:
+        for ax, _, panel in row:
+            p, strengths = panel.p.iloc[0], numerals.by_number(panel.eps)
             for i, eps in enumerate(strengths):
                 line = panel[panel.eps == eps]
                 is_final = tuple(line[NETWORK].iloc[0]) in final
@@ -129,7 +130,7 @@ def probe(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
                 }
                 for metric, dash in (("probe_error_5", "-"), ("probe_error_1", ":")):
                     summary = summaries.over_seeds(line.assign(value=100 * line[metric]), ["epoch"])
-                    label = f"$\\epsilon$ = {eps}" + (" (chosen)" if is_final else "") if dash == "-" else None
+                    label = common.strength(eps) + (" (chosen)" if is_final else "") if dash == "-" else None
                     ax.plot(summary.epoch, summary["mean"], ls=dash, label=label, **look)
                     half = summary.half.where(summary.seeds >= common.FEWEST, 0)
                     low, high = summary["mean"] - half, summary["mean"] + half
@@ -137,11 +138,9 @@ def probe(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
             ax.set_ylim(0, 102)
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             ax.legend(fontsize=6, loc="upper right", frameon=True, framealpha=0.85, edgecolor="none")
-    titles = [f"training with {style.training_name(Training(p))}" for p in norms]
-    common.label_edges(axes, titles, ["epoch"] * len(norms), parts, f"probe {ERROR}")
     dashes = (("five steps", "-"), ("one step", ":"))
     handles = [Line2D([], [], color="k", ls=dash, label=label) for label, dash in dashes]
-    figure.legend(handles=handles, loc="outside upper center", ncols=2)
+    common.legend(figure, handles)
     return figure
 
 
@@ -174,5 +173,5 @@ def estimates(test: pd.DataFrame) -> Figure:
     )
     handles = common.handles(looks, parts)
     handles += [Line2D([], [], color="k", ls=dash, label=label) for dash, label in SHARES.values()]
-    figure.legend(handles=handles, loc="outside upper center", ncols=4)
+    common.legend(figure, handles)
     return figure
