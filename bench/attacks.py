@@ -10,9 +10,10 @@ import torch
 from bench import jobs
 from bench.common import in_turn, shown, summary, table, timed
 from gradreg import registry
+from gradreg.attacks.calls import batched
 from gradreg.data import splits as arrays
 from gradreg.device import wait_for
-from gradreg.evaluation.measure import batched, wrong
+from gradreg.evaluation.measure import wrong
 from gradreg.models import checkpoint
 
 EPS = {1.0: 12.0, 2.0: 1.5, float("inf"): 0.15}

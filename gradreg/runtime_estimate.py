@@ -59,14 +59,22 @@ def estimate(work: Iterable[Work], device: torch.device = CPU) -> Seconds:
         per_image, per_attacked, per_gradient = readings[reading]
         watched = training.n_validation or training.n_stop or 0
         epoch = steps_of_epoch * steps[kind] + watched * per_image
+        if watch := training.watch:
+            gradients = watch.attack.get("steps", _gradients(watch.attack["kind"]))
+            epoch += min(watch.images, watched) * len(watch.eps) * gradients * per_gradient
         phases = 2 if training.recipe.retrain != "none" and training.n_stop else 1
         total.training += item.train * phases * training.recipe.epochs * epoch
         attacked = min(attack.images, item.n_evaluated)
         total.evaluation += item.evaluate * (item.n_evaluated * per_image + attacked * per_attacked)
         for strong, count in item.strong.values():
-            gradients = sum(registry.lookup("attacks", kind).get("gradients", GRADIENTS) for kind in strong.attacks)
+            gradients = sum(_gradients(kind) for kind in strong.attacks)
             total.evaluation += count * strong.images * len(strong.eps) * gradients * per_gradient
     return total
+
+
+def _gradients(attack: str) -> int:
+    """How many gradients an image costs, of an attack without a number of steps."""
+    return int(registry.lookup("attacks", attack).get("gradients", GRADIENTS))
 
 
 def _step(item: Work, batch: int, device: torch.device) -> float:

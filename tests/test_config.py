@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 
 import pytest
 import yaml
@@ -11,6 +12,7 @@ from gradreg.planning.attacked import Criterion
 from gradreg.planning.config import ConfigError, resolve
 from gradreg.planning.entries import final_sizes, selection_size
 from gradreg.planning.experiment import Experiment
+from gradreg.planning.specs import TrainingSpec, to_json
 from gradreg.planning.yaml_files import YamlFiles, fault
 
 
@@ -82,6 +84,19 @@ def test_what_settings_compete_by_is_spelled_as_tables_spell_it():
     assert resolve(BASE)["sweep"][0]["selection"]["by"] == "error"
     experiment = Experiment(edited(attack=attack, selection=selection))
     assert experiment.criteria == {("digits", 1297): Criterion("multi_step", "2+inf", "0.5+0.1")}
+
+
+def test_a_patience_watches_what_settings_compete_by():
+    by = {"attack": "multi_step", "p": "2+inf", "eps": "0.5+0.1"}
+    attack = {"eps": {2: [0.5, 1], "inf": [0.1]}, "images": 50, "steps": 7}
+    changes = {"selection": {"n_train": 900, "n_validation": 300, "by": by}, "attack": attack}
+    plans = [*Experiment(edited(train={"patience": 5}, **changes)).selection.values()]
+    for training in (plan.training for plan in plans):
+        assert (training.watch.attack, training.watch.images) == ({"kind": "multi_step", "steps": 7}, 50)
+        assert {p.value: eps.value for p, eps in training.watch.eps.items()} == {2: 0.5, math.inf: 0.1}
+        assert TrainingSpec.of(json.loads(to_json(training))) == training
+    for without in (edited(**changes), edited(train={"patience": 5})):
+        assert {plan.training.watch for plan in Experiment(without).selection.values()} == {None}
 
 
 def test_grids_keep_their_numbers_in_one_spelling():

@@ -1,15 +1,18 @@
 """Recipes: schedules against what published runs say of themselves, stopping, retraining, averages, augmentation."""
 
+import functools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from test_training import CPU, TRAIN, spec
 
+from gradreg.evaluation.measure import evaluate
 from gradreg.models import checkpoint
 from gradreg.models import preprocessing as inputs
 from gradreg.planning.entries import recipe
-from gradreg.planning.specs import ModelSpec
+from gradreg.planning.specs import AttackSpec, ModelSpec, WatchSpec, grid
 from gradreg.training import block as training
 from gradreg.training import early_stopping, schedules
 from gradreg.training.augmentation import augmented
@@ -195,10 +198,10 @@ def test_augmentation_changes_training_and_not_the_order():
 # Stopping and what follows
 
 
-def run(retrain, held_out=None, patience=3, **train):
+def run(retrain, held_out=None, patience=3, watch=None, **train):
     changes = {**STEADY, "lr": 0.1, "epochs": 40, **train, "patience": patience, "retrain": retrain}
     model = {"kind": "maxout", "units": [15], "pieces": 2, "init": 0.1, "keep_hidden": 0.8}
-    settings = spec(model, PLAIN, n_stop=100, **changes)
+    settings = replace(spec(model, PLAIN, n_stop=100, **changes), watch=watch)
     seen = []
     (replica,) = training.train_block(
         [0], TRAIN.first(400), held_out, settings, CPU, on_epoch=lambda epoch, rows: seen.append(rows)
@@ -217,6 +220,20 @@ def test_training_stops_when_validation_gets_no_better():
     settings = settings.with_recipe(patience=None, epochs=best)
     (until,) = training.train_block([0], TRAIN.first(300), None, settings, CPU)
     assert checkpoint.digest(until.parameters) == checkpoint.digest(replica.parameters)
+
+
+def test_patience_watches_the_error_that_evaluation_measures_in_any_of_the_norms():
+    attack = AttackSpec(60, 3, 25, grid({"2": ["0.5"], "inf": ["0.05"]}))
+    eps = {p: strengths[0] for p, strengths in attack.eps.items()}
+    watch = WatchSpec(attack.blocks["multi_step"], 60, 25, eps)
+    replica, settings = run("none", watch=watch)
+    errors = [row["watched_error"] for row in replica.history]
+    assert replica.best_epoch == errors.index(min(errors)) + 1 == len(errors) - 3
+    assert errors != [row["held_out_error"] for row in replica.history]
+    network = functools.partial(Stack([0], TRAIN.first(300), None, settings).loss.logits, replica.parameters)
+    rows = evaluate(network, TRAIN.first(400).last(100), attack).rows
+    errors_of = {(row["attack"], row["attack_p"]): row["value"] for row in rows if row["metric"] == "error"}
+    assert errors_of["multi_step", "2+inf"] == min(errors)
 
 
 def test_with_held_out_images_nothing_is_set_apart_and_nothing_follows():

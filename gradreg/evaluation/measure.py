@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gradreg import registry
 from gradreg.attacks import checks, gradients, steepest
+from gradreg.attacks.calls import batched, perturbed
 from gradreg.attacks.noise import noisy
 from gradreg.data.splits import Split
 from gradreg.evaluation import local_estimates
@@ -137,10 +138,8 @@ def _one_after_another(
     fooled, after = clean.clone(), {}
     for kind in attack.attacks:
         rest = (~fooled).nonzero().squeeze(1)
-        way = functools.partial(registry.function("attacks", kind), network, p=p.value, eps=eps.value)
         if len(rest):
-            moved = batched(way, x[rest], y[rest], attack.batch_size)
-            checks.check_perturbed(kind, x[rest], moved, p.value, eps.value)
+            moved = perturbed({"kind": kind}, network, x[rest], y[rest], p.value, eps.value, attack.batch_size)
             fooled[rest] = wrong(network, moved, y[rest])
         after[f"error_after_{kind}"] = fooled.double().mean().item()
     return fooled, after
@@ -166,21 +165,12 @@ def perturbations(
 
     What is not ``right`` (N,) stays as it is.
     """
-    blocks: dict[str, Mapping[str, Any]] = {
-        "one_step": {"kind": "one_step"},
-        "multi_step": {"kind": "multi_step", "steps": attack.steps},
-        **attack.others,
-    }
-    perturbed = {}
-    for name, block in blocks.items():
-        function = registry.function("attacks", block["kind"])
-        settings = {key: value for key, value in block.items() if key != "kind"}
-        perturbed[name] = x.clone()
+    moved = {}
+    for name, block in attack.blocks.items():
+        moved[name] = x.clone()
         if right.any():
-            step = functools.partial(function, network, p=p, eps=eps, **settings)
-            moved = batched(step, x[right], y[right], attack.batch_size)
-            perturbed[name][right] = checks.check_perturbed(block["kind"], x[right], moved, p, eps)
-    return perturbed
+            moved[name][right] = perturbed(block, network, x[right], y[right], p, eps, attack.batch_size)
+    return moved
 
 
 @torch.no_grad()
@@ -297,8 +287,3 @@ def _check(
     diagonal = x[0].numel() ** (1 / p.value)
     far = error(steepest.frank_wolfe, diagonal, steps=attack.steps, stop=True)
     measured.add(name, p, "", len(x), error_in_box=far)
-
-
-def batched(function: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, size: int) -> Tensor:
-    """``function(inputs, labels)``, called on batches of ``size``."""
-    return torch.cat([function(a, b) for a, b in zip(x.split(size), y.split(size), strict=True)])

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gradreg.attacks.calls import batched
 from gradreg.attacks.steepest import frank_wolfe
 from gradreg.data.splits import Split
-from gradreg.evaluation.measure import batched, wrong
+from gradreg.evaluation.measure import wrong
 from gradreg.planning.specs import TransferSpec
 
 

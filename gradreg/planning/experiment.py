@@ -11,7 +11,7 @@ from typing import Any
 
 from gradreg import registry
 from gradreg.planning import entries
-from gradreg.planning.attacked import Criterion
+from gradreg.planning.attacked import CLEAN, Criterion
 from gradreg.planning.config import ConfigError, resolve
 from gradreg.planning.entries import Entry
 from gradreg.planning.numerals import by_number, members, middle, parse, to_path
@@ -24,6 +24,7 @@ from gradreg.planning.specs import (
     StrongAttackSpec,
     TrainingSpec,
     TransferSpec,
+    WatchSpec,
 )
 from gradreg.registry.datasets import DATASETS
 
@@ -209,9 +210,11 @@ class Experiment:
             n_validation=selection["n_validation"],
             data=DATASETS[dataset].fingerprint,
         )
-        n_stop = None if train.patience is None else selection["n_validation"]
-        final = replace(choosing, n_train=n_train, n_validation=None, n_stop=n_stop)
         attack = _attack(entry, block["kind"])
+        n_stop = None
+        if train.patience is not None:
+            n_stop, choosing = selection["n_validation"], replace(choosing, watch=_watch(selection["by"], attack))
+        final = replace(choosing, n_train=n_train, n_validation=None, n_stop=n_stop)
         on_test = replace(attack, n_test=entries.test_size(entry))
         named = entry["attack"]["strong"].items()
         attacks = {
@@ -237,6 +240,15 @@ def _attack(entry: Entry, model_kind: str) -> AttackSpec:
     """What is measured on every network of a kind."""
     block = {key: value for key, value in entry["attack"].items() if key != "strong"}
     return AttackSpec(**block, smooth=registry.lookup("models", model_kind).get("smooth", False))
+
+
+def _watch(written: Any, attack: AttackSpec) -> WatchSpec | None:
+    """What a patience watches: the error that settings compete by; None for that without attack."""
+    by = Criterion.of(written)
+    if by == CLEAN:
+        return None
+    eps = dict(zip(members(by.p), members(by.eps), strict=True))
+    return WatchSpec(attack.blocks[by.attack], attack.images, attack.batch_size, eps)
 
 
 @dataclass(frozen=True)

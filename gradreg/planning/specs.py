@@ -95,36 +95,6 @@ class Recipe:
     compile: bool
 
 
-@dataclass(frozen=True)
-class TrainingSpec:
-    """All that training depends on beside its images, seeds and code.
-
-    A run trains on n_train images of the training set, after the first ``skip``. n_validation: number of images at the
-    end of the training set on which settings compete; None for a final run. n_stop: number of its training images that
-    a final run with patience holds out. data: fingerprint of the data set.
-    """
-
-    model: ModelSpec
-    objective: ObjectiveSpec
-    recipe: Recipe
-    n_train: int = 0
-    skip: int = 0
-    n_validation: int | None = None
-    n_stop: int | None = None
-    data: str = ""
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Self:
-        """From what ``to_json`` wrote."""
-        model, objective = ModelSpec.of(values["model"]), ObjectiveSpec.of(values["objective"])
-        rest = {key: value for key, value in values.items() if key not in ("model", "objective", "recipe")}
-        return cls(model, objective, Recipe(**values["recipe"]), **rest)
-
-    def with_recipe(self, **changes: Any) -> Self:
-        """The same with some settings of the recipe changed."""
-        return replace(self, recipe=replace(self.recipe, **changes))
-
-
 class Spec:
     """Settings with a grid ``eps``."""
 
@@ -135,6 +105,54 @@ class Spec:
         if "noise" in values:
             numbers["noise"] = {kind: numerals(sizes) for kind, sizes in values["noise"].items()}
         return cls(**{**values, **numbers})
+
+
+@dataclass(frozen=True)
+class WatchSpec(Spec):
+    """The error under attack on held-out images that a patience watches: an image counts if it fails in one norm.
+
+    attack: its kind and settings. The first ``images`` are attacked, ``batch_size`` at a time. eps: one per p, in units
+    of [0, 1].
+    """
+
+    attack: Mapping[str, Any]
+    images: int
+    batch_size: int
+    eps: Mapping[Numeral, Numeral]
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """All that training depends on beside its images, seeds and code.
+
+    A run trains on n_train images of the training set, after the first ``skip``. n_validation: number of images at the
+    end of the training set on which settings compete; None for a final run. n_stop: number of its training images that
+    a final run with patience holds out. watch: what the patience watches, where it is not the error without attack.
+    data: fingerprint of the data set.
+    """
+
+    model: ModelSpec
+    objective: ObjectiveSpec
+    recipe: Recipe
+    n_train: int = 0
+    skip: int = 0
+    n_validation: int | None = None
+    n_stop: int | None = None
+    watch: WatchSpec | None = None
+    data: str = ""
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """From what ``to_json`` wrote."""
+        model, objective = ModelSpec.of(values["model"]), ObjectiveSpec.of(values["objective"])
+        rest = {key: value for key, value in values.items() if key not in ("model", "objective", "recipe")}
+        if rest.get("watch"):
+            rest["watch"] = WatchSpec.of(rest["watch"])
+        return cls(model, objective, Recipe(**values["recipe"]), **rest)
+
+    def with_recipe(self, **changes: Any) -> Self:
+        """The same with some settings of the recipe changed."""
+        return replace(self, recipe=replace(self.recipe, **changes))
 
 
 @dataclass(frozen=True)
@@ -154,6 +172,12 @@ class AttackSpec(Spec):
     others: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     smooth: bool = False
     n_test: int | None = None
+
+    @property
+    def blocks(self) -> dict[str, Mapping[str, Any]]:
+        """Kind and settings of every attack by name: one step, several steps, and the others."""
+        several = {"kind": "multi_step", "steps": self.steps}
+        return {"one_step": {"kind": "one_step"}, "multi_step": several, **self.others}
 
 
 @dataclass(frozen=True)

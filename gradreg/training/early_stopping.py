@@ -1,8 +1,9 @@
 """Training with a patience, and what follows on all images.
 
 The network of the epoch of least held-out error is kept, and training ends after ``patience`` epochs without a better
-one. Final runs have no images held out: they hold out their last n_stop images until then, and the recipe's ``retrain``
-says what follows on all of them:
+one. Where the spec has a ``watch``, it is the error under its attack: that may rise again while the error without
+attack still falls (robust overfitting, Rice et al. 2020). Final runs have no images held out: they hold out their last
+n_stop images until then, and the recipe's ``retrain`` says what follows on all of them:
 
 - ``none``: nothing;
 - ``fresh``: training from the start, for as many epochs as were best;
@@ -58,8 +59,11 @@ class Patient:
         if self.second:
             return self._run_second(self.second)
         (row,) = self.first.run_epoch()
-        if row["held_out_error"] < self.least:
-            self.best, self.best_epoch, self.least = self.first.parameters_of(0), self.done, row["held_out_error"]
+        error = row["held_out_error"]
+        if self.spec.watch:
+            error = row["watched_error"] = self.first.error_under_attack(self.watched, self.spec.watch)
+        if error < self.least:
+            self.best, self.best_epoch, self.least = self.first.parameters_of(0), self.done, error
         patience = self.recipe.patience or 0
         enough = self.done - self.best_epoch >= patience or self.done == self.recipe.epochs
         if self.first.diverged[0] is not None or (enough and not self.retrains):

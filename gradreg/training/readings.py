@@ -1,4 +1,4 @@
-"""What is read of replicas while they are trained: loss and error on a split, the collapse probe, the objective.
+"""What is read of replicas while they are trained: loss and errors on a split, the collapse probe, the objective.
 
 parameters: name -> (R, ...), of R replicas.
 """
@@ -10,9 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import vmap
 
+from gradreg.attacks.calls import perturbed
 from gradreg.data.splits import Split
 from gradreg.objectives.ascent import EXACT_PROJECTIONS, ascend_in_one_of, steepest
 from gradreg.objectives.differentiation import Params, Strength, by_autograd
+from gradreg.planning.specs import WatchSpec
 from gradreg.training.batches import Batches
 from gradreg.training.loss import TrainingLoss
 
@@ -58,6 +60,28 @@ def probe_error(loss: TrainingLoss, parameters: Params, train: Split, eps: Stren
 
     errors: list[float] = _of_each(error, parameters, loss.to_space(images.pixels()), images.labels).tolist()
     return errors
+
+
+def error_under_attack(loss: TrainingLoss, parameters: Params, split: Split, watch: WatchSpec) -> float:
+    """Error of the only replica on the first images of a split, under the attack, in any of the norms, of ``watch``."""
+    values = {name: value[0] for name, value in parameters.items()}
+    images = split.first(min(watch.images, len(split)))
+    x, y = images.pixels(), images.labels
+
+    def network(at: Tensor) -> Tensor:
+        return loss.logits(values, loss.to_space(at))
+
+    @torch.no_grad()
+    def wrong(at: Tensor, labels: Tensor) -> Tensor:
+        return network(at).argmax(-1) != labels
+
+    fooled = wrong(x, y)
+    for p, eps in watch.eps.items():
+        rest = (~fooled).nonzero().squeeze(1)
+        if len(rest):
+            moved = perturbed(watch.attack, network, x[rest], y[rest], p.value, eps.value, watch.batch_size)
+            fooled[rest] = wrong(moved, y[rest])
+    return fooled.double().mean().item()
 
 
 @torch.no_grad()

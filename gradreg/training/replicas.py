@@ -17,7 +17,7 @@ from gradreg.models.checks import check_parts
 from gradreg.models.layers import Dropout
 from gradreg.objectives.binding import bind
 from gradreg.objectives.differentiation import Strength, by_autograd
-from gradreg.planning.specs import ModelSpec, TrainingSpec
+from gradreg.planning.specs import ModelSpec, TrainingSpec, WatchSpec
 from gradreg.training import readings, schedules
 from gradreg.training.batches import Batches
 from gradreg.training.checkpoints import State
@@ -34,7 +34,7 @@ PROBE_STEPS = (1, 5)
 class Replica:
     """One trained network: its parameters and one row of history per epoch.
 
-    diverged: the epoch in which it did; best_epoch: that of least held-out error, where training stops early;
+    diverged: the epoch in which it did; best_epoch: that of least watched error, where training stops early;
     retrained: epochs on all images after it, where there were any.
     """
 
@@ -162,6 +162,10 @@ class Stack:
     def read(self, split: Split) -> tuple[list[float], list[float]]:
         """Mean cross-entropy of each replica on a split, and its error."""
         return readings.loss_and_error(self.loss, self.kept, split)
+
+    def error_under_attack(self, split: Split, watch: WatchSpec) -> float:
+        """Error of the only replica under the attack of ``watch`` on a split."""
+        return readings.error_under_attack(self.loss, self.kept, split, watch)
 
     def objective_on(self, split: Split) -> float:
         """The training objective of the only replica on a split, with dropout, over whole batches."""
