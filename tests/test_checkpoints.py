@@ -11,6 +11,7 @@ from test_training import CONVOLUTIONAL, CPU, TRAIN, spec
 
 from gradreg import cli as commands
 from gradreg.models import checkpoint
+from gradreg.storage import states
 from gradreg.training import block as training
 from gradreg.training import checkpoints as resume
 from gradreg.training.checkpoints import Resume
@@ -190,10 +191,10 @@ def test_what_is_cleared(tmp_path):
     for seeds in ([0], [1], [2, 3]):
         store.keep(seeds, resume.State({"x": torch.ones(1)}, {}), True)
     (folder / ".abc-seed-1.safetensors").write_text("half")
-    store.clear([1, 2])
+    states.clear(folder, [1, 2])
     assert sorted(file.name for file in folder.iterdir()) == [".seed-0.safetensors.sha256", "seed-0.safetensors"]
-    store.clear([0])
-    store.clear([0])
+    states.clear(folder, [0])
+    states.clear(folder, [0])
     assert list(folder.iterdir()) == []
 
 

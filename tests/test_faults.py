@@ -134,6 +134,21 @@ def test_a_signal_saves_and_says_where(tmp_path, untouched, number):
     assert faults.results(project, *faults.COMPARED) == faults.results(whole, *faults.COMPARED)
 
 
+def test_what_snakemake_did_not_book_is_not_trained_again(tmp_path):
+    """A signal to its main process alone: it ends, and so does not see that the job, which goes on, is done."""
+    project = create(tmp_path / "project", only(900))
+    process = project.start("--cores", 1, *CELLS)
+    wait_for_epoch(project, 50)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert list(faults.saved(project).values()) == [900, 900]
+    since = time.time()
+    project.snakemake("--cores", 1, *CELLS)
+    assert faults.first_epochs(project, since) == {}
+    assert faults.saved(project) == {}
+
+
 def wait_for_epoch(project, epoch):
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

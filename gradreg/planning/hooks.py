@@ -4,7 +4,7 @@ import glob
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from gradreg.planning.experiment import Experiment, Plan
 from gradreg.planning.jobs import TRAINED, Jobs
 from gradreg.planning.specs import AttackSpec, StrongAttackSpec, TrainingSpec, to_json
+from gradreg.storage import states
 from gradreg.storage.files import remove
 
 
@@ -121,16 +122,23 @@ def clear_forced(experiment: Experiment, asked: Any) -> None:
         for size in sizes
         if asked.forceall or f"train_{dataset}_seeds_{block[0]}_to_{block[-1]}" in names
     ]
-    for file in glob.glob(f"{root}/resume/**/seed-*.safetensors", recursive=True):
-        run, name = os.path.split(os.path.relpath(file, f"{root}/resume"))
-        seeds = {int(seed) for seed in name.removesuffix(".safetensors").split("-")[1:]}
-        outputs = {f"{root}/cells/{run}/seed-{seed}/{output}" for seed in seeds for output in TRAINED}
+    for file, run, seeds, outputs in _states(root):
         if any(run.split("/")[0] == images and seeds & block for images, block in forced) or names & outputs:
-            remove(Path(file))
+            remove(file)
 
 
-def remove_empty_folders(root: str) -> None:
-    """Remove the folders of states of unfinished training that hold none."""
+def _states(root: str) -> Iterator[tuple[Path, str, set[int], set[str]]]:
+    """The states of training: the file, the run, the seeds, and what their jobs write."""
+    for file in sorted(Path(root, "resume").rglob(states.PATTERN)):
+        run, seeds = file.parent.relative_to(Path(root, "resume")).as_posix(), states.seeds_of(file)
+        yield file, run, seeds, {f"{root}/cells/{run}/seed-{seed}/{name}" for seed in seeds for name in TRAINED}
+
+
+def clear_finished(root: str) -> None:
+    """After a run that succeeded, remove the states of networks that are there, and folders that hold none."""
+    for file, _, _, outputs in _states(root):
+        if all(map(os.path.exists, outputs)):
+            remove(file)
     for folder, _, _ in os.walk(f"{root}/resume", topdown=False):
         if not os.listdir(folder):
             os.rmdir(folder)

@@ -13,8 +13,8 @@ from typing import Any
 
 from torch import Tensor
 
-from gradreg.storage import tensors
-from gradreg.storage.files import DamagedFileError, remove
+from gradreg.storage import states, tensors
+from gradreg.storage.files import DamagedFileError
 
 LEAST_SECONDS = 1.0  # between two writes
 SHARE = 0.02  # of the time, that writing takes at most
@@ -33,8 +33,7 @@ class Resume:
     """The states of replicas that are being trained, in memory and in a folder.
 
     key says what they depend on beside their seeds (hyper-parameters, data, code): a file that was written under
-    another key counts as none. One file holds the replicas that are stepped together, ``seed-3.safetensors`` or
-    ``seed-0-1-2.safetensors``.
+    another key counts as none. One file holds the replicas that are stepped together (``storage.states``).
     """
 
     def __init__(self, folder: Path, key: str, say: Say = lambda text: None) -> None:
@@ -46,7 +45,7 @@ class Resume:
 
     def load(self, seeds: Sequence[int]) -> State | None:
         """The state in which these replicas, stepped together, were left; None where there is none of this key."""
-        file = self._file(seeds)
+        file = states.file_of(self.folder, seeds)
         try:
             values, about = tensors.read(file)
         except FileNotFoundError:
@@ -73,7 +72,7 @@ class Resume:
             while self.unwritten:
                 seeds, state = next(iter(self.unwritten.items()))
                 about = {"key": self.key, "facts": json.dumps(state.facts)}
-                tensors.write(self._file(seeds), state.tensors, about)
+                tensors.write(states.file_of(self.folder, seeds), state.tensors, about)
                 self.unwritten.pop(seeds)
                 self.held = True
         except OSError as error:
@@ -82,12 +81,3 @@ class Resume:
             self.failure = str(error)
         now = time.monotonic()
         self.due = now + max(LEAST_SECONDS, (now - start) / SHARE)
-
-    def clear(self, seeds: Sequence[int]) -> None:
-        """Remove every file in which one of these seeds stands."""
-        for file in self.folder.glob("seed-*.safetensors"):
-            if set(seeds) & {int(seed) for seed in file.stem.split("-")[1:]}:
-                remove(file)
-
-    def _file(self, seeds: Sequence[int]) -> Path:
-        return self.folder / f"seed-{'-'.join(map(str, seeds))}.safetensors"

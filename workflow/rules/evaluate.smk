@@ -29,10 +29,11 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
         params:
             settings=JOBS.settings("evaluate"),
             cells=folders,
+            states=f"{ROOT}/resume/{RUN_PATTERN}",
             whitening=optional("whitening"),
         shell:
             "logged {log:q} run evaluate.py --data {input.data:q} --settings {params.settings:q}"
-            " --cells {params.cells:q} --device {resources.device} {params.whitening:q}"
+            " --cells {params.cells:q} --states {params.states:q} --device {resources.device} {params.whitening:q}"
 
 
 # Strong attacks on the networks that were chosen, each attack in separate jobs.

@@ -17,7 +17,7 @@ from gradreg.evaluation.measure import evaluate, strong
 from gradreg.models import checkpoint
 from gradreg.models.preprocessing import Whitening
 from gradreg.planning.specs import AttackSpec, StrongAttackSpec
-from gradreg.storage import metrics, npz
+from gradreg.storage import metrics, npz, states
 from gradreg.storage.files import read_json
 
 
@@ -27,10 +27,13 @@ def main() -> None:
     parser.add_argument("--settings", required=True, type=json.loads, help="JSON: attack (its settings), registered")
     parser.add_argument("--strong", metavar="NAME", help="run only this strong attack, whose settings --settings has")
     parser.add_argument("--cells", required=True, nargs="+", type=Path, help="folders of trained cells")
+    parser.add_argument("--states", type=Path, help="folder of states of training; those of these cells are removed")
     parser.add_argument("--whitening", type=Whitening.load, help="file of the whitening, where the networks have one")
     parser.add_argument("--device", default="auto", type=device.argument, help="auto, cpu or cuda")
     args = parser.parse_args()
     attack = args.settings["attack"]
+    if args.states:  # the workflow has booked the networks; before that, a job that it loses goes on from the states
+        states.clear(args.states, [int(cell.name.removeprefix("seed-")) for cell in args.cells])
     for cell in args.cells:
         start = time.monotonic()
         record = read_json(cell / "train.json")

@@ -72,8 +72,6 @@ def main() -> None:
         )
         metrics.write(cell / "history.csv", [{**run, "seed": replica.seed, **row} for row in replica.history])
         write_json(cell / "train.json", {"cell": {**run, "seed": replica.seed}, **record(replica), **about})
-    if resume is not None:
-        resume.clear(seeds)
 
 
 def record(replica: Replica) -> dict[str, object]:
