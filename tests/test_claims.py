@@ -121,6 +121,20 @@ def test_the_table_of_the_page_of_norms_is_that_of_the_published_experiment():
     assert table_of("docs/norms.md", "training") == expected
 
 
+def test_the_table_of_the_page_of_recipes_is_that_of_the_published_experiment():
+    """But for the minutes, which are in a log."""
+    table = metrics.read(PUBLISHED / "conv-mnist/metrics/test.csv")
+    table = table[table.metric == "error"]
+    grids = {"2": ("1", "1.5", "2"), "inf": ("0.1", "0.15", "0.2")}
+    expected = []
+    for p, name in (("none", "plain"), ("2", "p = 2, eps 1.5")):
+        rows = table[table.p == p].set_index(["attack", "attack_p", "attack_eps"]).value
+        attacked = [[rows["multi_step", norm, eps] for eps in grid] for norm, grid in grids.items()]
+        shown = [", ".join(f"{100 * value:.1f}" for value in values) for values in attacked]
+        expected.append([name, f"{100 * rows['none', '', '']:.2f}", *shown])
+    assert [row[:-1] for row in table_of("docs/recipes.md", "training")] == expected
+
+
 def objective(name, p, attack="none", norm="", eps=""):
     """The mean error in percent over seeds of an objective of the published comparison; "plain" for the baseline."""
     table = metrics.read(PUBLISHED / "objectives/metrics/test.csv")
