@@ -8,6 +8,7 @@ Your own training loop can import these from ``gradreg``:
 - objectives in several norms together: worst_norm, average_norm, random_norm
 - parts of objectives: ascend, input_gradient
 - a network as the function that objectives take: forward_of
+- networks that the workflow has trained: load
 
 docs/library.md has examples. A module is imported when one of its names is first used, so that planning an experiment
 does not import PyTorch.
@@ -17,6 +18,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gradreg.models.trained import load
     from gradreg.norms import dual_exponent, norm, project, steepest_step, steepest_step_in_union
     from gradreg.objectives.adversarial import adversarial
     from gradreg.objectives.alignment import alignment
@@ -49,6 +51,7 @@ __all__ = [
     "finite_difference",
     "forward_of",
     "input_gradient",
+    "load",
     "noise",
     "norm",
     "penalty",
@@ -65,7 +68,7 @@ __all__ = [
 ]
 _MODULES = dict.fromkeys(("dual_exponent", "norm", "project", "steepest_step", "steepest_step_in_union"), "norms")
 _MODULES |= {"draw": "sampling", "ascend": "objectives.ascent", "input_gradient": "objectives.differentiation"}
-_MODULES |= {"forward_of": "objectives.networks"}
+_MODULES |= {"forward_of": "objectives.networks", "load": "models.trained"}
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,7 @@ from gradreg.models import preprocessing
 from gradreg.models.preprocessing import Whitening
 from gradreg.planning.specs import ModelSpec, to_json
 from gradreg.storage import tensors
-from gradreg.storage.files import reading
+from gradreg.storage.files import DamagedFileError, reading
 
 
 def build(
@@ -77,6 +77,8 @@ def load(path: str | Path, device: str | torch.device = "cpu", whitening: Whiten
     whitening: the one with which the network was trained, if any. Raises ValueError for another.
     """
     state, metadata = tensors.read(path, device)
+    if "architecture" not in metadata:
+        raise DamagedFileError(path, "not a network of gradreg")
     with reading(path):
         architecture = json.loads(metadata["architecture"])
         spec = ModelSpec.of(architecture["spec"])

@@ -25,6 +25,7 @@ class DamagedFileError(Exception):
 
     def __init__(self, path: str | Path, reason: object) -> None:
         super().__init__(f"{path} is damaged ({reason}): delete it, then give the same command again to recreate it")
+        self.path, self.reason = path, str(reason)
 
 
 @contextmanager

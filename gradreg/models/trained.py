@@ -1,0 +1,63 @@
+"""Networks that the workflow has trained, for use elsewhere."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gradreg.models import checkpoint
+from gradreg.models.preprocessing import Whitening
+from gradreg.storage.files import DamagedFileError, read_json
+
+WEIGHTS, RECORD = "model.safetensors", "train.json"
+
+
+class TrainedNetwork(nn.Module):
+    """A network from images (N, C, H, W) in [0, 1] to logits (N, classes).
+
+    trained_with: what ``train.json`` says of it (its cell, all settings, versions); empty where there is none.
+    """
+
+    def __init__(self, network: nn.Module, trained_with: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.network, self.trained_with = network, trained_with
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of images."""
+        logits: Tensor = self.network(x)
+        return logits
+
+
+def load(source: str | Path, device: str | torch.device = "cpu", whitening: str | Path | None = None) -> TrainedNetwork:
+    """A trained network in evaluation mode, with frozen weights.
+
+    source: the folder of a cell, ``results/.../seed-0``, or a file of weights. whitening: its file, for a network that
+    has one; without it, the file is looked for where the workflow keeps it. Raises FileNotFoundError where there is
+    nothing to load, and ValueError for a file that is damaged, that is not a network of this package, or that belongs
+    to another whitening.
+    """
+    file = Path(source) / WEIGHTS if Path(source).is_dir() else Path(source)
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: there is no trained network")
+    record = file.with_name(RECORD)
+    try:
+        about: dict[str, Any] = read_json(record) if record.is_file() else {}
+        if whitening is None and about.get("whitening"):
+            whitening = _whitening(file, about)
+        given = None if whitening is None else Whitening.load(whitening)
+        network = checkpoint.load(file, device, given)
+    except DamagedFileError as error:
+        raise ValueError(f"{error.path} cannot be loaded: {error.reason}") from None
+    return TrainedNetwork(network, about).eval()
+
+
+def _whitening(file: Path, about: dict[str, Any]) -> Path:
+    """Where the workflow keeps the whitening of a network: beside the data of the results that the network is among."""
+    part = f"from{about['training']['skip']}" if about["training"]["skip"] else ""
+    name = f"data/whitening/{about['cell']['dataset']}-{about['cell']['n_train']}{part}.safetensors"
+    for folder in file.resolve().parents:
+        if (folder / name).is_file():
+            return folder / name
+    raise FileNotFoundError(f"{file} was trained on whitened images: give whitening=, the file {name} of its results")

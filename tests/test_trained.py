@@ -1,0 +1,94 @@
+"""Networks loaded for use elsewhere."""
+
+import json
+import re
+import shutil
+
+import pytest
+import torch
+from project import ROOT
+from safetensors.torch import save_file
+
+import gradreg
+from gradreg.data import splits
+from gradreg.models import checkpoint
+from gradreg.models.preprocessing import Whitening
+from gradreg.planning.specs import ModelSpec
+
+CELL = "results/tiny/cells/digits-300/softmax/perturb"
+PAGE = "results/quickstart/cells/digits-1297/maxout/perturb/p-2/eps-0.8/seed-0"
+
+
+@pytest.fixture
+def cell(template, tmp_path):
+    """The folder of a trained network, among results with their data."""
+    (tmp_path / "results").mkdir()
+    shutil.copytree(template.folder / "results/data", tmp_path / "results/data")
+    folder = next((template.folder / CELL).glob("p-2/eps-*/seed-0"))
+    return shutil.copytree(folder, tmp_path / PAGE)
+
+
+def test_a_folder_and_a_file_give_the_network_and_what_it_was_trained_with(cell, tmp_path):
+    network = gradreg.load(cell)
+    test = splits.load(tmp_path / "results/data/digits.npz", "test").first(20)
+    expected = checkpoint.load(cell / "model.safetensors")
+    assert torch.equal(network(test.pixels()), expected(test.pixels()))
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    assert network.trained_with == json.loads((cell / "train.json").read_text())
+    alone = shutil.copy(cell / "model.safetensors", tmp_path / "network.safetensors")
+    assert torch.equal(gradreg.load(str(alone))(test.pixels()), expected(test.pixels()))
+    assert gradreg.load(alone).trained_with == {}
+
+
+def test_what_is_no_network_is_refused_in_a_line(cell, tmp_path):
+    file = cell / "model.safetensors"
+    content = file.read_bytes()
+    other = tmp_path / "other.safetensors"
+    save_file({"weight": torch.ones(3)}, other)
+    text = tmp_path / "text.safetensors"
+    text.write_text("text")
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    for source, kind, message in (
+        (tmp_path, FileNotFoundError, "there is no trained network"),
+        (tmp_path / "nothing", FileNotFoundError, "there is no trained network"),
+        (cell, ValueError, "cannot be loaded: its checksum is not that of what was written"),
+        (other, ValueError, "cannot be loaded: not a network of gradreg"),
+        (text, ValueError, "cannot be loaded: "),
+    ):
+        with pytest.raises(kind, match=message) as raised:
+            gradreg.load(source)
+        assert "\n" not in str(raised.value)
+
+
+def test_the_whitening_is_found_among_the_results(cell, tmp_path):
+    images = splits.load(tmp_path / "results/data/digits.npz", "train").first(50)
+    whitening = Whitening.fit(images.pixels())
+    spec = ModelSpec("sigmoid_mlp", "whitened", {"units": [8]})
+    built = checkpoint.build(spec, (1, 8, 8), 10, torch.Generator().manual_seed(0))
+    checkpoint.save(cell / "model.safetensors", built.state_dict(), spec, (1, 8, 8), 10, whitening)
+    record = json.loads((cell / "train.json").read_text()) | {"whitening": whitening.digest}
+    (cell / ".train.json.sha256").unlink()
+    (cell / "train.json").write_text(json.dumps(record))
+    with pytest.raises(FileNotFoundError, match=r"give whitening=, the file data/whitening/digits-300.safetensors"):
+        gradreg.load(cell)
+    file = tmp_path / "results/data/whitening/digits-300.safetensors"
+    file.parent.mkdir()
+    whitening.save(file)
+    expected = checkpoint.load(cell / "model.safetensors", whitening=whitening)
+    for network in (gradreg.load(cell), gradreg.load(cell / "model.safetensors", whitening=file)):
+        assert torch.equal(network(images.pixels()), expected(images.pixels()))
+
+
+def test_the_examples_of_the_page_run(cell, tmp_path, monkeypatch, capsys):
+    for package in ("art", "secmlt"):
+        pytest.importorskip(package, reason="an extra is not installed")
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/library.md").read_text(), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    for block in [block for block in blocks if "load(" in block]:
+        exec(compile(block, "library.md", "exec"), {})
+    said = capsys.readouterr().out
+    assert "'p': '2'" in said
+    error, distance = (float(number) for number in re.findall(r": tensor\((.*?)\)", said)[-2:])
+    assert 0 < error <= 1
+    assert 0 < distance < 8
