@@ -205,13 +205,13 @@ def handles(looks: dict[Training, Look], parts: Parts) -> list[Line2D]:
 
 
 def legend(figure: Figure, entries: Sequence[Line2D]) -> None:
-    """The legend above all panels, in as many columns as the width of the figure has room for."""
+    """The legend above all panels, in as few lines as the width of the figure allows, all of a length."""
     width, height = figure.get_size_inches()
     longest = max(len(re.sub(r"[$\\{}]", "", str(entry.get_label()))) for entry in entries)
     columns = max(1, min(len(entries), int(width / (LETTER * longest + HANDLE))))
     lines = math.ceil(len(entries) / columns)
     figure.set_size_inches(width, min(height + LINE * (lines - 1), style.PAGE_HEIGHT))
-    figure.legend(handles=entries, loc="outside upper center", ncols=columns)
+    figure.legend(handles=entries, loc="outside upper center", ncols=math.ceil(len(entries) / lines))
 
 
 def log_axis(ax: Axes, axis: Literal["x", "y"] = "y") -> None:
