@@ -19,6 +19,8 @@ from gradreg.reporting.plots import style
 from gradreg.reporting.plots.style import Look
 from gradreg.reporting.summaries import Parts, Training
 
+# Of a training norm: its axes, the rows of its model and objective (with plain), and those of them in that norm.
+TrainingPanel = tuple[Axes, pd.DataFrame, pd.DataFrame]
 ERROR = "error, %"
 FAR = 4  # times plain's error: an axis that reaches further is logarithmic
 LOW = 1.2  # inches of a row, below which names that stand overlap
@@ -66,38 +68,46 @@ def panels(
             yield ax, value, panel
 
 
-def by_training(
-    parts: Parts, xlabel: str, quantity: str, **shared: Any
-) -> tuple[Figure, list[list[tuple[Axes, pd.DataFrame, pd.DataFrame]]]]:
-    """A panel for each norm p that a part was trained in: rows of axes, their parts, and the part's rows of that p.
+def by_training(parts: Parts, xlabel: str, quantity: str, **shared: Any) -> tuple[Figure, list[list[TrainingPanel]]]:
+    """A panel for each norm p that a part was trained in: a row per part, a column per norm.
 
-    A row per part and a column per norm; where most of these would be empty, one panel after the other.
+    Where most of these would be empty, one panel after the other.
     """
     norms = numerals.by_number({p for _, part in parts for p in part.p} - {"none"})
     titles = [f"training with {style.training_name(Training(p))}" for p in norms]
     filled = [(names, part, p) for names, part in parts for p in norms if (part.p == p).any()]
-    if 2 * len(filled) >= len(parts) * len(norms):
-        figure, axes = grid(len(parts), len(norms), **shared)
-        rows = [
-            [(ax, part, panel) for ax, _, panel in panels(row, part, "p", norms)]
-            for row, (_, part) in zip(axes, parts, strict=True)
+    if 2 * len(filled) < len(parts) * len(norms):
+        one_model = len({names[0] for names, _ in parts}) == 1
+        titled = [
+            (", ".join(names[one_model:]) + "\n" + titles[norms.index(p)], part, part[part.p == p])
+            for names, part, p in filled
         ]
-        label_edges(axes, titles, [xlabel] * len(norms), parts, quantity)
-        return figure, rows
-    columns = min(3, len(filled))
-    figure, axes = grid(math.ceil(len(filled) / columns), columns, **shared)
-    one_model = len({names[0] for names, _ in parts}) == 1
-    for i, ax in enumerate(axes.flat):
-        ax.set_visible(i < len(filled))
-        if i < len(filled):
-            names, _, p = filled[i]
-            ax.set_title(", ".join(names[1:] if one_model else names) + "\n" + titles[norms.index(p)])
-        if i + columns >= len(filled):
-            ax.set_xlabel(xlabel)
-            ax.tick_params(labelbottom=True)
+        return _one_after_another(titled, xlabel, quantity, **shared)
+    figure, axes = grid(len(parts), len(norms), **shared)
+    rows = [
+        [(ax, part, panel) for ax, _, panel in panels(row, part, "p", norms)]
+        for row, (_, part) in zip(axes, parts, strict=True)
+    ]
+    label_edges(axes, titles, [xlabel] * len(norms), parts, quantity)
+    return figure, rows
+
+
+def _one_after_another(
+    titled: Sequence[tuple[str, pd.DataFrame, pd.DataFrame]], xlabel: str, quantity: str, **shared: Any
+) -> tuple[Figure, list[list[TrainingPanel]]]:
+    """Panels under titles of their own, three in a row."""
+    columns = min(3, len(titled))
+    figure, axes = grid(math.ceil(len(titled) / columns), columns, **shared)
+    for ax in axes.flat[len(titled) :]:
+        ax.set_visible(False)
+    each = [(ax, part, panel) for ax, (_, part, panel) in zip(axes.flat, titled, strict=False)]
+    for ax, (title, *_) in zip(axes.flat, titled, strict=False):
+        ax.set_title(title)
+    for ax in axes.flat[max(0, len(titled) - columns) :]:
+        ax.set_xlabel(xlabel)
+        ax.tick_params(labelbottom=True)
     for ax in axes[:, 0]:
         ax.set_ylabel(quantity)
-    each = [(ax, part, part[part.p == p]) for ax, (_, part, p) in zip(axes.flat, filled, strict=False)]
     return figure, [each[i : i + columns] for i in range(0, len(each), columns)]
 
 

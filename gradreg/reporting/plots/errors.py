@@ -1,5 +1,6 @@
 """Errors: by training strength, under attack, by objective, by number of training images."""
 
+import itertools
 import math
 
 import numpy as np
@@ -191,18 +192,12 @@ def norm_matrix(test: pd.DataFrame) -> Figure:
         panel = table[table.model == model]
         trainings = sorted(set(panel.training))
         values = np.full((len(trainings), len(norms)), np.nan)
-        for i, training in enumerate(trainings):
-            for j, p in enumerate(norms):
-                rows = (panel.training == training) & (panel.attack_p == p) & (panel.attack_eps == strength[p])
-                errors = 100 * panel[rows].value
-                values[i, j] = errors.mean()
-                half = summaries.half_width(errors.dropna().tolist())
-                if math.isnan(values[i, j]):
-                    continue
-                interval = "" if math.isnan(half) else f" ± {half:.1f}"
-                text = f"{values[i, j]:.1f}" + (interval.replace(" ", "\n", 1) if high else interval)
-                shade = "white" if values[i, j] > 60 else "black"
-                ax.text(j, i, text, ha="center", va="center", fontsize=7, color=shade)
+        for (i, training), (j, p) in itertools.product(enumerate(trainings), enumerate(norms)):
+            rows = (panel.training == training) & (panel.attack_p == p) & (panel.attack_eps == strength[p])
+            errors = 100 * panel[rows].value
+            values[i, j] = errors.mean()
+            text = _mean(errors, "\n" if high else " ")
+            ax.text(j, i, text, ha="center", va="center", fontsize=7, color="white" if values[i, j] > 60 else "black")
         image = ax.imshow(values, cmap="cividis_r", vmin=0, vmax=100, aspect="auto")
         names = [style.norm_name(p).replace(" ", "\n") for p in norms]
         labels = [f"{name}\n{common.strength(strength[p], 1)}" for name, p in zip(names, norms, strict=True)]
@@ -218,6 +213,13 @@ def norm_matrix(test: pd.DataFrame) -> Figure:
         ax.set_ylabel("training")
     figure.colorbar(image, ax=axes, label=ERROR, fraction=0.05, pad=0.02)
     return figure
+
+
+def _mean(errors: pd.Series, between: str) -> str:
+    """A mean and its half-width as text; empty where there are no errors."""
+    half = summaries.half_width(errors.dropna().tolist())
+    parts = [f"{errors.mean():.1f}"] if errors.notna().any() else []
+    return between.join(parts + ([] if math.isnan(half) else [f"± {half:.1f}"]))
 
 
 def learning_curves(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
