@@ -6,6 +6,7 @@
 # make bench         measure speed: training steps, blocks, other implementations, the workflow, attacks (docs/performance.md)
 # make results       run every published experiment (under four hours on two cores)
 # make publish       copy the tables, figures and metrics of finished experiments to results/published/
+# make compare       put several experiments into one table: make compare EXPERIMENTS="mnist norms"
 # make redraw        draw the published tables and figures again, from the measurements beside them
 PYTHON ?= python3
 CORES ?= all
@@ -13,7 +14,7 @@ CORES ?= all
 PIP = env -u PIP_TARGET -u PIP_PREFIX -u PIP_ROOT PIP_USER=0 .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SNAKEMAKE = .venv/bin/python -m snakemake --cores $(CORES)
 
-.PHONY: quickstart test test-faults test-cluster lint smoke bench results publish redraw clean
+.PHONY: quickstart test test-faults test-cluster lint smoke bench results publish compare redraw clean
 
 quickstart: .venv/ready
 	@$(SNAKEMAKE)
@@ -52,6 +53,9 @@ bench: .venv/ready
 
 publish: .venv/ready
 	.venv/bin/python workflow/scripts/publish.py
+
+compare: .venv/ready
+	@.venv/bin/python workflow/scripts/compare.py $(EXPERIMENTS)
 
 redraw: .venv/ready
 	.venv/bin/python workflow/scripts/redraw.py

@@ -1,0 +1,40 @@
+"""The errors of several experiments in one table."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from gradreg.reporting import tables
+
+
+def errors(name: str, test: pd.DataFrame, compared: dict[tuple[str, int], pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """The rows of one experiment, a table per data set and number of training images.
+
+    test: measurements of its final runs. compared: what ``tables.comparisons`` found, where that is known, by the same
+    two. Beside the columns of ``tables.errors``: the experiment, the data, and how many images were trained on, tested
+    and, by the multi-step attack, attacked.
+    """
+    for (dataset, n_train), study in test.groupby(["dataset", "n_train"], sort=False):
+        before = compared.get((dataset, n_train))
+        known = None if before is None else tables.compared_before(before, study)
+        table = tables.errors(study, known)
+        table = table[~table.model.astype(str).str.startswith("published: ")].drop(columns="source", errors="ignore")
+        about = {
+            "experiment": name,
+            "data": dataset,
+            "training images": n_train,
+            "test images": _images(study[study.attack == "none"]),
+            "attacked images": _images(study[study.attack == "multi_step"]),
+        }
+        for i, (column, value) in enumerate(about.items()):
+            table.insert(i, column, value)
+        yield table
+
+
+def beside(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """These tables below each other; columns that some of them lack have a dash there."""
+    return pd.concat([part.astype(object) for part in parts], ignore_index=True).fillna("–")
+
+
+def _images(rows: pd.DataFrame) -> int:
+    return int(rows[rows.metric == "error"].n.max()) if len(rows) else 0
