@@ -49,7 +49,7 @@ onstart:
 
 onsuccess:
     hooks.print_share(ROOT)
-    hooks.clear_finished(ROOT)
+    hooks.clear_finished(ROOT, workflow.dag_settings)
     # Snakemake's own closing lines follow this block; the report is named below them.
     if os.path.exists(REPORT):
         atexit.register(print, f"Report: {REPORT}", file=sys.stderr)

@@ -60,7 +60,9 @@ def estimate(work: Iterable[Work], device: torch.device = CPU) -> Seconds:
         watched = training.n_validation or training.n_stop or 0
         epoch = steps_of_epoch * steps[kind] + watched * per_image
         if watch := training.watch:
-            gradients = watch.attack.get("steps", _gradients(watch.attack["kind"]))
+            gradients = {"one_step": 1, "multi_step": attack.steps}.get(watch.attack["kind"]) or _gradients(
+                watch.attack["kind"]
+            )
             epoch += min(watch.images, watched) * len(watch.eps) * gradients * per_gradient
         phases = 2 if training.recipe.retrain != "none" and training.n_stop else 1
         total.training += item.train * phases * training.recipe.epochs * epoch

@@ -12,6 +12,7 @@ from gradreg.planning.attacked import Criterion
 from gradreg.planning.config import ConfigError, resolve
 from gradreg.planning.entries import final_sizes, selection_size
 from gradreg.planning.experiment import Experiment
+from gradreg.planning.jobs import Jobs
 from gradreg.planning.specs import TrainingSpec, to_json
 from gradreg.planning.yaml_files import YamlFiles, fault
 
@@ -95,6 +96,11 @@ def test_a_patience_watches_what_settings_compete_by():
         assert (training.watch.attack, training.watch.images) == ({"kind": "multi_step", "steps": 7}, 50)
         assert {p.value: eps.value for p, eps in training.watch.eps.items()} == {2: 0.5, math.inf: 0.1}
         assert TrainingSpec.of(json.loads(to_json(training))) == training
+    jobs = Jobs(Experiment(edited(train={"patience": 5}, **changes)), {}.get)
+    wildcards = dict(dataset="digits", n_train="900", model="net", objective="perturb", p="2", eps="0.1")
+    assert "gradreg/attacks/steepest.py" in jobs.code("train")(wildcards)  # and no code of attacks without a watch
+    jobs = Jobs(Experiment(edited(train={"patience": 5})), {}.get)
+    assert not any("attacks" in file for file in jobs.code("train")(wildcards))
     for without in (edited(**changes), edited(train={"patience": 5})):
         assert {plan.training.watch for plan in Experiment(without).selection.values()} == {None}
 

@@ -146,6 +146,7 @@ def test_what_snakemake_did_not_book_is_not_trained_again(tmp_path):
     since = time.time()
     project.snakemake("--cores", 1, *CELLS)
     assert faults.first_epochs(project, since) == {}
+    project.snakemake("--cores", 2)
     assert faults.saved(project) == {}
 
 

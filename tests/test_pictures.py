@@ -48,9 +48,9 @@ def test_transfer_says_what_differs_and_the_matrix_compares_seeds(tmp_path):
 def test_transfer_tells_objectives_apart():
     table = transfers("perturb", "noise")
     assert y_names(panels(transfer.transfer(table))[0])[-2:] == [
-        f"trained with {o}, p = 2" for o in ("noise", "perturb")
+        f"trained with {o}, p = 2" for o in ("perturb", "noise")
     ]
-    assert y_names(panels(transfer.transfer_matrix(table))[0])[:2] == ["net, plain", "net, noise, p = 2"]
+    assert y_names(panels(transfer.transfer_matrix(table))[0])[:2] == ["net, plain", "net, perturb, p = 2"]
 
 
 def test_one_network_and_one_seed_have_a_transfer_too():

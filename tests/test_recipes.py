@@ -225,7 +225,7 @@ def test_training_stops_when_validation_gets_no_better():
 def test_patience_watches_the_error_that_evaluation_measures_in_any_of_the_norms():
     attack = AttackSpec(60, 3, 25, grid({"2": ["0.5"], "inf": ["0.05"]}))
     eps = {p: strengths[0] for p, strengths in attack.eps.items()}
-    watch = WatchSpec(attack.blocks["multi_step"], 60, 25, eps)
+    watch = WatchSpec(attack.blocks["multi_step"], 60, eps)
     replica, settings = run("none", watch=watch)
     errors = [row["watched_error"] for row in replica.history]
     assert replica.best_epoch == errors.index(min(errors)) + 1 == len(errors) - 3

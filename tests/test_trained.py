@@ -80,13 +80,16 @@ def test_the_whitening_is_found_among_the_results(cell, tmp_path):
         assert torch.equal(network(images.pixels()), expected(images.pixels()))
 
 
-def test_the_examples_of_the_page_run(cell, tmp_path, monkeypatch, capsys):
+def test_the_examples_of_the_pages_run(cell, tmp_path, monkeypatch, capsys):
     for package in ("art", "secmlt"):
         pytest.importorskip(package, reason="an extra is not installed")
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/library.md").read_text(), re.DOTALL)
+    pages = [(ROOT / "docs" / name).read_text() for name in ("howto.md", "library.md")]
+    blocks = [block for page in pages for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL)]
+    blocks = [block for block in blocks if "import load" in block]
+    assert len(blocks) == 3
     monkeypatch.chdir(tmp_path)
-    for block in [block for block in blocks if "load(" in block]:
-        exec(compile(block, "library.md", "exec"), {})
+    for block in blocks:
+        exec(compile(block, "page", "exec"), {})
     said = capsys.readouterr().out
     assert "'p': '2'" in said
     error, distance = (float(number) for number in re.findall(r": tensor\((.*?)\)", said)[-2:])

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gradreg.storage import tensors
+from gradreg.storage.files import DamagedFileError
 
 CHUNK = 5000
 
@@ -64,8 +65,11 @@ class Whitening(nn.Module):
 
     @classmethod
     def load(cls, path: str | Path) -> "Whitening":
-        """The whitening that ``save`` wrote."""
-        return cls(**tensors.read(path)[0])
+        """The whitening that ``save`` wrote. Raises DamagedFileError for another file."""
+        values, _ = tensors.read(path)
+        if values.keys() != {"mean", "matrix"}:
+            raise DamagedFileError(path, "not a whitening")
+        return cls(**values)
 
 
 def normalised(x: Tensor) -> Tensor:

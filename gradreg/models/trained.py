@@ -43,7 +43,9 @@ def load(source: str | Path, device: str | torch.device = "cpu", whitening: str 
         raise FileNotFoundError(f"{file}: there is no trained network")
     record = file.with_name(RECORD)
     try:
-        about: dict[str, Any] = read_json(record) if record.is_file() else {}
+        about = read_json(record) if record.is_file() else {}
+        if not isinstance(about, dict) or not {"cell", "training"} <= about.keys():
+            about = {}  # somebody else's file of that name
         if whitening is None and about.get("whitening"):
             whitening = _whitening(file, about)
         given = None if whitening is None else Whitening.load(whitening)

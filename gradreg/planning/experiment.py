@@ -248,7 +248,7 @@ def _watch(written: Any, attack: AttackSpec) -> WatchSpec | None:
     if by == CLEAN:
         return None
     eps = dict(zip(members(by.p), members(by.eps), strict=True))
-    return WatchSpec(attack.blocks[by.attack], attack.images, attack.batch_size, eps)
+    return WatchSpec(attack.blocks[by.attack], attack.images, eps)
 
 
 @dataclass(frozen=True)

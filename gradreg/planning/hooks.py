@@ -134,10 +134,13 @@ def _states(root: str) -> Iterator[tuple[Path, str, set[int], set[str]]]:
         yield file, run, seeds, {f"{root}/cells/{run}/seed-{seed}/{name}" for seed in seeds for name in TRAINED}
 
 
-def clear_finished(root: str) -> None:
-    """After a run that succeeded, remove the states of networks that are there, and folders that hold none."""
+def clear_finished(root: str, asked: Any) -> None:
+    """After a run that succeeded, remove the states of networks that are there, and folders that hold none.
+
+    Where it had targets, what lies outside them may have been written, and not booked: those states stay.
+    """
     for file, _, _, outputs in _states(root):
-        if all(map(os.path.exists, outputs)):
+        if not asked.targets and all(map(os.path.exists, outputs)):
             remove(file)
     for folder, _, _ in os.walk(f"{root}/resume", topdown=False):
         if not os.listdir(folder):

@@ -207,6 +207,7 @@ class Jobs:
         plan = self.plan(wildcards)
         attacks = {"evaluate": [other["kind"] for other in plan.attack.others.values()]}
         attacks["strong"] = list(plan.strong[name][0].attacks) if name else []
+        attacks["train"] = [plan.training.watch.attack["kind"]] if plan.training.watch else []
         objectives = [("objectives", plan.training.objective.kind)] if stage == "train" else []
         model = ("models", plan.training.model.kind)
         return [model, *objectives, *(("attacks", kind) for kind in attacks.get(stage, []))]

@@ -111,13 +111,11 @@ class Spec:
 class WatchSpec(Spec):
     """The error under attack on held-out images that a patience watches: an image counts if it fails in one norm.
 
-    attack: its kind and settings. The first ``images`` are attacked, ``batch_size`` at a time. eps: one per p, in units
-    of [0, 1].
+    attack: its kind and settings. The first ``images`` are attacked. eps: one per p, in units of [0, 1].
     """
 
     attack: Mapping[str, Any]
     images: int
-    batch_size: int
     eps: Mapping[Numeral, Numeral]
 
 

@@ -3,6 +3,7 @@
 parameters: name -> (R, ...), of R replicas.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 
 import torch
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import vmap
 
-from gradreg.attacks.calls import perturbed
+from gradreg import registry
 from gradreg.data.splits import Split
 from gradreg.objectives.ascent import EXACT_PROJECTIONS, ascend_in_one_of, steepest
 from gradreg.objectives.differentiation import Params, Strength, by_autograd
@@ -67,6 +68,9 @@ def error_under_attack(loss: TrainingLoss, parameters: Params, split: Split, wat
     values = {name: value[0] for name, value in parameters.items()}
     images = split.first(min(watch.images, len(split)))
     x, y = images.pixels(), images.labels
+    settings = {key: value for key, value in watch.attack.items() if key != "kind"}
+    # By its registration: training without a watch does not depend on the code of attacks.
+    attack = functools.partial(registry.function("attacks", watch.attack["kind"]), **settings)
 
     def network(at: Tensor) -> Tensor:
         return loss.logits(values, loss.to_space(at))
@@ -75,12 +79,11 @@ def error_under_attack(loss: TrainingLoss, parameters: Params, split: Split, wat
     def wrong(at: Tensor, labels: Tensor) -> Tensor:
         return network(at).argmax(-1) != labels
 
-    fooled = wrong(x, y)
+    fooled = torch.cat([wrong(a, b) for a, b in zip(x.split(BATCH), y.split(BATCH), strict=True)])
     for p, eps in watch.eps.items():
-        rest = (~fooled).nonzero().squeeze(1)
-        if len(rest):
-            moved = perturbed(watch.attack, network, x[rest], y[rest], p.value, eps.value, watch.batch_size)
-            fooled[rest] = wrong(moved, y[rest])
+        for part in (~fooled).nonzero().squeeze(1).split(BATCH):
+            if len(part):
+                fooled[part] = wrong(attack(network, x[part], y[part], p=p.value, eps=eps.value), y[part])
     return fooled.double().mean().item()
 
 

@@ -15,11 +15,11 @@ RESULTS = Path("results")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("experiments", nargs="*", help="their names; all by default")
+    parser.add_argument("experiments", nargs="*", help="their names; by default all but those at smoke scale")
     parser.add_argument("--out", type=Path, default=RESULTS / "comparison", help="folder")
     args = parser.parse_args()
     there = {folder.name: folder for folder in (*found(RESULTS / "published"), *found(RESULTS))}
-    names = args.experiments or list(there)
+    names = args.experiments or [name for name in there if not name.endswith("-smoke")]
     for name in names:
         if name not in there:
             parser.error(f"there is no experiment {name}; there are {', '.join(there) or 'none'}")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from gradreg import cli, device
+from gradreg import cli, device, registry
 from gradreg.data import splits
 from gradreg.models import checkpoint
 from gradreg.models.preprocessing import Whitening
@@ -32,10 +32,12 @@ def main() -> None:
     )
     parser.add_argument("--cells", required=True, nargs="+", type=Path, help="folders that end in seed-N")
     parser.add_argument("--whitening", type=Whitening.load, help="file of the whitening, where the network has one")
-    parser.add_argument("--resume", type=Path, help="folder for states of unfinished training, where it goes on from")
+    parser.add_argument("--resume", type=Path, help="folder for states of training, where it goes on from")
     parser.add_argument("--device", default="auto", type=device.argument, help="auto, cpu or cuda")
     args = parser.parse_args()
     spec, run, start = TrainingSpec.of(args.settings["training"]), args.settings["run"], time.monotonic()
+    if spec.watch:
+        registry.function("attacks", spec.watch.attack["kind"])  # loaded now, its code counts in the key of states
     seeds = [int(cell.name.removeprefix("seed-")) for cell in args.cells]
     train = splits.held_in(args.data, spec.n_train, spec.skip)
     held_out = splits.held_out(args.data, spec.n_validation) if spec.n_validation else None

@@ -103,13 +103,14 @@ def robust_error(test: pd.DataFrame) -> Figure:
         for ax, p in zip(axes[row], norms, strict=True):
             panel = part[part.attack_p == p]
             strengths = numerals.by_number(panel.attack_eps)
+            if numerals.is_joined(p):  # there is no one number: the eps stand side by side
+                places = {eps: str(place) for place, eps in enumerate(strengths, 1)}
+                panel = panel.assign(attack_eps=panel.attack_eps.map(places))
             for training in sorted(set(part.training)):
                 for attack, attack_look in attack_looks.items():
                     line = panel[(panel.training == training) & (panel.attack == attack)]
                     x, mean, half = common.curve(line, "attack_eps")
                     flagged = np.isin(x, line[summaries.suspect(line)].attack_eps.map(numerals.parse).to_numpy(float))
-                    if numerals.is_joined(p):  # there is no one number: the grid's places stand side by side
-                        x = np.interp(x, [numerals.parse(eps) for eps in strengths], range(1, len(strengths) + 1))
                     look = looks[training] | attack_look
                     if len(x) == 1 and not look["marker"]:
                         look |= {"marker": "."}  # a line of one point would be invisible

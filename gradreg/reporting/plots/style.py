@@ -103,7 +103,7 @@ def shown(axis: Axis) -> list[Text]:
 
 
 def _label(axis: Axis) -> None:
-    """Two labels at least on a logarithmic axis that spans less than a decade."""
+    """Two labels at least on a logarithmic axis; one that spans less than a decade has fewer."""
     if axis.get_scale() != "log" or len(labelled(axis)) >= 2:
         return
     low, high = sorted(axis.get_view_interval())
@@ -137,8 +137,10 @@ def save(figure: Figure, *paths: str | Path) -> None:
             axis.axes.set(**{f"{name}scale": "linear"})
     for step in (_label, _thin):
         figure.draw_without_rendering()  # the layout gives axes their size
+        done: set[int] = set()  # axes that are shared have their ticks in common
         for _, axis in axes:
-            if axis.axes.get_visible():
+            if axis.axes.get_visible() and id(axis.major) not in done and (step is _label or shown(axis)):
+                done.add(id(axis.major))
                 step(axis)
     for path in paths:
         suffix = Path(path).suffix.removeprefix(".")
