@@ -146,7 +146,8 @@ def test_what_snakemake_did_not_book_is_not_trained_again(tmp_path):
     since = time.time()
     project.snakemake("--cores", 1, *CELLS)
     assert faults.first_epochs(project, since) == {}
-    project.snakemake("--cores", 2)
+    assert list(faults.saved(project).values()) == [900, 900]  # until the networks are evaluated
+    project.snakemake("--cores", 1, *[cell.replace("train.json", "metrics.csv") for cell in CELLS])
     assert faults.saved(project) == {}
 
 

@@ -97,7 +97,9 @@ def robust_error(test: pd.DataFrame) -> Figure:
     stars = [attack for entry in entries for attack in entry.attacks if attack[0] in norms]
     looks = common.looks_of(parts)
     attack_looks = _attack_looks(table)
-    figure, axes = common.grid(len(parts), len(norms), sharex="col", sharey=True)
+    lines = max(len(numerals.members(p)) for p in norms)  # of the labels below the panels
+    height = 1.75 + 0.15 * (lines - 1) / len(parts)
+    figure, axes = common.grid(len(parts), len(norms), sharex="col", sharey=True, height=height)
     framed = False
     for row, (_, part) in enumerate(parts):
         for ax, p in zip(axes[row], norms, strict=True):
