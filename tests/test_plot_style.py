@@ -150,5 +150,6 @@ def test_no_text_lies_on_another_whatever_the_study(tmp_path_factory, data):
     names = ["perturb", "penalty-squared", "adversarial", "difference-central", "noise-uniform"]
     objectives = data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=5, unique=True))
     joined = data.draw(st.lists(st.sampled_from(["worst-norm", "average-norm"]), max_size=2, unique=True))
-    assume(len(models) * len([*objectives, *joined]) <= 10)  # rows on one page
+    assume(not joined or len(norms) <= 3)  # legends of the probe name the eps of each norm
+    assume(len(models) * len([*objectives, *joined]) <= 5)  # more rows have no room for their labels on a page
     check_figures(tmp_path_factory.mktemp("drawn"), models, norms, objectives, joined, data.draw(st.integers(1, 5)))

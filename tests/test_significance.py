@@ -61,3 +61,10 @@ def test_holm():
     assert significance.holm([0.01, math.nan, 0.04, 0.03])[::2] == pytest.approx([0.03, 0.06])
     assert math.isnan(significance.holm([0.01, math.nan])[1])
     assert significance.holm([]) == []
+
+
+def test_one_image_says_nothing_about_others():
+    wrong = np.array([[1], [0], [1], [1]])
+    found = significance.difference(wrong, 1 - wrong)
+    assert found.mean == pytest.approx(0.5)
+    assert all(math.isnan(value) for value in (found.low, found.high, found.p_value))

@@ -33,12 +33,13 @@ def difference(first: NDArray[Any], second: NDArray[Any]) -> Difference:
     clustering: Cameron, Gelbach and Miller 2011). Interval and P value are those of Student's distribution, with the
     degrees of freedom of the seeds' part (Welch and Satterthwaite). A bootstrap over images and seeds would count the
     residual three times (Owen 2007), and McNemar's test of one seed says nothing about another seed. With fewer than
-    FEWEST seeds on a side, interval and P value are nan. Raises ValueError when the images differ in number.
+    FEWEST seeds on a side, or one image, interval and P value are nan. Raises ValueError when the images differ in
+    number.
     """
     if first.shape[1] != second.shape[1]:
         raise ValueError(f"outcomes of {first.shape[1]} and {second.shape[1]} images cannot be compared")
     mean = float(first.mean() - second.mean())
-    if min(len(first), len(second)) < FEWEST:
+    if min(len(first), len(second)) < FEWEST or first.shape[1] < 2:
         return Difference(mean, math.nan, math.nan, math.nan)
     by_images = float((first.mean(0) - second.mean(0)).var(ddof=1)) / first.shape[1]
     sides = [_variances(side.astype(float)) for side in (first, second)]

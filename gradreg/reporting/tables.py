@@ -83,7 +83,7 @@ def comparisons(test: pd.DataFrame, outcomes: Outcomes) -> pd.DataFrame:
 
     outcomes: which images each network got wrong, by (model, training, seed) and ``metrics.outcome``. Differences are
     in percentage points, with 95 % intervals. P values are given as they are and after Holm's correction over all rows
-    of the study. Attacks run on fewer than ``significance.FEWEST`` seeds are left out.
+    of the study. Attacks run on fewer than ``significance.FEWEST`` seeds, or on one image, are left out.
     """
     test = summaries.with_training(test)
     rows = []
@@ -95,7 +95,7 @@ def comparisons(test: pd.DataFrame, outcomes: Outcomes) -> pd.DataFrame:
                 [arrays[key] for (m, t, _), arrays in sorted(outcomes.items()) if (m, t) == network and key in arrays]
                 for network in ((model, training), (model, PLAIN))
             )
-            if min(len(wrong), len(wrong_of_plain)) < significance.FEWEST:
+            if min(len(wrong), len(wrong_of_plain)) < significance.FEWEST or len(wrong[0]) < 2:
                 continue
             difference = significance.difference(np.array(wrong), np.array(wrong_of_plain))
             percent = (100 * value for value in (difference.mean, difference.low, difference.high))

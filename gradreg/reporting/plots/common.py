@@ -25,6 +25,7 @@ ERROR = "error, %"
 FAR = 4  # times plain's error: an axis that reaches further is logarithmic
 LOW = 1.2  # inches of a row, below which names that stand overlap
 LETTER, LINE, HANDLE = 0.06, 0.14, 0.4  # inches: a letter and a line of a legend, the mark of an entry and its margins
+MANY = 4  # columns; more have room for short titles only
 FEWEST = 3  # seeds; an interval from two is 13 times as wide as the distance between them
 FLAGGED: Look = {"ls": "", "marker": "s", "ms": 7, "mfc": "none", "mec": "#AA0000", "mew": 0.9}
 PLAIN_LINE: Look = {"color": style.BASELINE["color"], "ls": "--"}
@@ -71,12 +72,14 @@ def panels(
 def by_training(parts: Parts, xlabel: str, quantity: str, **shared: Any) -> tuple[Figure, list[list[TrainingPanel]]]:
     """A panel for each norm p that a part was trained in: a row per part, a column per norm.
 
-    Where most of these would be empty, one panel after the other.
+    Where half of these or more would be empty, one panel after the other.
     """
     norms = numerals.by_number({p for _, part in parts for p in part.p} - {"none"})
     titles = [f"training with {style.training_name(Training(p))}" for p in norms]
+    if len(norms) > MANY:
+        titles, xlabel = [style.training_name(Training(p)) for p in norms], xlabel.replace(" (logarithmic)", "")
     filled = [(names, part, p) for names, part in parts for p in norms if (part.p == p).any()]
-    if 2 * len(filled) < len(parts) * len(norms):
+    if 2 * len(filled) <= len(parts) * len(norms):
         one_model = len({names[0] for names, _ in parts}) == 1
         titled = [
             (", ".join(names[one_model:]) + "\n" + titles[norms.index(p)], part, part[part.p == p])

@@ -276,10 +276,13 @@ def objectives(test: pd.DataFrame) -> Figure:
     regularised, attacked = table[table.p != "none"], table[table.attack == "multi_step"]
     models, names = list(dict.fromkeys(table.model)), list(dict.fromkeys(regularised.objective))
     columns = [("test error, %", table[table.attack == "none"])]
-    for p in numerals.by_number(attacked.attack_p):
+    attack_norms = numerals.by_number(attacked.attack_p)
+    for p in attack_norms:
         in_norm = attacked[attacked.attack_p == p]
         eps = numerals.middle(in_norm.attack_eps)
         title = f"{ERROR}, attack\nin {common.attack_name(p, eps)}"
+        if len(attack_norms) > common.MANY:
+            title = f"{ERROR}, in\n{style.norm_name(p)},\n{common.strength(eps, 2)}"
         columns.append((title, in_norm[in_norm.attack_eps == eps]))
     norms = [Training(p) for p in numerals.by_number(regularised.p)]
     looks = style.series(norms)
