@@ -24,6 +24,5 @@ def perturbed(
 
     attack: its kind, and its settings beside it.
     """
-    settings = {key: value for key, value in attack.items() if key != "kind"}
-    function = functools.partial(registry.function("attacks", attack["kind"]), network, p=p, eps=eps, **settings)
+    function = functools.partial(registry.bound("attacks", attack), network, p=p, eps=eps)
     return check_perturbed(attack["kind"], x, batched(function, x, y, batch_size), p, eps)

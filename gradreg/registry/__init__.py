@@ -8,7 +8,7 @@ import functools
 import importlib
 import importlib.util
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +97,9 @@ def function(name: str, kind: str) -> Callable[..., Any]:
     except (ImportError, AttributeError) as error:
         raise ValueError(f"gradreg/registry/{name}.yaml: {kind}: function: {path}: {error}") from None
     return registered
+
+
+def bound(name: str, block: Mapping[str, Any]) -> Callable[..., Any]:
+    """The function of a kind with the settings beside it, as a block of a config has them. Raises like ``function``."""
+    settings = {key: value for key, value in block.items() if key != "kind"}
+    return functools.partial(function(name, block["kind"]), **settings)

@@ -3,7 +3,6 @@
 parameters: name -> (R, ...), of R replicas.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 
 import torch
@@ -68,9 +67,8 @@ def error_under_attack(loss: TrainingLoss, parameters: Params, split: Split, wat
     values = {name: value[0] for name, value in parameters.items()}
     images = split.first(min(watch.images, len(split)))
     x, y = images.pixels(), images.labels
-    settings = {key: value for key, value in watch.attack.items() if key != "kind"}
     # By its registration: training without a watch does not depend on the code of attacks.
-    attack = functools.partial(registry.function("attacks", watch.attack["kind"]), **settings)
+    attack = registry.bound("attacks", watch.attack)
 
     def network(at: Tensor) -> Tensor:
         return loss.logits(values, loss.to_space(at))
