@@ -29,7 +29,7 @@ def test_rows_stand_below_each_other_with_what_they_were_measured_on():
     union = with_rows(one, ("multi_step", "2+inf", "0.5+0.1", "error", 0.8, ""))
     (part,) = across.errors("a", union, {})
     assert "error, %, multi-step any norm of 2+inf eps = 0.5+0.1" in part
-    expected = tables.errors(one)["test error, %"].map(str).tolist()
+    expected = tables.networks(one)["test error, %"].map(str).tolist()
     assert table["test error, %"].map(str).tolist()[:4] == expected
 
 

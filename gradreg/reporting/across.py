@@ -13,15 +13,14 @@ def errors(name: str, test: pd.DataFrame, compared: dict[tuple[str, int], pd.Dat
     """The rows of one experiment, a table per data set and number of training images.
 
     test: measurements of its final runs. compared: what ``tables.comparisons`` found, where that is known, by the same
-    two. Beside the columns of ``tables.errors``: the experiment, the data, and how many images were trained on, tested
-    and attacked by the multi-step attack. Columns of strong attacks have the names that the experiments give them.
+    two. Beside the columns of ``tables.networks``: the experiment, the data, and how many images were trained on,
+    tested and attacked by the multi-step attack. Columns of strong attacks have the names that the experiments give
+    them.
     """
     for (dataset, n_train), study in test.groupby(["dataset", "n_train"], sort=False):
         before = compared.get((dataset, n_train))
         known = None if before is None else tables.compared_before(before, study)
-        table = tables.errors(study, known)
-        table = table[~table.model.astype(str).str.startswith("published: ")].drop(columns="source", errors="ignore")
-        table = table.rename(columns=_in_full(study))
+        table = tables.networks(study, known).rename(columns=_in_full(study))
         about = {
             "experiment": name,
             "data": dataset,

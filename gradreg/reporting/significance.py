@@ -39,7 +39,7 @@ def difference(first: NDArray[Any], second: NDArray[Any]) -> Difference:
     if first.shape[1] != second.shape[1]:
         raise ValueError(f"outcomes of {first.shape[1]} and {second.shape[1]} images cannot be compared")
     mean = float(first.mean() - second.mean())
-    if min(len(first), len(second)) < FEWEST or first.shape[1] < 2:
+    if not is_enough(first, second):
         return Difference(mean, math.nan, math.nan, math.nan)
     by_images = float((first.mean(0) - second.mean(0)).var(ddof=1)) / first.shape[1]
     sides = [_variances(side.astype(float)) for side in (first, second)]
@@ -51,6 +51,11 @@ def difference(first: NDArray[Any], second: NDArray[Any]) -> Difference:
     freedom = variance**2 / of_variance if of_variance else math.inf
     half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * math.sqrt(variance)
     return Difference(mean, mean - half, mean + half, 2 * float(stats.t.sf(abs(mean) / math.sqrt(variance), freedom)))
+
+
+def is_enough(first: Sequence[NDArray[Any]] | NDArray[Any], second: Sequence[NDArray[Any]] | NDArray[Any]) -> bool:
+    """Whether outcomes, by network, say something of other seeds and images: FEWEST seeds a side, and two images."""
+    return min(len(first), len(second)) >= FEWEST and len(first[0]) >= 2
 
 
 def _variances(errors: NDArray[Any]) -> tuple[float, float]:

@@ -95,7 +95,7 @@ def comparisons(test: pd.DataFrame, outcomes: Outcomes) -> pd.DataFrame:
                 [arrays[key] for (m, t, _), arrays in sorted(outcomes.items()) if (m, t) == network and key in arrays]
                 for network in ((model, training), (model, PLAIN))
             )
-            if min(len(wrong), len(wrong_of_plain)) < significance.FEWEST or len(wrong[0]) < 2:
+            if not significance.is_enough(wrong, wrong_of_plain):
                 continue
             difference = significance.difference(np.array(wrong), np.array(wrong_of_plain))
             percent = (100 * value for value in (difference.mean, difference.low, difference.high))
@@ -111,31 +111,44 @@ def compared_before(table: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
 
 
 def errors(test: pd.DataFrame, compared: pd.DataFrame | None = None) -> pd.DataFrame:
-    """One row per chosen network: its setting, and errors in percent with 95 % intervals over seeds.
-
-    test: tidy metrics of the final runs of one study. Errors on its data set in the literature follow, with their
-    source. An error is marked BETTER if it is less than plain's with P < 0.05 after Holm's correction
-    (``comparisons``), and FLAG if a measurement behind it has a masking flag.
-    """
-    test = summaries.with_training(test)
-    better = set()
-    if compared is not None:
-        significant = compared[(compared.p_holm < 1 - summaries.LEVEL) & (compared.difference < 0)]
-        better = set(significant[["model", "training", "measured"]].itertuples(index=False, name=None))
-    columns = measured(test)
-    rows = [
-        _errors_of(of_model[of_model.training == training], columns, better)
-        for _, of_model in test.groupby("model", sort=False)
-        for training in sorted(set(of_model.training))
-    ]
+    """The table of ``networks``, and below it errors on the data set in the literature, with their source."""
+    rows = _rows(test, compared)
     for entry in literature.entries(str(test.dataset.iloc[0])):
         if entry.error is not None:
             all_of_them = entry.n_train == DATASETS[str(test.dataset.iloc[0])].n_train
             name = entry.network + ("" if all_of_them else f", {entry.n_train} training images")
             row = {"model": f"published: {name}", "training": entry.training, "source": entry.source}
             rows.append(row | {"test error, %": Mean(entry.error)})
+    return _table(rows)
+
+
+def networks(test: pd.DataFrame, compared: pd.DataFrame | None = None) -> pd.DataFrame:
+    """One row per chosen network: its setting, and errors in percent with 95 % intervals over seeds.
+
+    test: tidy metrics of the final runs of one study. An error is marked BETTER if it is less than plain's with
+    P < 0.05 after Holm's correction (``comparisons``), and FLAG if a measurement behind it has a masking flag.
+    """
+    return _table(_rows(test, compared))
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows as a table, which says what diverged only where something did."""
     table = pd.DataFrame(rows, dtype=object).fillna("")
     return table if (table.diverged != "").any() else table.drop(columns="diverged")
+
+
+def _rows(test: pd.DataFrame, compared: pd.DataFrame | None) -> list[dict[str, Any]]:
+    test = summaries.with_training(test)
+    better = set()
+    if compared is not None:
+        significant = compared[(compared.p_holm < 1 - summaries.LEVEL) & (compared.difference < 0)]
+        better = set(significant[["model", "training", "measured"]].itertuples(index=False, name=None))
+    columns = measured(test)
+    return [
+        _errors_of(of_model[of_model.training == training], columns, better)
+        for _, of_model in test.groupby("model", sort=False)
+        for training in sorted(set(of_model.training))
+    ]
 
 
 def with_criterion(table: pd.DataFrame, by: str) -> pd.DataFrame:
