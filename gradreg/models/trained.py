@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from gradreg.models import checkpoint
 from gradreg.models.preprocessing import Whitening
+from gradreg.planning.experiment import Run
+from gradreg.planning.jobs import WHITENING
 from gradreg.storage.files import DamagedFileError, read_json
 
 WEIGHTS, RECORD = "model.safetensors", "train.json"
@@ -57,8 +59,9 @@ def load(source: str | Path, device: str | torch.device = "cpu", whitening: str 
 
 def _whitening(file: Path, about: dict[str, Any]) -> Path:
     """Where the workflow keeps the whitening of a network: beside the data of the results that the network is among."""
-    part = f"from{about['training']['skip']}" if about["training"]["skip"] else ""
-    name = f"data/whitening/{about['cell']['dataset']}-{about['cell']['n_train']}{part}.safetensors"
+    names = {key: value for key, value in about["cell"].items() if key != "seed"}
+    run = Run(**names, skip=about["training"]["skip"])
+    name = WHITENING.format(dataset=run.dataset, n_train=run.images).removeprefix("results/")
     for folder in file.resolve().parents:
         if (folder / name).is_file():
             return folder / name
