@@ -60,9 +60,8 @@ def estimate(work: Iterable[Work], device: torch.device = CPU) -> Seconds:
         watched = training.n_validation or training.n_stop or 0
         epoch = steps_of_epoch * steps[kind] + watched * per_image
         if watch := training.watch:
-            gradients = {"one_step": 1, "multi_step": attack.steps}.get(watch.attack["kind"]) or _gradients(
-                watch.attack["kind"]
-            )
+            several = watch.attack["kind"] == "multi_step"
+            gradients = attack.steps if several else _gradients(watch.attack["kind"])
             epoch += min(watch.images, watched) * len(watch.eps) * gradients * per_gradient
         phases = 2 if training.recipe.retrain != "none" and training.n_stop else 1
         total.training += item.train * phases * training.recipe.epochs * epoch
@@ -75,7 +74,7 @@ def estimate(work: Iterable[Work], device: torch.device = CPU) -> Seconds:
 
 
 def _gradients(attack: str) -> int:
-    """How many gradients an image costs, of an attack without a number of steps."""
+    """How many gradients an image costs, at the settings that the attack has by default."""
     return int(registry.lookup("attacks", attack).get("gradients", GRADIENTS))
 
 

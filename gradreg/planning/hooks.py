@@ -139,8 +139,8 @@ def clear_finished(root: str, asked: Any) -> None:
 
     Where it had targets, what lies outside them may have been written, and not booked: those states stay.
     """
-    for file, _, _, outputs in _states(root):
-        if not asked.targets and all(map(os.path.exists, outputs)):
+    for file, _, _, outputs in () if asked.targets else _states(root):
+        if all(map(os.path.exists, outputs)):
             remove(file)
     for folder, _, _ in os.walk(f"{root}/resume", topdown=False):
         if not os.listdir(folder):

@@ -32,11 +32,11 @@ def main() -> None:
     parser.add_argument("--device", default="auto", type=device.argument, help="auto, cpu or cuda")
     args = parser.parse_args()
     attack = args.settings["attack"]
-    if args.states:  # the workflow has booked the networks; before that, a job that it loses goes on from the states
-        states.clear(args.states, [int(cell.name.removeprefix("seed-")) for cell in args.cells])
     for cell in args.cells:
         start = time.monotonic()
         record = read_json(cell / "train.json")
+        if args.states:  # the workflow has booked the network; a job that it had lost would go on from the state
+            states.clear(args.states, [record["cell"]["seed"]])
         held_out = record["training"]["n_validation"]
         if held_out:
             split = splits.held_out(args.data, held_out)
