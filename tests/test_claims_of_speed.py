@@ -2,23 +2,20 @@
 
 import json
 import re
+import statistics
 
 import pytest
 from project import ROOT
-from scipy import stats
 from test_claims import table_of
+
+from bench.common import shown
+from gradreg.reporting.summaries import half_width
 
 PAGE = "docs/performance.md"
 MEASURED = json.loads((ROOT / "results/published/bench/cpu.json").read_text())
 INTEL = json.loads((ROOT / "results/published/bench/cpu-intel.json").read_text())
 NETWORKS = ["dense maxout", "sigmoid", "convolutional maxout", "residual"]
 ATTACKED = ["L1", "L2", "Linf"]
-
-
-def shown(values, digits=2, scale=1):
-    """A median and its interval as the page has them."""
-    middle, low, high = (f"{scale * values[key]:.{digits}f}" for key in ("median", "low", "high"))
-    return f"{middle} ({low}-{high})"
 
 
 def cost(network, name, p="2", measured=MEASURED):
@@ -85,12 +82,7 @@ def differences(way):
     """The mean difference of test errors from those of float32 with the same seeds, and its half-width."""
     errors = MEASURED["precision"]["errors"]
     each = [a - b for a, b in zip(errors[way], errors["float32"], strict=True)]
-    return half(each, with_mean=True)
-
-
-def half(values, with_mean=False):
-    width = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-    return [sum(values) / len(values), width] if with_mean else width
+    return [statistics.mean(each), half_width(each)]
 
 
 def throughput(way):
@@ -106,7 +98,7 @@ SENTENCES = {  # its numbers in brackets: what they are in the published files
     rf"by -{MEAN} points \(bfloat16\), -{MEAN} \(compiled\) and -{MEAN} \(both\)": lambda: [
         abs(number) for way in ("bfloat16", "float32, compiled", "bfloat16, compiled") for number in differences(way)
     ],
-    r"the 95 % interval over seeds is ± (\d\.\d\d)": lambda: [half(MEASURED["precision"]["errors"]["float32"])],
+    r"the 95 % interval over seeds is ± (\d\.\d\d)": lambda: [half_width(MEASURED["precision"]["errors"]["float32"])],
     r"gradreg is (\d\.\d) times as fast as the toolbox; with .* (\d\.\d) times, and with both (\d\.\d) times": lambda: [
         throughput(f"gradreg, {way}") for way in ("float32, compiled", "bfloat16", "bfloat16, compiled")
     ],
