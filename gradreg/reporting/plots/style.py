@@ -135,13 +135,12 @@ def save(figure: Figure, *paths: str | Path) -> None:
         # Where all errors or gradients are zero, or none is finite, there is nothing to take a logarithm of.
         if axis.get_scale() == "log" and axis.get_view_interval()[0] <= 0 and not math.isfinite(axis.get_minpos()):
             axis.axes.set(**{f"{name}scale": "linear"})
-    for step in (_label, _thin):
-        figure.draw_without_rendering()  # the layout gives axes their size
-        done: set[int] = set()  # axes that are shared have their ticks in common
-        for _, axis in axes:
-            if axis.axes.get_visible() and id(axis.major) not in done and (step is _label or shown(axis)):
-                done.add(id(axis.major))
-                step(axis)
+    visible = [axis for _, axis in axes if axis.axes.get_visible()]
+    for axis in visible:
+        _label(axis)
+    figure.draw_without_rendering()  # the layout gives axes and labels their places
+    for axis in {id(axis.major): axis for axis in reversed(visible) if shown(axis)}.values():  # some share their ticks
+        _thin(axis)
     for path in paths:
         suffix = Path(path).suffix.removeprefix(".")
         metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix, {})
