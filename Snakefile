@@ -48,6 +48,7 @@ onstart:
 
 
 onsuccess:
+    records.a_run_succeeded()
     hooks.print_share(ROOT)
     hooks.clear_finished(ROOT, workflow.dag_settings)
     # Snakemake's own closing lines follow this block; the report is named below them.

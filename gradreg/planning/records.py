@@ -66,8 +66,21 @@ def distrust_unrecorded(root: PurePath) -> None:
 
 
 def a_run_began() -> None:
-    """Leave the times as they are."""
+    """Leave the times as they are, and tell at the end of a disk that is full."""
     _before.clear()
+    atexit.register(_tell_of_a_full_disk)
+
+
+def a_run_succeeded() -> None:
+    """Nothing is to be told."""
+    atexit.unregister(_tell_of_a_full_disk)
+
+
+def _tell_of_a_full_disk() -> None:
+    """Snakemake, where it cannot write a record, speaks of permissions of its folder."""
+    if os.statvfs(RECORDS).f_bavail == 0:
+        text = "No space left on device; free some space, then give the same command again"
+        print(f"Error: {RECORDS}: {text}", file=sys.stderr)
 
 
 @atexit.register
