@@ -12,7 +12,7 @@ PYTHON ?= python3
 CORES ?= all
 # Packages go into the environment, whatever the user's settings of pip say.
 PIP = env -u PIP_TARGET -u PIP_PREFIX -u PIP_ROOT PIP_USER=0 .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-SNAKEMAKE = .venv/bin/python -m snakemake --cores $(CORES)
+SNAKEMAKE = .venv/bin/python -m snakemake --cores $(CORES) --logger gradreg
 
 .PHONY: quickstart test test-faults test-cluster lint smoke bench results publish compare redraw clean
 

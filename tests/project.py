@@ -68,11 +68,12 @@ class Project:
         assert process.returncode == 0 or not check, stdout + stderr
         return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
-    def start(self, *arguments, cwd=None, **environment):
-        """Start Snakemake there, in a process group of its own."""
+    def start(self, *arguments, cwd=None, terminal=None, **environment):
+        """Start Snakemake there, in a process group of its own; terminal: a descriptor that it writes to."""
         environment = os.environ | {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"} | environment
         command = [sys.executable, "-m", "snakemake", *map(str, arguments)]
-        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        out = terminal or subprocess.PIPE
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out}
         return subprocess.Popen(
             command, cwd=cwd or self.folder, env=environment, text=True, start_new_session=True, **pipes
         )

@@ -164,7 +164,7 @@ def test_a_node_that_is_lost_is_told_where_slurm_does_not_requeue(tmp_path, slur
 
 
 def test_an_interrupted_run_takes_its_jobs_with_it_and_goes_on(tmp_path, slurm, local):
-    project = create(tmp_path / "p", three(40, 40, 40))
+    project = create(tmp_path / "p", three(90, 90, 90))
     project.append("gradreg/training/progress.py", SLOW)
     process = begin(slurm, project, *SLURM, *CELLS)
     wait(lambda: len(faults.saved(project)) == 3, 120, "three states of training")
@@ -175,12 +175,12 @@ def test_an_interrupted_run_takes_its_jobs_with_it_and_goes_on(tmp_path, slurm, 
     saved = min(faults.saved(project).values())
     through(slurm, project, *SLURM, *CELLS, SLOW="0")
     assert min(faults.first_epochs(project).values()) > saved
-    assert trained(project) == local(40, 40, 40)
+    assert trained(project) == local(90, 90, 90)
 
 
 def test_arrays(tmp_path, slurm, local):
     """By the three lines that are comments in the profile, over two rules; a task that is cancelled is run again."""
-    project = create(tmp_path / "p", three(40, 40, 40))
+    project = create(tmp_path / "p", three(90, 90, 90))
     project.append("gradreg/training/progress.py", SLOW)
     profile = project.folder / "profiles/slurm/profile.yaml"
     text = profile.read_text()
@@ -200,7 +200,7 @@ def test_arrays(tmp_path, slurm, local):
     assert tasks == {"1": "COMPLETED", "2": "CANCELLED", "3": "COMPLETED"}
     # As an array or one by one: as they become ready.
     assert [job["JobState"] for job in jobs if rule(job) == "evaluate"] == ["COMPLETED"] * 3
-    assert trained(project) == local(40, 40, 40)
+    assert trained(project) == local(90, 90, 90)
     assert all((project.folder / file).exists() for file in measured)
 
 

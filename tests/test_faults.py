@@ -223,7 +223,8 @@ def test_a_full_disk(tmp_path, mount, untouched, size):
     assert done.returncode != 0
     lines = faults.errors(done)
     told = r"Error: results/\S+: No space left on device; free some space, then give the same command again"
-    assert lines and all(re.fullmatch(told, line) for line in lines)
+    assert lines
+    assert all(re.fullmatch(told, line) for line in lines)
     assert "Traceback" not in done.stderr
     before = faults.results(project, *faults.COMPARED)
     subprocess.run(["mount", "-o", "remount,size=50m", project.folder / "results"], check=True)

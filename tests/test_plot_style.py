@@ -9,6 +9,7 @@ import pytest
 from drawings import drawn, every_figure, overprinting, panels
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
+from matplotlib.text import Text
 from synthetic import history, measurements, study, with_objectives
 
 from gradreg.reporting.plots import common, errors, style, theory
@@ -124,32 +125,37 @@ def grids_of(norms):
     return {p: GRIDS[p] for p in norms} | (union if len(norms) > 1 else {})
 
 
-def check_figures(folder, models, norms, objectives, joined, seeds):
-    """Every figure of such a study fits the page, and no text lies on another."""
+def check_figures(folder, width, models, norms, objectives, joined, seeds):
+    """Every figure of such a study fits the width and the page, and no text is small or lies on another."""
+    style.use(width)
     names = settings_of(objectives, norms, joined)
     for name, figure in every_figure(study(models, names, grids_of(norms), seeds), folder):
-        width, height = figure.get_size_inches()
-        assert height <= style.PAGE_HEIGHT + 0.01, name
-        assert width <= style.TEXT_WIDTH + 0.01, name
+        assert figure.get_size_inches()[1] <= style.PAGE_HEIGHT + 0.01, name
+        assert figure.get_tightbbox().width <= width + 0.01, name
         assert not overprinting(figure), name
+        assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) >= 6, name
         assert all(legend.get_window_extent().width <= figure.bbox.width for legend in figure.legends), name
         plt.close(figure)
 
 
-def test_no_text_lies_on_another(tmp_path):
-    joined = ["worst-norm", "average-norm", "random-norm"]
-    check_figures(tmp_path, ["maxout", "sigmoid-mlp"], ["1", "2", "inf"], ["perturb"], joined, 3)
+@pytest.mark.parametrize(("width", "joined"), [(style.TEXT_WIDTH, 3), (style.COLUMN_WIDTH, 1)])
+def test_no_text_lies_on_another(tmp_path, width, joined):
+    several = ["worst-norm", "average-norm", "random-norm"][:joined]
+    check_figures(tmp_path, width, ["maxout", "sigmoid-mlp"], ["1", "2", "inf"], ["perturb"], several, 3)
 
 
 @pytest.mark.faults
-@settings(max_examples=5, phases=[Phase.generate])
+@settings(max_examples=8, phases=[Phase.generate])
 @given(st.data())
 def test_no_text_lies_on_another_whatever_the_study(tmp_path_factory, data):
+    width = data.draw(st.sampled_from([style.TEXT_WIDTH, style.COLUMN_WIDTH]))
     models = data.draw(st.sampled_from([["net"], ["maxout", "sigmoid-mlp"], ["a", "preact-resnet-18", "c"]]))
     norms = [p for p in GRIDS if data.draw(st.booleans())] or ["inf"]
     names = ["perturb", "penalty-squared", "adversarial", "difference-central", "noise-uniform"]
     objectives = data.draw(st.lists(st.sampled_from(names), min_size=1, max_size=5, unique=True))
     joined = data.draw(st.lists(st.sampled_from(["worst-norm", "average-norm"]), max_size=2, unique=True))
     assume(not joined or len(norms) <= 3)  # legends of the probe name the eps of each norm
-    assume(len(models) * len([*objectives, *joined]) <= 5)  # more rows have no room for their labels on a page
-    check_figures(tmp_path_factory.mktemp("drawn"), models, norms, objectives, joined, data.draw(st.integers(1, 5)))
+    rows = 5 if width == style.TEXT_WIDTH else 2  # more have no room for their labels on a page
+    assume(len(models) * len([*objectives, *joined]) <= rows)
+    seeds = data.draw(st.integers(1, 5))
+    check_figures(tmp_path_factory.mktemp("drawn"), width, models, norms, objectives, joined, seeds)

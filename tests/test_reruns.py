@@ -143,6 +143,13 @@ def test_where_jobs_run_reruns_nothing(finished, top):
     assert finished.plan("--cores", 1) == []
 
 
+def test_another_width_of_figures_draws_them_again_and_nothing_else(finished):
+    finished.configure(configured(figure_width=3.4))
+    counts = finished.counts()
+    assert counts["figures"] > 0
+    assert set(counts) <= {"figures", "settings", "report", "provenance", "all"}
+
+
 @pytest.mark.parametrize("size", [1, 5])
 def test_another_block_size_trains_nothing(finished, size):
     finished.configure(configured(seeds_per_job=size))

@@ -23,9 +23,12 @@ logged() {
   trap : TERM INT  # the command gets the signal as well; its last words are still to be shown
   "$@" > "$log" 2>&1 || code=$?
   [ $code = 0 ] && return
-  tail -n $((code > 128 ? 1 : 5)) "$log" >&2
+  if [ -z "${GRADREG_SCREEN:-}" ]; then  # else the screen shows it
+    tail -n $((code > 128 ? 1 : 5)) "$log" >&2
+  fi
   if [ $code = 137 ]; then
-    echo "Error: killed (SIGKILL); where memory is short, run fewer jobs at a time (--cores)" >&2
+    local told="Error: killed (SIGKILL); where memory is short, run fewer jobs at a time (--cores)"
+    echo "$told" | tee -a "$log" >&2 || true
   fi
   return $code
 }

@@ -133,7 +133,7 @@ class Experiment:
     @property
     def settings(self) -> dict[str, Any]:
         """The config without what only says where and how jobs run."""
-        return {key: self.config[key] for key in ("experiment", "scale", "sweep")}
+        return {key: self.config[key] for key in ("experiment", "scale", "figure_width", "sweep")}
 
     def selection_size(self, dataset: str, n_train: int, model: str) -> int:
         """The n_train of the selection runs behind the final runs of a network."""

@@ -75,8 +75,9 @@ for _study in EXPERIMENT.studies:
             folder=subpath(output[0], parent=True),
             transfer=optional("transfer"),
             galleries=optional("galleries"),
+            width=EXPERIMENT.config["figure_width"],
         shell:
-            "logged {log:q} run plot_figures.py {params.figures} --validation {input.validation:q}"
+            "logged {log:q} run plot_figures.py {params.figures} --width {params.width} --validation {input.validation:q}"
             " --history {input.history:q} --test {input.test:q} {params.transfer:q} {params.galleries:q}"
             " {params.arguments:q} --out {params.folder:q}"
 
@@ -103,8 +104,9 @@ for _dataset in EXPERIMENT.in_several_sizes:
             facts=[reporting.facts(EXPERIMENT, study) for study in _studies],
             dataset=_dataset,
             folder=subpath(output[0], parent=True),
+            width=EXPERIMENT.config["figure_width"],
         shell:
-            "logged {log:q} run plot_figures.py sample_size --test {input.test:q}"
+            "logged {log:q} run plot_figures.py sample_size --width {params.width} --test {input.test:q}"
             " --dataset {params.dataset} --out {params.folder:q}"
 
 

@@ -52,9 +52,10 @@ def main() -> None:
     parser.add_argument("--selections", type=json.loads, help="model: training images of its selection runs, as JSON")
     parser.add_argument("--by", default={}, type=json.loads, help="the error that settings competed by, as JSON")
     parser.add_argument("--published", default=[], type=json.loads, help="errors in the literature to compare, as JSON")
+    parser.add_argument("--width", type=float, default=style.TEXT_WIDTH, help="inches that figures are wide at most")
     parser.add_argument("--out", required=True, type=Path, help="folder")
     args = parser.parse_args()
-    style.use()
+    style.use(args.width)
 
     @functools.cache
     def table(name: str) -> pd.DataFrame:

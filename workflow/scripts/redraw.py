@@ -35,6 +35,7 @@ def main() -> None:
 def redraw(source: Path, target: Path) -> None:
     """All tables and figures of one experiment."""
     experiment = Experiment(read_json(source / "config.json"))
+    width = ["--width", experiment.config["figure_width"]]
     measured = {name: source / "metrics" / f"{name}.csv" for name in TABLES}
     for study in experiment.studies:
         folder, arguments = "{}-{}".format(*study), report.arguments(experiment, study)
@@ -46,9 +47,9 @@ def redraw(source: Path, target: Path) -> None:
             replace(Path(scratch), target / "tables" / folder)
         files: list[object] = [part for name, file in measured.items() for part in (f"--{name}", file)]
         files += with_others(source, experiment, study)
-        draw(source, target, folder, [*files, *arguments])
+        draw(source, target, folder, [*files, *arguments, *width])
     for dataset in experiment.in_several_sizes:
-        draw(source, target, dataset, ["--test", measured["test"], "--dataset", dataset])
+        draw(source, target, dataset, ["--test", measured["test"], "--dataset", dataset, *width])
 
 
 def with_others(source: Path, experiment: Experiment, study: Study) -> list[object]:

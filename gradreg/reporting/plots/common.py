@@ -1,15 +1,18 @@
 """What all figures share: grids of panels, lines, legends, axes."""
 
+import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
@@ -21,35 +24,87 @@ from gradreg.reporting.summaries import Parts, Training
 
 # Of a training norm: its axes, the rows of its model and objective (with plain), and those of them in that norm.
 TrainingPanel = tuple[Axes, pd.DataFrame, pd.DataFrame]
+Shared = bool | Literal["row", "col", "all"]
 ERROR = "error, %"
 FAR = 4  # times plain's error: an axis that reaches further is logarithmic
 LOW = 1.2  # inches of a row, below which names that stand overlap
 LETTER, LINE, HANDLE = 0.06, 0.14, 0.4  # inches: a letter and a line of a legend, the mark of an entry and its margins
-MANY = 4  # columns; more have room for short titles only
+LEAST = 1.1  # inches of a panel; where more would not fit side by side, they go on below
+ROOMY = 1.5  # inches of a panel, below which it has room for a short title only
+FEW = 5  # panels that have room below each other
 FEWEST = 3  # seeds; an interval from two is 13 times as wide as the distance between them
 FLAGGED: Look = {"ls": "", "marker": "s", "ms": 7, "mfc": "none", "mec": "#AA0000", "mew": 0.9}
 PLAIN_LINE: Look = {"color": style.BASELINE["color"], "ls": "--"}
 
 
 def grid(
-    rows: int, columns: int, *, width: float | None = None, height: float = 1.75, **shared: Any
+    rows: int,
+    columns: int,
+    *,
+    width: float | None = None,
+    height: float | Sequence[float] = 1.75,
+    names: float = 0.0,
+    least: float = LEAST,
+    sharex: Shared = False,
+    sharey: Shared = False,
 ) -> tuple[Figure, np.ndarray]:
-    """Panels that fill the width of the text, or of a given width each; sizes in inches."""
-    height = min(height, (style.PAGE_HEIGHT - 0.45) / max(rows, 1))
-    size = (width * columns if width else style.TEXT_WIDTH, height * rows + 0.45)
-    return plt.subplots(rows, columns, figsize=size, squeeze=False, **shared)
+    """Panels that fill the width of the figure, or of a given width each; in inches, like the height of each row.
+
+    Where they would have less than ``least`` side by side, beside names that take ``names``, a row goes on below.
+    """
+    lines = math.ceil(columns / max(1, int((style.width() - names) / least)))
+    side_by_side = math.ceil(columns / lines)
+    heights = np.repeat([height] * rows if isinstance(height, float | int) else height, lines)
+    heights = heights * min(1, (style.PAGE_HEIGHT - 0.45) / heights.sum())
+    size = (min(style.width(), width * columns) if width else style.width(), heights.sum() + 0.45)
+    if lines == 1:
+        options: dict[str, Any] = {"gridspec_kw": {"height_ratios": heights}, "sharex": sharex, "sharey": sharey}
+        return plt.subplots(rows, columns, figsize=size, squeeze=False, **options)
+    figure = plt.figure(figsize=size)
+    places = figure.add_gridspec(rows * lines, side_by_side, height_ratios=heights)
+    axes = np.empty((rows, columns), object)
+    for row, column in np.ndindex(rows, columns):
+        of_x = {"col": (0, column), True: (0, 0), "all": (0, 0)}.get(sharex)
+        of_y = {"row": (row, 0), True: (0, 0), "all": (0, 0)}.get(sharey)
+        place = places[row * lines + column // side_by_side, column % side_by_side]
+        panel: Axes = figure.add_subplot(
+            place, sharex=axes[of_x] if of_x else None, sharey=axes[of_y] if of_y else None
+        )
+        panel.tick_params(labelleft=not sharey or column % side_by_side == 0)
+        axes[row, column] = panel
+    return figure, axes
+
+
+def _place(ax: Axes) -> SubplotSpec:
+    """Where in a grid a panel lies."""
+    place = ax.get_subplotspec()
+    if place is None:
+        raise ValueError("not a panel of a grid")
+    return place
+
+
+def begins_a_line(ax: Axes) -> bool:
+    """Whether a panel of ``grid`` is the first from the left."""
+    return _place(ax).is_first_col()
+
+
+def lines_of(row: Sequence[Axes]) -> list[list[Axes]]:
+    """The visible panels of a row, line by line."""
+    visible = [ax for ax in row if ax.get_visible()]
+    return [list(line) for _, line in itertools.groupby(visible, lambda ax: _place(ax).rowspan.start)]
 
 
 def rows_of(counts: Sequence[int], columns: int, each: float, more: float, **options: Any) -> tuple[Figure, np.ndarray]:
     """Panels whose rows have so many lines of text: ``each`` inches a line, and ``more`` for titles."""
-    heights = [each * count + more for count in counts]
-    height = sum(heights) / len(heights)
-    return grid(len(counts), columns, height=height, gridspec_kw={"height_ratios": heights}, **options)
+    return grid(len(counts), columns, height=[each * count + more for count in counts], **options)
 
 
 def pairs(parts: Parts, **options: Any) -> tuple[Figure, np.ndarray]:
-    """A panel per part under its title, two side by side; the figure, and the axes in use."""
-    columns = min(2, len(parts))
+    """A panel per part under its title, two side by side, or one if the figure is narrow and they are few.
+
+    Returns the figure, and all axes; those that are not in use are hidden.
+    """
+    columns = min(1 if style.narrow() and len(parts) < FEW else 2, len(parts))
     figure, axes = grid(math.ceil(len(parts) / columns), columns, **options)
     for ax in axes.flat[len(parts) :]:
         ax.set_visible(False)
@@ -69,24 +124,25 @@ def panels(
             yield ax, value, panel
 
 
-def by_training(parts: Parts, xlabel: str, quantity: str, **shared: Any) -> tuple[Figure, list[list[TrainingPanel]]]:
+def by_training(parts: Parts, xlabel: str, quantity: str, **options: Any) -> tuple[Figure, list[list[TrainingPanel]]]:
     """A panel for each norm p that a part was trained in: a row per part, a column per norm.
 
-    Where half of these or more would be empty, one panel after the other.
+    Where half of these or more would be empty, or some of rows that go on below, one panel after the other.
     """
     norms = numerals.by_number({p for _, part in parts for p in part.p} - {"none"})
     titles = [f"training with {style.training_name(Training(p))}" for p in norms]
-    if len(norms) > MANY:
+    if style.width() / len(norms) < ROOMY:
         titles, xlabel = [style.training_name(Training(p)) for p in norms], xlabel.replace(" (logarithmic)", "")
     filled = [(names, part, p) for names, part in parts for p in norms if (part.p == p).any()]
-    if 2 * len(filled) <= len(parts) * len(norms):
+    goes_on = len(norms) * options.get("least", LEAST) > style.width()
+    if len(filled) <= len(parts) * len(norms) * (0.99 if goes_on else 0.5):
         one_model = len({names[0] for names, _ in parts}) == 1
         titled = [
             (", ".join(names[one_model:]) + "\n" + titles[norms.index(p)], part, part[part.p == p])
             for names, part, p in filled
         ]
-        return _one_after_another(titled, xlabel, quantity, **shared)
-    figure, axes = grid(len(parts), len(norms), **shared)
+        return _one_after_another(titled, xlabel, quantity, **options)
+    figure, axes = grid(len(parts), len(norms), **options)
     rows = [
         [(ax, part, panel) for ax, _, panel in panels(row, part, "p", norms)]
         for row, (_, part) in zip(axes, parts, strict=True)
@@ -96,11 +152,11 @@ def by_training(parts: Parts, xlabel: str, quantity: str, **shared: Any) -> tupl
 
 
 def _one_after_another(
-    titled: Sequence[tuple[str, pd.DataFrame, pd.DataFrame]], xlabel: str, quantity: str, **shared: Any
+    titled: Sequence[tuple[str, pd.DataFrame, pd.DataFrame]], xlabel: str, quantity: str, **options: Any
 ) -> tuple[Figure, list[list[TrainingPanel]]]:
     """Panels under titles of their own, three in a row."""
-    columns = min(3, len(titled))
-    figure, axes = grid(math.ceil(len(titled) / columns), columns, **shared)
+    columns = min(2 if style.narrow() else 3, len(titled))
+    figure, axes = grid(math.ceil(len(titled) / columns), columns, **options)
     for ax in axes.flat[len(titled) :]:
         ax.set_visible(False)
     each = [(ax, part, panel) for ax, (_, part, panel) in zip(axes.flat, titled, strict=False)]
@@ -119,28 +175,30 @@ def label_edges(
 ) -> None:
     """Titles above the columns, x labels below them, the title of its part and the quantity left of each row.
 
-    Each goes to the outermost visible panel; titles may be left out. Where rows are low, their names lie, without the
-    model if there is one only, and the quantity stands once.
+    Each goes to the outermost visible panel; titles may be left out. Where rows go on below, each panel has its title.
+    Where rows are low, their names lie, without the model if there is one only, and the quantity stands once.
     """
-    figure = axes[0, 0].figure
-    low = figure.get_size_inches()[1] / len(axes) < LOW
+    figure, places = axes[0, 0].figure, axes[0, 0].get_gridspec()
+    goes_on, low = places.ncols < axes.shape[1], figure.get_size_inches()[1] / places.nrows < LOW
     one_model = len({title[0] for title, _ in parts}) == 1
     if low and quantity:
-        figure.supylabel(quantity, fontsize=8)
+        figure.supylabel(quantity, fontsize=mpl.rcParams["axes.labelsize"])
     for column, xlabel in zip(axes.T, xlabels, strict=True):
         lowest = [ax for ax in column if ax.get_visible()][-1]
         lowest.set_xlabel(xlabel)
         lowest.tick_params(labelbottom=True)
     for column, title in zip(axes.T, titles, strict=False):
-        next(ax for ax in column if ax.get_visible()).set_title(title)
+        visible = [ax for ax in column if ax.get_visible()]
+        for ax in visible if goes_on else visible[:1]:
+            ax.set_title(title)
     for row, (names, _) in zip(axes, parts, strict=True):
-        first = next(ax for ax in row if ax.get_visible())
-        if low:
-            text = ", ".join(names[1:] if one_model else names)
-            first.set_ylabel(text, rotation=0, ha="right", va="center", fontsize=7)
-        else:
-            first.set_ylabel("\n".join(filter(None, [*names, quantity])))
-        first.tick_params(labelleft=True)
+        for first, *_ in lines_of(row):
+            if low:
+                text = ", ".join(names[1:] if one_model else names)
+                first.set_ylabel(text, rotation=0, ha="right", va="center", fontsize=mpl.rcParams["ytick.labelsize"])
+            else:
+                first.set_ylabel("\n".join(filter(None, [*names, quantity])))
+            first.tick_params(labelleft=True)
 
 
 def label_rows(ax: Axes, names: Sequence[str]) -> None:

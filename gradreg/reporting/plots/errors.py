@@ -187,8 +187,8 @@ def norm_matrix(test: pd.DataFrame) -> Figure:
     longest = max(len(str(training)) for training in table.training)
     high = len(models) * (0.33 * most + 0.55) < style.PAGE_HEIGHT  # cells have room for two lines
     width = common.LETTER * longest + (0.55 if high else 0.85) * len(norms) + 0.9
-    columns = len(models) if len(models) * width < style.TEXT_WIDTH else 1
-    width = min(width, style.TEXT_WIDTH)
+    columns = len(models) if len(models) * width < style.width() else 1
+    width = min(width, style.width())
     figure, axes = common.grid(len(models) // columns, columns, width=width, height=0.33 * most + 0.55)
     strength = {p: numerals.middle(table[table.attack_p == p].attack_eps) for p in norms}
     for ax, model in zip(axes.flat, models, strict=True):
@@ -281,13 +281,19 @@ def objectives(test: pd.DataFrame) -> Figure:
         in_norm = attacked[attacked.attack_p == p]
         eps = numerals.middle(in_norm.attack_eps)
         title = f"{ERROR}, attack\nin {common.attack_name(p, eps)}"
-        if len(attack_norms) > common.MANY:
+        if style.width() / len(columns) < common.ROOMY:
             title = f"{ERROR}, in\n{style.norm_name(p)},\n{common.strength(eps, 2)}"
         columns.append((title, in_norm[in_norm.attack_eps == eps]))
     norms = [Training(p) for p in numerals.by_number(regularised.p)]
     looks = style.series(norms)
     lines = max(title.count("\n") + 1 for title, _ in columns)
-    figure, axes = common.grid(len(models), len(columns), sharey=True, height=0.19 * len(names) + 0.15 * lines + 0.1)
+    figure, axes = common.grid(
+        len(models),
+        len(columns),
+        sharey=True,
+        height=0.19 * len(names) + 0.15 * lines + 0.1,
+        names=common.LETTER * max(map(len, names)),
+    )
     for row, model in enumerate(models):
         for ax, (title, column) in zip(axes[row], columns, strict=True):
             panel = column[column.model == model]

@@ -1,4 +1,4 @@
-"""One look for all figures: text width, colour-blind safe colours, a marker and a line style per series."""
+"""One look for all figures: their width, colour-blind safe colours, a marker and a line style per series."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,8 @@ from gradreg.reporting.summaries import ANY_NORM, Training
 from gradreg.storage.files import atomic_path
 
 Look = dict[str, Any]  # matplotlib's options for lines and marks
-TEXT_WIDTH, PAGE_HEIGHT = 7.0, 9.0  # inches: of two columns, and of the text of a page
+# Inches: of two columns, of one, and of the text of a page. Below NARROW, letters are a point smaller.
+TEXT_WIDTH, COLUMN_WIDTH, NARROW, PAGE_HEIGHT = 7.0, 3.4, 5.0, 9.0
 # Okabe and Ito's colours, distinct under every common form of colour blindness; grey is the baseline's.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<"]  # one more than colours, so that pairs repeat late
@@ -29,19 +30,21 @@ FIRST = [Training("1"), Training("2"), Training("inf")]  # their looks are the s
 SIGNED = "RdBu_r"  # diverging, centred on zero: perturbations
 
 
-def use() -> None:
-    """Set matplotlib's defaults, for drawing without a display."""
+def use(width: float = TEXT_WIDTH) -> None:
+    """Set matplotlib's defaults, for drawing without a display figures of this width in inches."""
+    smaller = 1 if width < NARROW else 0
     mpl.use("agg")
     mpl.rcdefaults()  # whatever a matplotlibrc says
     sns.set_theme(context="paper", style="ticks", font="DejaVu Sans")
     mpl.rcParams.update(
         {
-            "font.size": 8,
-            "axes.titlesize": 8,
-            "axes.labelsize": 8,
-            "xtick.labelsize": 7,
-            "ytick.labelsize": 7,
-            "legend.fontsize": 7,
+            "figure.figsize": (width, width),
+            "font.size": 8 - smaller,
+            "axes.titlesize": 8 - smaller,
+            "axes.labelsize": 8 - smaller,
+            "xtick.labelsize": 7 - smaller,
+            "ytick.labelsize": 7 - smaller,
+            "legend.fontsize": 7 - smaller,
             "legend.frameon": False,
             "axes.spines.top": False,
             "axes.spines.right": False,
@@ -54,6 +57,16 @@ def use() -> None:
             "svg.fonttype": "path",  # the same wherever it is opened
         }
     )
+
+
+def width() -> float:
+    """Inches that a figure may be wide, as ``use`` was told."""
+    return float(mpl.rcParams["figure.figsize"][0])
+
+
+def narrow() -> bool:
+    """Whether figures are for one column."""
+    return width() < NARROW
 
 
 def series(trainings: Sequence[Training]) -> dict[Training, Look]:
@@ -77,7 +90,12 @@ def shade(color: str, i: int, count: int) -> str:
 
 def norm_name(p: str) -> str:
     """A norm in mathematical notation, L with subscript p; "any norm" for several."""
-    return ANY_NORM if numerals.is_joined(p) else rf"$L_{{{'∞' if p == 'inf' else p}}}$"
+    return ANY_NORM if numerals.is_joined(p) else rf"$L_{{{order(p)}}}$"
+
+
+def order(p: str) -> str:
+    """That of one norm, with the symbol for infinity."""
+    return "∞" if p == "inf" else p
 
 
 def training_name(training: Training) -> str:

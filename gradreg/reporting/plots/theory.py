@@ -2,6 +2,7 @@
 
 import math
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -33,8 +34,7 @@ def gradient_norms(test: pd.DataFrame) -> Figure:
         ax.set_xticks(range(len(norms)), [style.norm_name(q) for q in norms])
     for ax in axes[-1]:
         ax.set_xlabel("norm of the input gradient")
-    for ax in axes[:, 0]:
-        ax.set_ylabel(r"mean of $\Vert\partial L/\partial x\Vert$")
+    figure.supylabel(r"mean of $\Vert\partial L/\partial x\Vert$", fontsize=mpl.rcParams["axes.labelsize"])
     handles = common.handles(looks, parts)
     common.legend(figure, handles)
     return figure
@@ -100,9 +100,10 @@ def error_and_gradient(validation: pd.DataFrame) -> Figure:
                 networks = part[part.training == training]
                 ax.plot(networks[prefix + q], 100 * networks.error, ls="", alpha=0.8, **looks[training])
             rank = part[[prefix + q, "error"]].corr("spearman").iloc[0, 1]
-            ax.set_title(f"rank correlation {rank:.2f}", fontsize=7)
+            roomy = style.width() / len(norms) > common.ROOMY
+            ax.set_title(f"{'rank correlation' if roomy else 'ρ ='} {rank:.2f}", fontsize=7)
             common.log_axis(ax)
-    xlabels = [f"mean {style.norm_name(q)} norm of $\\partial L/\\partial x$" for q in norms]
+    xlabels = [rf"mean $\Vert\partial L/\partial x\Vert_{{{style.order(q)}}}$" for q in norms]
     common.label_edges(axes, [], xlabels, parts, f"validation {ERROR}")
     handles = [Line2D([], [], ls="", label=style.training_name(key), **look) for key, look in looks.items()]
     common.legend(figure, handles)

@@ -1,7 +1,9 @@
 """Transfer: perturbations made for one network, shown to others."""
 
+import textwrap
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -14,7 +16,8 @@ from gradreg.reporting.plots.common import ERROR
 from gradreg.reporting.summaries import NETWORK, Training
 
 BESIDE = 8  # networks whose numbers are legible in a panel of a third of the text's width
-QUANTITIES = (("error", f"{ERROR}, of the target", 100), ("cosine", "cosine of the perturbations", 1))
+QUANTITIES = (("error", f"{ERROR},\nof the target", 100), ("cosine", "cosine of the\nperturbations", 1))
+NAME = 22  # letters of a line of a name in one column
 # Pairs of plain networks, the most similar first.
 SAME_NETWORK, OTHER_SEED, OTHER_MODEL = "the network itself", "other seed", "other architecture"
 SAME_HALF, OTHER_HALF = "other seed, same half of the data", "other seed, other half of the data"
@@ -36,7 +39,8 @@ def transfer(table: pd.DataFrame) -> Figure:
     for model in models:
         shown = set(plain[plain.source_model == model].pair)
         pairs_of[model] = [pair for pair in PAIRS if pair in shown] + sorted(shown - set(PAIRS))
-    figure, axes = common.rows_of([len(pairs) for pairs in pairs_of.values()], 2, 0.2, 0.4, width=3.4, sharex="col")
+    each = 0.3 if style.narrow() else 0.2
+    figure, axes = common.rows_of([len(pairs) for pairs in pairs_of.values()], 2, each, 0.4, width=3.4, sharex="col")
     looks = {p: style.look(i, style.GREYS) for i, p in enumerate(norms)}
     for row, (model, pairs) in enumerate(pairs_of.items()):
         names = [pair if pair in PAIRS else f"trained with {style.training_name(pair)}" for pair in pairs]
@@ -50,7 +54,7 @@ def transfer(table: pd.DataFrame) -> Figure:
                 clean = plain[(plain.source_model == model) & (plain.metric == "clean_error")]
                 y = [pairs.index(pair) for pair in clean.pair]
                 ax.plot(100 * clean.value, y, ls="", marker="|", color="#000000", ms=7)
-            common.label_rows(ax, names)
+            common.label_rows(ax, [textwrap.fill(name, NAME) for name in names] if style.narrow() else names)
             ax.tick_params(labelleft=metric == "error")
             ax.grid(axis="y", lw=0.3, color="#dddddd")
             ax.set_xlim(left=min(0, ax.get_xlim()[0]))
@@ -76,8 +80,8 @@ def transfer_matrix(table: pd.DataFrame) -> Figure:
     whole, sources = _with_name(whole, "source")
     whole, targets = _with_name(whole, "target")
     norms, count = numerals.by_number(whole.attack_p), len(sources)
-    beside = count <= BESIDE  # else the panels are stacked
-    width = style.TEXT_WIDTH / (len(norms) if beside else 1)
+    beside = count <= (BESIDE // 2 if style.narrow() else BESIDE)  # else the panels are stacked
+    width = style.width() / (len(norms) if beside else 1)
     shape = (1, len(norms)) if beside else (len(norms), 1)
     height = min(0.3 * count, width) + 0.9
     figure, axes = common.grid(*shape, sharey=True, sharex=not beside, width=width, height=height)
@@ -93,8 +97,8 @@ def transfer_matrix(table: pd.DataFrame) -> Figure:
         ax.set_yticks(range(count), sources)
         ax.tick_params(length=0)
         ax.set_title(f"{style.norm_name(p)}, $\\epsilon$ = {panel.attack_eps.iloc[0]}")
-        ax.set_xlabel(f"shown to (seed {other})")
     axes[0, 0].set_ylabel("made for (seed 0)")
+    figure.supxlabel(f"shown to (seed {other})", fontsize=mpl.rcParams["axes.labelsize"])
     figure.colorbar(image, ax=axes, label=ERROR, fraction=0.05, pad=0.02)
     return figure
 

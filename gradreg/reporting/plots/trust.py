@@ -40,8 +40,14 @@ def attack_strength(test: pd.DataFrame) -> Figure:
     looks = {attack: style.look(i, style.GREYS) for i, attack in enumerate(attacks)}
     parts, norms = list(table.groupby("model", sort=False)), numerals.by_number(table.attack_p)
     trainings = {model: sorted(set(part.training)) for model, part in parts}
+    longest = max(len(style.training_name(training)) for of_model in trainings.values() for training in of_model)
     figure, axes = common.rows_of(
-        [len(of_model) for of_model in trainings.values()], len(norms), 0.22, 0.6, sharex=True
+        [len(of_model) for of_model in trainings.values()],
+        len(norms),
+        0.22,
+        0.6,
+        sharex=True,
+        names=common.LETTER * longest,
     )
     framed = False
     for row, (model, part) in zip(axes, parts, strict=True):
@@ -53,7 +59,7 @@ def attack_strength(test: pd.DataFrame) -> Figure:
             ax.grid(axis="y", lw=0.3, color="#dddddd")
         for ax in row:
             common.label_rows(ax, [style.training_name(training) for training in trainings[model]])
-            ax.tick_params(labelleft=ax is row[0])
+            ax.tick_params(labelleft=common.begins_a_line(ax))
         if len(parts) > 1:
             first = next(ax for ax in row if ax.get_visible())
             first.set_title(f"{model}\n{first.get_title()}")
@@ -116,7 +122,8 @@ def probe(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
         return figure
     parts = summaries.by_objective(table)
     looks = style.series([Training(p) for p in numerals.by_number(table.p)])
-    figure, rows = common.by_training(parts, "epoch", f"probe {ERROR}", sharex=True, sharey=True)
+    least = 1.6 if style.narrow() else common.LEAST  # for the legends
+    figure, rows = common.by_training(parts, "epoch", f"probe {ERROR}", sharex=True, sharey=True, least=least)
     final = set(chosen[NETWORK].itertuples(index=False, name=None))
     for row in rows:
         for ax, _, panel in row:
@@ -135,7 +142,8 @@ def probe(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
                     half = summary.half.where(summary.seeds >= common.FEWEST, 0)
                     low, high = summary["mean"] - half, summary["mean"] + half
                     ax.fill_between(summary.epoch, low, high, color=look["color"], alpha=0.15, lw=0)
-            ax.set_ylim(0, 102)
+            ax.set_yticks(range(0, 101, 20))
+            ax.set_ylim(0, 102 + (18 * len(strengths) if style.narrow() else 0))  # the legend lies above the curves
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             ax.legend(fontsize=6, loc="upper right", frameon=True, framealpha=0.85, edgecolor="none")
     dashes = (("five steps", "-"), ("one step", ":"))
