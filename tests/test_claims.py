@@ -99,6 +99,18 @@ def test_the_table_of_the_page_of_objectives_is_that_of_the_published_experiment
     assert {tuple(row[:-1]) for row in table_of("docs/objectives.md", "objective")} == expected
 
 
+def test_the_table_of_rivals_is_that_of_the_published_experiment():
+    """But for the cost of a step, which is measured apart."""
+    table = errors("rivals/tables/mnist-60000")
+    columns = ["test error, %", *(heading(table, "targeted", norm) for norm in ("L2", "Linf", "any norm"))]
+    expected = []
+    for row in table.to_dict("records"):
+        name, _, p = row["training"].partition(", p = ")
+        chosen = row["setting"].removeprefix("eps = ").replace("plain-decay-", "weight decay ")
+        expected.append([name, p, chosen, *(cell(row[column]) for column in columns)])
+    assert [row[:-1] for row in table_of("docs/objectives.md", "rival")] == expected
+
+
 def test_the_table_of_small_samples_is_that_of_the_published_experiment():
     names = ["plain", "perturb, p = 2", "perturb, p = inf", "noise-gaussian, p = 2", "penalty, p = 2"]
     expected = []

@@ -9,6 +9,8 @@ import sys
 import pytest
 from project import ROOT
 
+from gradreg.storage import metrics
+
 
 def publish(project):
     command = [sys.executable, "workflow/scripts/publish.py"]
@@ -26,6 +28,17 @@ def test_a_finished_experiment_is_published_and_what_is_not_up_to_date_is_refuse
     assert {"config.json", "metrics/test.csv", "tables/digits-300/errors.md", "notes.md"} < names
     assert "figures/twin-300/objectives.svg" in names
     assert not any(".sha256" in name or name.endswith(".html") for name in names)
+    folder = "networks/digits-300/softmax/perturb/p-2"
+    assert {f"{folder}/{name}" for name in ("model.safetensors", "train.json", "README.md")} < names
+    made = json.loads((target / "made.json").read_text())
+    assert (made["device"], made["networks"]) == (["cpu"], len(list(finished.folder.rglob("cells/**/train.json"))))
+    assert made["seconds of jobs"].keys() == {"evaluate", "gallery", "strong", "train", "transfer"}
+    assert set(made["sha256 of data"]) == {"digits", "twin"}
+    check_network(finished, target, folder)
+    script = finished.folder / "workflow/scripts/publish.py"
+    script.write_text(script.read_text().replace("NETWORKS = 25e6", "NETWORKS = 10"))
+    assert "its networks are left out" in publish(finished).stdout
+    assert not (target / "networks").exists()
     assert not (target / "figures/gone").exists()
     before = (target / "metrics/test.csv").read_bytes()
 
@@ -36,10 +49,35 @@ def test_a_finished_experiment_is_published_and_what_is_not_up_to_date_is_refuse
     assert (target / "metrics/test.csv").read_bytes() == before
 
 
-def test_the_blocks_of_an_experiment_are_those_it_was_trained_in(tmp_path):
+def check_network(project, target, folder):
+    """It can be loaded by its name, is that of the cell, and its card has the error that was measured."""
+    record = json.loads((target / folder / "train.json").read_text())
+    named = "from gradreg import load; print(load('tiny/softmax/p-2').trained_with['weights'])"
+    environment = os.environ | {"PYTHONPATH": str(project.folder)}
+    command = [sys.executable, "-c", named]
+    done = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == record["weights"], done.stderr
+    several = subprocess.run(
+        [*command[:2], named.replace("softmax/", "")], env=environment, capture_output=True, text=True
+    )
+    assert "ValueError: tiny/p-2 names" in several.stderr
+    table = metrics.read(target / "metrics/test.csv").query("metric == 'error' and attack == 'none' and seed == 0")
+    table = table[(table.model == "softmax") & (table.p == "2") & (table.eps == record["cell"]["eps"])]
+    card = (target / folder / "README.md").read_text()
+    assert f"# softmax, p = 2, eps = {record['cell']['eps']}\n" in card
+    assert f"| {100 * table.value.iloc[0]:.2f} " in card
+    assert record["weights"] in card
+
+
+def publish_script():
     spec = importlib.util.spec_from_file_location("publish", ROOT / "workflow/scripts/publish.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
+    return script
+
+
+def test_the_blocks_of_an_experiment_are_those_it_was_trained_in(tmp_path):
+    script = publish_script()
     for block in ([0, 1, 2], [3, 4]):
         for seed in block:
             cell = tmp_path / f"cells/some/seed-{seed}"

@@ -1,6 +1,6 @@
 """Networks that the workflow has trained, for use elsewhere."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from gradreg.planning.jobs import WHITENING
 from gradreg.storage.files import DamagedFileError, read_json
 
 WEIGHTS, RECORD = "model.safetensors", "train.json"
+PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "published"
 
 
 class TrainedNetwork(nn.Module):
@@ -35,11 +36,14 @@ class TrainedNetwork(nn.Module):
 def load(source: str | Path, device: str | torch.device = "cpu", whitening: str | Path | None = None) -> TrainedNetwork:
     """A trained network in evaluation mode, with frozen weights.
 
-    source: the folder of a cell, ``results/.../seed-0``, or a file of weights. whitening: its file, for a network that
-    has one; without it, the file is looked for where the workflow keeps it. Raises FileNotFoundError where there is
-    nothing to load, and ValueError for a file that is damaged, that is not a network of this package, or that belongs
-    to another whitening.
+    source: the folder of a cell, ``results/.../seed-0``, a file of weights, or the name of a network in
+    ``results/published``: parts of its path that only this one has, as "quickstart/maxout/p-2".
+    whitening: its file, for a network that has one; without it, the file is looked for where the workflow keeps it.
+    Raises FileNotFoundError where there is nothing to load, and ValueError for a name of several, or for a file that is
+    damaged, that is not a network of this package, or that belongs to another whitening.
     """
+    if not Path(source).exists():
+        source = _published(str(source)) or source
     file = Path(source) / WEIGHTS if Path(source).is_dir() else Path(source)
     if not file.is_file():
         raise FileNotFoundError(f"{file}: there is no trained network")
@@ -55,6 +59,22 @@ def load(source: str | Path, device: str | torch.device = "cpu", whitening: str 
     except DamagedFileError as error:
         raise ValueError(f"{error.path} cannot be loaded: {error.reason}") from None
     return TrainedNetwork(network, about).eval()
+
+
+def _published(name: str) -> Path | None:
+    """The folder of the published network that has these parts in its path, in their order; None if there is none."""
+    experiment, *parts = name.split("/")
+    folders = sorted(file.parent for file in (PUBLISHED / experiment / "networks").rglob(WEIGHTS))
+    found = [folder for folder in folders if _in_order(parts, folder.relative_to(PUBLISHED / experiment).parts[1:])]
+    if len(found) > 1:
+        names = ", ".join(str(folder.relative_to(PUBLISHED / experiment / "networks")) for folder in found)
+        raise ValueError(f"{name} names {len(found)} published networks: {names}")
+    return found[0] if found else None
+
+
+def _in_order(parts: Sequence[str], among: Sequence[str]) -> bool:
+    rest = iter(among)
+    return all(part in rest for part in parts)
 
 
 def _whitening(file: Path, about: dict[str, Any]) -> Path:

@@ -1,22 +1,30 @@
 """Copy tables, figures, choices and joined metrics of every finished experiment to results/published/, kept by git.
 
-What was run at smoke scale means nothing and is left out.
+With them go the networks of seed 0 of all chosen settings, each with its card, as long as all that are published stay
+below a limit. What was run at smoke scale means nothing and is left out.
 
 Only what the experiment's config means is copied, not what earlier configs left behind; pages are not: the report and
 the tables' hold what the other files hold.
 """
 
 import argparse
+import json
+import platform
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-from gradreg import cli
+from gradreg import cli, registry
+from gradreg.models.trained import RECORD, WEIGHTS
 from gradreg.planning.experiment import Experiment
+from gradreg.reporting import cards
+from gradreg.storage import metrics
 from gradreg.storage.files import read_bytes, read_json
 
 RESULTS = Path("results")
+NETWORKS = 25e6  # bytes of all published networks
 
 
 def main() -> None:
@@ -40,12 +48,78 @@ def main() -> None:
         shown = [file for folder in folders for file in folder.glob("[!.]*")]
         files += [file for file in shown if file.suffix != ".html"]
         copies = {target / file.relative_to(source): read_bytes(file) for file in files}
-        for part in ("metrics", "groups", "tables", "figures"):  # what else lies there is not ours to delete
+        copies |= networks(experiment, source, target)
+        copies[target / "made.json"] = json.dumps(made(experiment, source), indent=1).encode()
+        for part in (
+            "metrics",
+            "groups",
+            "tables",
+            "figures",
+            "networks",
+        ):  # what else lies there is not ours to delete
             shutil.rmtree(target / part, ignore_errors=True)
         for copy, content in copies.items():
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(content)
-        print(f"{source} -> {target}: {len(files)} files")
+        print(f"{source} -> {target}: {len(copies)} files")
+
+
+def made(experiment: Experiment, source: Path) -> dict[str, Any]:
+    """With what an experiment's networks were trained, on which data, and how many seconds its jobs took.
+
+    The processor is that of the machine that publishes.
+    """
+    records = [read_json(file) for file in sorted((source / "cells").rglob(RECORD))]
+    versions: dict[str, set[str]] = {}
+    for record in records:
+        for name, version in [*record["versions"].items(), ("device", record["device"])]:
+            versions.setdefault("commit" if name == "gradreg" else name, set()).add(version)
+    seconds = {
+        stage: sum(float(file.read_text().splitlines()[1].split("\t")[0]) for file in folder.rglob("*.tsv"))
+        for folder in sorted((source / "logs" / "seconds").glob("*"))
+        if (stage := folder.name)
+    }
+    data = {group.dataset: registry.lookup(group.dataset, "datasets")["sha256"] for group in experiment.groups}
+    return {
+        **{name: sorted(values) for name, values in versions.items()},
+        "processor": processor(),
+        "networks": len(records),
+        "seconds of jobs": {stage: round(total) for stage, total in seconds.items()},
+        "sha256 of data": data,
+    }
+
+
+def processor() -> str:
+    """The name of this machine's processor, with the extensions that decide the speed."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    values = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    fast = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in values.get("flags", "").split()]
+    return ", ".join([values.get("model name", platform.processor()), *fast])
+
+
+def networks(experiment: Experiment, source: Path, target: Path) -> dict[Path, bytes]:
+    """The files of the networks to be published, or none where there is no room for them."""
+    test = metrics.read(source / "metrics" / "test.csv")
+    files: dict[Path, bytes] = {}
+    for group in experiment.groups:
+        run = experiment.final_run(group, read_json(source / "groups" / group.path / "choice.json"))
+        cell, folder = source / "cells" / run.path / "seed-0", target / "networks" / group.path
+        record = read_json(cell / RECORD)
+        if record["whitening"]:  # a file larger than all networks goes with it
+            continue
+        text = cards.card(experiment.config["experiment"], group.path, record, test)
+        files |= {folder / name: read_bytes(cell / name) for name in (WEIGHTS, RECORD)}
+        files[folder / "README.md"] = text.encode()
+    others = [file for file in target.parent.glob(f"*/networks/**/{WEIGHTS}") if target not in file.parents]
+    size = sum(file.stat().st_size for file in others)
+    size += sum(len(content) for file, content in files.items() if file.name == WEIGHTS)
+    if size > NETWORKS:
+        print(f"{source}: its networks are left out: with them there would be {size / 1e6:.0f} MB of networks")
+        return {}
+    return files
 
 
 def up_to_date(source: Path) -> bool:
