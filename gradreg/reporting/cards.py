@@ -44,7 +44,7 @@ def card(experiment: str, group: str, record: Mapping[str, Any], test: pd.DataFr
     facts = {
         "data": f"{cell['dataset']}, {cell['n_train']} training images",
         "network": _listed(training["model"]),
-        "objective": _listed(training["objective"]) + ("" if cell["p"] == NO_P else f", p {cell['p']}"),
+        "objective": _listed(training["objective"]),
         "training": _listed(training["recipe"]),
         "made with": f"commit {versions['gradreg']}, PyTorch {versions['torch']}, {record['device']}",
         "status": record["status"],

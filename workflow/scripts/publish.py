@@ -79,7 +79,7 @@ def made(experiment: Experiment, source: Path) -> dict[str, Any]:
         for folder in sorted((source / "logs" / "seconds").glob("*"))
         if (stage := folder.name)
     }
-    data = {group.dataset: registry.lookup(group.dataset, "datasets")["sha256"] for group in experiment.groups}
+    data = {group.dataset: registry.lookup("datasets", group.dataset)["sha256"] for group in experiment.groups}
     return {
         **{name: sorted(values) for name, values in versions.items()},
         "processor": processor(),
