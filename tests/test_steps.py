@@ -81,7 +81,7 @@ def test_numbers_may_be_tensors(kind, optimizer):
     tensors.step.step = as_tensors
     for replicas in (numbers, tensors):
         replicas.descend(1)
-    # AdamW divides by the gradient's size, however small: rounding grows with it. A wrong number is off by a share of the rate.
+    # AdamW divides by the gradient's size, however small, and rounding grows with it; a wrong number is off by more.
     close = {"rtol": 0, "atol": 1e-3} if optimizer == "adamw" else {}
     for name, value in numbers.parameters.items():
         torch.testing.assert_close(tensors.parameters[name], value, **close)
