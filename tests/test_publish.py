@@ -64,7 +64,7 @@ def check_network(project, target, folder):
     table = metrics.read(target / "metrics/test.csv").query("metric == 'error' and attack == 'none' and seed == 0")
     table = table[(table.model == "softmax") & (table.p == "2") & (table.eps == record["cell"]["eps"])]
     card = (target / folder / "README.md").read_text()
-    assert f"# softmax, p = 2, eps = {record['cell']['eps']}\n" in card
+    assert f"# softmax, perturb, p = 2, eps = {record['cell']['eps']}\n" in card
     assert f"| {100 * table.value.iloc[0]:.2f} " in card
     assert record["weights"] in card
 
