@@ -17,15 +17,7 @@ from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -42,10 +34,10 @@ SILENT = "GRADREG_SCREEN"  # tells jobs that their last words are shown
 def describe(rule: str, wildcards: dict[str, str]) -> str:
     """A job in a person's words, as "train maxout, p = 2, eps 0.4, seeds 0 to 4"; of any rule of the workflow."""
     block = BLOCK.search(rule)
-    stage, *rest = BLOCK.sub("", rule).split("_")
+    stage = rule.partition("_")[0]
     named = {"train": "train", "evaluate": "attack", "strong": "attack strongly", "choose": "choose a setting of"}
     if "model" not in wildcards:
-        return " ".join([stage, *rest])
+        return rule.replace("_", " ")
     p, objective = wildcards.get("p", NO_P), wildcards.get("objective", "")
     parts = [wildcards["model"]]
     if p == NO_P:
@@ -73,7 +65,7 @@ class Running:
     """A job that runs: what it does, since when, and where it writes."""
 
     def __init__(self, record: Any) -> None:
-        self.text = describe(record.rule_name, dict(record.wildcards or {}))
+        self.text = describe(record.rule_name, dict(getattr(record, "wildcards", None) or {}))
         self.log, self.start = [str(file) for file in record.log or []], time.monotonic()
 
     def progress(self) -> str:
@@ -87,11 +79,14 @@ class Running:
 class LogHandler(LogHandlerBase):
     """A logger of Snakemake's; dry runs stay as they are."""
 
+    # What Snakemake asks of a logger.
+    writes_to_stream = has_filter = has_formatter = True
+    writes_to_file = needs_rulegraph = False
+
     def __post_init__(self) -> None:
         """Begin the screen, or, for a dry run, what Snakemake has itself."""
         self.plain = _plain(self.common_settings) if self.common_settings.dryrun else None
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self.known: dict[int, Running] = {}
         self.running: dict[int, Running] = {}
         self.tenths, self.done, self.begun = 0, 0, time.monotonic()
         self.bar = Progress(
@@ -104,12 +99,13 @@ class LogHandler(LogHandlerBase):
             TextColumn("left"),
             console=self.console,
         )
-        self.task: TaskID | None = self.bar.add_task("jobs", total=None, visible=False)
+        self.task = self.bar.add_task("jobs", total=None, visible=False)
         self.live: Live | None = None
         if self.plain is None:
             os.environ[SILENT] = "1"
             if self.console.is_terminal:
-                self.live = Live(get_renderable=self._screen, console=self.console, refresh_per_second=2)
+                options: dict[str, Any] = {"refresh_per_second": 2, "transient": True}  # nothing of it stays in the end
+                self.live = Live(get_renderable=self._screen, console=self.console, **options)
                 self.live.start()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -119,15 +115,14 @@ class LogHandler(LogHandlerBase):
             return
         event, job = getattr(record, "event", None), getattr(record, "jobid", None)
         if event == LogEvent.RUN_INFO:
-            self._total(getattr(record, "stats", {}).get("total", 0))
+            self._progress(0, getattr(record, "stats", {}).get("total", 0))
         elif event == LogEvent.JOB_INFO and job is not None:
-            self.running[job] = self.known[job] = Running(record)
+            self.running[job] = Running(record)
         elif event == LogEvent.JOB_FINISHED:
             self.running.pop(getattr(record, "job_id", -1), None)
         elif event == LogEvent.JOB_ERROR and job is not None:
             self._failed(job, record)
         elif event == LogEvent.PROGRESS:
-            self._total(getattr(record, "total", 0))
             self._progress(getattr(record, "done", 0), getattr(record, "total", 0))
         elif event == LogEvent.ERROR:
             if getattr(record, "exception", "") not in TOLD:
@@ -138,65 +133,34 @@ class LogHandler(LogHandlerBase):
     def close(self) -> None:
         """Take the screen away."""
         if self.live is not None:
-            self.task, live, self.live = None, self.live, None
-            live.stop()
+            self.live.stop()
+            self.live = None
         if self.done and self.plain is None:
             self.console.print(f"{self.done} jobs done in {(time.monotonic() - self.begun) / 60:.1f} min")
             self.done = 0
         super().close()
 
     def _screen(self) -> RenderableType:
-        if self.task is None:
-            return Text("")
         jobs = list(self.running.values())
         lines = [Text(f"  {job.text}   {job.progress()}", overflow="ellipsis", no_wrap=True) for job in jobs[:SHOWN]]
         if len(jobs) > SHOWN:
             lines.append(Text(f"  and {len(jobs) - SHOWN} more"))
         return Group(self.bar, *lines)
 
-    def _total(self, total: int) -> None:
-        if total and self.task is not None:
-            self.bar.update(self.task, total=total, visible=True)
-
     def _progress(self, done: int, total: int) -> None:
+        if not total:
+            return
         self.done = done
-        if self.task is not None:
-            self.bar.update(self.task, completed=done)
-        if self.live is None and total and 10 * done // total > self.tenths:
+        self.bar.update(self.task, completed=done, total=total, visible=True)
+        if self.live is None and 10 * done // total > self.tenths:
             self.tenths = 10 * done // total
             self.console.print(f"{done} of {total} jobs done")
 
     def _failed(self, job: int, record: Any) -> None:
-        self.running.pop(job, None)
-        known = self.known.get(job) or Running(record)
-        self.console.print(Text(f"Failed: {known.text}; log: {', '.join(known.log)}", style="bold red"))
-        for line in last_lines(known.log, LAST):
+        failed = self.running.pop(job, None) or Running(record)
+        self.console.print(Text(f"Failed: {failed.text}; log: {', '.join(failed.log)}", style="bold red"))
+        for line in last_lines(failed.log, LAST):
             self.console.print(Text(f"  {line}"))
-
-    @property
-    def writes_to_stream(self) -> bool:
-        """Yes."""
-        return True
-
-    @property
-    def writes_to_file(self) -> bool:
-        """No; Snakemake keeps its own log."""
-        return False
-
-    @property
-    def has_filter(self) -> bool:
-        """Yes: everything is looked at."""
-        return True
-
-    @property
-    def has_formatter(self) -> bool:
-        """Yes."""
-        return True
-
-    @property
-    def needs_rulegraph(self) -> bool:
-        """No."""
-        return False
 
 
 def _plain(settings: Any) -> logging.Handler:

@@ -61,7 +61,8 @@ def on_a_terminal(project, **environment):
     except OSError:  # the other end is closed
         pass
     os.close(ours)
-    return process.wait(), re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", sent.decode())
+    # A carriage return begins the line anew, as a line feed begins the next.
+    return process.wait(), re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", sent.decode()).replace("\r", "\n")
 
 
 def test_a_terminal_has_a_bar_and_a_line_for_each_job_that_runs(finished):
