@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from scipy import stats
 
+from gradreg.planning.machine import processor
+
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "workflow" / "scripts"
 DENSE = {"kind": "maxout", "units": [240, 240], "pieces": 5, "init": 0.005, "keep_input": 1.0, "keep_hidden": 1.0}
@@ -78,16 +80,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def machine(device: torch.device) -> dict[str, Any]:
     """What was measured on."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        text = ""
-    names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
-    flags = next((line for line in text.splitlines() if line.startswith("flags")), "").split()
+    name, extensions = processor()
     return {
-        "cpu": names[0] if names else platform.processor(),
+        "cpu": name,
         "cores": os.cpu_count(),
-        "bfloat16 in hardware": [flag for flag in ("avx512_bf16", "amx_bf16") if flag in flags],
+        "bfloat16 in hardware": [flag for flag in ("avx512_bf16", "amx_bf16") if flag in extensions],
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "python": platform.python_version(),
         "torch": torch.__version__,

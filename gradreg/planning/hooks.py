@@ -96,13 +96,19 @@ def print_runtime(jobs: Jobs, workflow: Any, gpus: int) -> None:
     print(done.stdout.strip() or "Runtime: not known, see above; the run goes on", file=sys.stderr)
 
 
-def print_share(root: str) -> None:
-    """Say what share of the seconds of an experiment's jobs went into evaluation, earlier runs included."""
+def seconds_of_jobs(root: str) -> dict[str, float]:
+    """The seconds of an experiment's jobs by their stage, earlier runs included."""
     seconds: dict[str, float] = {}
     for file in glob.glob(f"{root}/logs/seconds/**/*.tsv", recursive=True):
         stage = os.path.relpath(file, f"{root}/logs/seconds").split(os.sep)[0]
         with suppress(OSError, ValueError, IndexError), open(file, encoding="utf-8") as table:  # cut off, or damaged
             seconds[stage] = seconds.get(stage, 0) + float(table.read().splitlines()[1].split("\t")[0])
+    return seconds
+
+
+def print_share(root: str) -> None:
+    """Say what share of the seconds of an experiment's jobs went into evaluation."""
+    seconds = seconds_of_jobs(root)
     training, total = seconds.get("train", 0), sum(seconds.values())
     if total:
         parts = ", ".join(f"{stage} {part / total:.0%}" for stage, part in sorted(seconds.items()) if stage != "train")

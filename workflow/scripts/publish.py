@@ -9,7 +9,6 @@ the tables' hold what the other files hold.
 
 import argparse
 import json
-import platform
 import shutil
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 
 from gradreg import cli, registry
 from gradreg.models.trained import RECORD, WEIGHTS
+from gradreg.planning import hooks, machine
 from gradreg.planning.experiment import Experiment
 from gradreg.reporting import cards
 from gradreg.storage import metrics
@@ -25,6 +25,8 @@ from gradreg.storage.files import read_bytes, read_json
 
 RESULTS = Path("results")
 NETWORKS = 25e6  # bytes of all published networks
+FAST = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # extensions of processors that decide the speed
+PARTS = ("metrics", "groups", "tables", "figures", "networks")  # what else lies there is not ours to delete
 
 
 def main() -> None:
@@ -50,13 +52,7 @@ def main() -> None:
         copies = {target / file.relative_to(source): read_bytes(file) for file in files}
         copies |= networks(experiment, source, target)
         copies[target / "made.json"] = json.dumps(made(experiment, source), indent=1).encode()
-        for part in (
-            "metrics",
-            "groups",
-            "tables",
-            "figures",
-            "networks",
-        ):  # what else lies there is not ours to delete
+        for part in PARTS:
             shutil.rmtree(target / part, ignore_errors=True)
         for copy, content in copies.items():
             copy.parent.mkdir(parents=True, exist_ok=True)
@@ -74,30 +70,15 @@ def made(experiment: Experiment, source: Path) -> dict[str, Any]:
     for record in records:
         for name, version in [*record["versions"].items(), ("device", record["device"])]:
             versions.setdefault("commit" if name == "gradreg" else name, set()).add(version)
-    seconds = {
-        stage: sum(float(file.read_text().splitlines()[1].split("\t")[0]) for file in folder.rglob("*.tsv"))
-        for folder in sorted((source / "logs" / "seconds").glob("*"))
-        if (stage := folder.name)
-    }
     data = {group.dataset: registry.lookup("datasets", group.dataset)["sha256"] for group in experiment.groups}
+    name, extensions = machine.processor()
     return {
-        **{name: sorted(values) for name, values in versions.items()},
-        "processor": processor(),
+        **{key: sorted(values) for key, values in versions.items()},
+        "processor": ", ".join([name, *(extension for extension in FAST if extension in extensions)]),
         "networks": len(records),
-        "seconds of jobs": {stage: round(total) for stage, total in seconds.items()},
+        "seconds of jobs": {stage: round(total) for stage, total in sorted(hooks.seconds_of_jobs(str(source)).items())},
         "sha256 of data": data,
     }
-
-
-def processor() -> str:
-    """The name of this machine's processor, with the extensions that decide the speed."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    values = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    fast = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in values.get("flags", "").split()]
-    return ", ".join([values.get("model name", platform.processor()), *fast])
 
 
 def networks(experiment: Experiment, source: Path, target: Path) -> dict[Path, bytes]:
