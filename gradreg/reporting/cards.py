@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from gradreg.planning.experiment import NO_P
-from gradreg.reporting import summaries
+from gradreg.reporting import summaries, tables
 from gradreg.reporting.summaries import NETWORK, Training
 
 ATTACK = ["attack", "attack_p", "attack_eps"]
@@ -58,8 +58,8 @@ def card(experiment: str, group: str, record: Mapping[str, Any], test: pd.DataFr
         seed=cell["seed"],
         name=f"{experiment}/{group}",
         group=group,
-        facts=table.to_markdown(index=False, disable_numparse=True),
-        errors=_errors(cell, test).to_markdown(index=False, disable_numparse=True),
+        facts=tables.to_markdown(table).strip(),
+        errors=tables.to_markdown(_errors(cell, test)).strip(),
     )
 
 
@@ -73,19 +73,19 @@ def _errors(cell: Mapping[str, Any], test: pd.DataFrame) -> pd.DataFrame:
     for column in NETWORK:
         same = same[same[column].astype(str) == str(cell[column])]
     same = same.assign(value=100 * same.value)
+    here = same[same.seed == cell["seed"]].set_index(ATTACK)
     rows = []
-    for (attack, p, eps), measured in same.groupby(ATTACK, sort=False):
-        ours = measured[measured.seed == cell["seed"]]
-        half = summaries.half_width(measured.value.tolist())
+    for row in summaries.over_seeds(same, ATTACK).itertuples():
+        attack = row.attack, row.attack_p, row.attack_eps
         rows.append(
             {
-                "attack": str(attack).replace("_", "-"),
-                "p": p,
-                "eps": eps,
-                "this network, %": f"{ours.value.iloc[0]:.2f}" if len(ours) else "–",
-                "images": int(measured.n.iloc[0]),
-                "mean of seeds, %": f"{measured.value.mean():.2f}" + (f" ± {half:.2f}" if half == half else ""),
-                "seeds": len(measured),
+                "attack": str(row.attack).replace("_", "-"),
+                "p": row.attack_p,
+                "eps": row.attack_eps,
+                "this network, %": f"{here.value[attack]:.2f}",
+                "images": int(here.n[attack]),
+                "mean of seeds, %": tables.interval(row.mean, row.half),
+                "seeds": row.seeds,
             }
         )
     return pd.DataFrame(rows)
