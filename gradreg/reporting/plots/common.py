@@ -24,7 +24,6 @@ from gradreg.reporting.summaries import Parts, Training
 
 # Of a training norm: its axes, the rows of its model and objective (with plain), and those of them in that norm.
 TrainingPanel = tuple[Axes, pd.DataFrame, pd.DataFrame]
-Shared = bool | Literal["row", "col", "all"]
 ERROR = "error, %"
 FAR = 4  # times plain's error: an axis that reaches further is logarithmic
 LOW = 1.2  # inches of a row, below which names that stand overlap
@@ -45,14 +44,14 @@ def grid(
     height: float | Sequence[float] = 1.75,
     names: float = 0.0,
     least: float = LEAST,
-    sharex: Shared = False,
-    sharey: Shared = False,
+    sharex: bool | Literal["col"] = False,
+    sharey: bool | Literal["row"] = False,
 ) -> tuple[Figure, np.ndarray]:
     """Panels that fill the width of the figure, or of a given width each; in inches, like the height of each row.
 
     Where they would have less than ``least`` side by side, beside names that take ``names``, a row goes on below.
     """
-    lines = math.ceil(columns / max(1, int((style.width() - names) / least)))
+    lines = lines_for(columns, names, least)
     side_by_side = math.ceil(columns / lines)
     heights = np.repeat([height] * rows if isinstance(height, float | int) else height, lines)
     heights = heights * min(1, (style.PAGE_HEIGHT - 0.45) / heights.sum())
@@ -64,15 +63,19 @@ def grid(
     places = figure.add_gridspec(rows * lines, side_by_side, height_ratios=heights)
     axes = np.empty((rows, columns), object)
     for row, column in np.ndindex(rows, columns):
-        of_x = {"col": (0, column), True: (0, 0), "all": (0, 0)}.get(sharex)
-        of_y = {"row": (row, 0), True: (0, 0), "all": (0, 0)}.get(sharey)
+        of_x, of_y = (0, column if sharex == "col" else 0), (row if sharey == "row" else 0, 0)
         place = places[row * lines + column // side_by_side, column % side_by_side]
         panel: Axes = figure.add_subplot(
-            place, sharex=axes[of_x] if of_x else None, sharey=axes[of_y] if of_y else None
+            place, sharex=axes[of_x] if sharex else None, sharey=axes[of_y] if sharey else None
         )
         panel.tick_params(labelleft=not sharey or column % side_by_side == 0)
         axes[row, column] = panel
     return figure, axes
+
+
+def lines_for(columns: int, names: float = 0.0, least: float = LEAST) -> int:
+    """How many lines of panels a row of so many columns takes; ``names`` and ``least`` as for ``grid``."""
+    return math.ceil(columns / max(1, int((style.width() - names) / least)))
 
 
 def _place(ax: Axes) -> SubplotSpec:
@@ -134,8 +137,8 @@ def by_training(parts: Parts, xlabel: str, quantity: str, **options: Any) -> tup
     if style.width() / len(norms) < ROOMY:
         titles, xlabel = [style.training_name(Training(p)) for p in norms], xlabel.replace(" (logarithmic)", "")
     filled = [(names, part, p) for names, part in parts for p in norms if (part.p == p).any()]
-    goes_on = len(norms) * options.get("least", LEAST) > style.width()
-    if len(filled) <= len(parts) * len(norms) * (0.99 if goes_on else 0.5):
+    empty = len(parts) * len(norms) - len(filled)
+    if empty >= len(filled) or (empty and lines_for(len(norms), least=options.get("least", LEAST)) > 1):
         one_model = len({names[0] for names, _ in parts}) == 1
         titled = [
             (", ".join(names[one_model:]) + "\n" + titles[norms.index(p)], part, part[part.p == p])

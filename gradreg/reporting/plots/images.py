@@ -19,7 +19,6 @@ from gradreg.reporting.plots.style import Look
 from gradreg.storage import npz
 
 NORMS = 3  # side by side in a gallery; more go on below
-CLASSES = {False: 10, True: 5}  # side by side in dreams, by whether the figure is narrow
 
 
 def gallery(paths: Sequence[str | Path], model: str) -> Figure:
@@ -64,7 +63,7 @@ def dreams(paths: Sequence[str | Path], model: str) -> Figure:
     paths: as for ``gallery``. Classes go on below where they have no room.
     """
     networks, _, cells = _read(paths, model)
-    classes, most = networks[0]["dream_class"], CLASSES[style.narrow()]
+    classes, most = networks[0]["dream_class"], 5 if style.narrow() else 10
     side_by_side, lines = min(most, len(classes)), math.ceil(len(classes) / most)
     rows = len(networks) * lines
     size = (style.width() * max(side_by_side + 1, 6) / (most + 1), min(0.8 * rows + 0.2, style.PAGE_HEIGHT))

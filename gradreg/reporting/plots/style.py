@@ -31,7 +31,7 @@ SIGNED = "RdBu_r"  # diverging, centred on zero: perturbations
 
 
 def use(width: float = TEXT_WIDTH) -> None:
-    """Set matplotlib's defaults, for drawing without a display figures of this width in inches."""
+    """Set matplotlib's defaults, without a display; width: of figures, in inches."""
     smaller = 1 if width < NARROW else 0
     mpl.use("agg")
     mpl.rcdefaults()  # whatever a matplotlibrc says
