@@ -1,153 +1,14 @@
 """Numbers in README and docs against the published files that they come from."""
 
-import json
 import re
 
 import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 from project import ROOT
+from published import PUBLISHED, errors, heading
 
 from gradreg.storage import metrics
-
-PUBLISHED = ROOT / "results" / "published"
-
-
-def table_of(page, first):
-    """The rows of the Markdown table whose header begins with ``first``."""
-    lines = (ROOT / page).read_text().splitlines()
-    start = next(i for i, line in enumerate(lines) if line.startswith(f"| {first} |"))
-    rows = []
-    for line in lines[start + 2 :]:
-        if not line.startswith("|"):
-            break
-        rows.append([cell.strip() for cell in line.strip("|").split("|")])
-    return rows
-
-
-def errors(study):
-    """The published table of errors of a study, without what the literature has."""
-    table = metrics.read(PUBLISHED / study / "errors.csv").astype(str)
-    return table[~table.model.str.startswith("published")]
-
-
-def cell(value):
-    """A cell as a page shows it: bold where it is marked, without its marks."""
-    bare = value.removesuffix(" †").removesuffix(" *")
-    return f"**{bare}**" if " *" in value else bare
-
-
-def heading(table, attack, norm):
-    return next(column for column in table if re.search(rf"\b{attack} {norm} eps", column))
-
-
-def test_the_table_of_the_readme_is_that_of_the_published_experiment():
-    table = errors("mnist/tables/mnist-60000")
-    columns = ["test error, %", *(heading(table, "apgd", norm) for norm in ("L1", "L2", "Linf"))]
-    expected = []
-    for row in table.to_dict("records"):
-        eps = "–" if row["training"] == "plain" else row["setting"].removeprefix("eps = ")
-        expected.append([row["training"], eps, *(cell(row[column]) for column in columns)])
-    assert table_of("README.md", "training") == expected
-
-
-def test_the_table_of_the_default_experiment_is_that_of_the_published_one():
-    table = errors("quickstart/tables/digits-1297")
-    columns = ["test error, %", *(heading(table, "multi-step", norm) for norm in ("L1", "L2", "Linf"))]
-    settings = {
-        "plain": "no weight decay",
-        "plain-decay-3e-4": "weight decay 3e-4",
-        "plain-decay-3e-3": "weight decay 3e-3",
-    }
-    expected = []
-    for row in table.to_dict("records"):
-        strong = [row[heading(table, "apgd", norm)] for norm in ("L1", "L2", "Linf")]
-        shown = "–" if "–" in strong else " / ".join(f"{float(value):.0f}" for value in strong)
-        chosen = settings.get(row["setting"], row["setting"].replace("eps = ", "eps "))
-        expected.append([row["model"], row["training"], chosen, *(cell(row[column]) for column in columns), shown])
-    assert table_of("docs/results.md", "network") == expected
-
-
-def test_the_table_of_the_page_of_reproduction_is_that_of_the_published_experiment():
-    table = metrics.read(PUBLISHED / "paper-dense/tables/mnist-60000/reproduction.csv")
-    expected = [
-        [
-            row.model,
-            row.training,
-            f"{row.noise}, {row.images}" if row.noise else "none",
-            f"{row.published:.2f}",
-            f"{row.mean:.2f} ± {row.half:.2f}",
-            f"{row.least:.2f} to {row.most:.2f}",
-            f"{row.difference:+.2f}",
-            f"{row.single_low:.2f} to {row.single_high:.2f}",
-        ]
-        for row in table.itertuples()
-    ]
-    assert table_of("docs/reproduction.md", "network | training | noise") == expected
-
-
-def test_the_table_of_the_page_of_objectives_is_that_of_the_published_experiment():
-    """But for the cost of a step, which is measured apart."""
-    table = errors("objectives/tables/mnist-60000")
-    columns = ["test error, %", *(heading(table, "multi-step", norm) for norm in ("L2", "Linf"))]
-    expected = set()
-    for row in table.to_dict("records"):
-        name, _, p = row["training"].partition(", p = ")
-        chosen = (
-            row["setting"].removeprefix("eps = ").replace("plain-decay", "weight decay").replace("decay-", "decay ")
-        )
-        expected.add((name, p, chosen, *(cell(row[column]) for column in columns)))
-    assert {tuple(row[:-1]) for row in table_of("docs/objectives.md", "objective")} == expected
-
-
-def test_the_table_of_rivals_is_that_of_the_published_experiment():
-    table = errors("rivals/tables/mnist-60000")
-    costs = json.loads((PUBLISHED / "bench/rivals.json").read_text())["steps"]["dense maxout, 100 units"]["costs"]
-    labels = {"trades": "trades, 3 steps"}
-    columns = ["test error, %", *(heading(table, "targeted", norm) for norm in ("L2", "Linf", "any norm"))]
-    expected = []
-    for row in table.to_dict("records"):
-        name, _, p = row["training"].partition(", p = ")
-        chosen = row["setting"].removeprefix("eps = ").replace("plain-decay-", "weight decay ")
-        cost = f"{costs[f'{labels.get(name, name)}, p = {p}, float32']['cost']['median']:.2f}" if p else "1"
-        expected.append([name, p, chosen, *(cell(row[column]) for column in columns), cost])
-    assert table_of("docs/objectives.md", "rival") == expected
-
-
-def test_the_table_of_small_samples_is_that_of_the_published_experiment():
-    names = ["plain", "perturb, p = 2", "perturb, p = inf", "noise-gaussian, p = 2", "penalty, p = 2"]
-    expected = []
-    for size in (100, 1000, 10000, 60000):
-        rows = errors(f"small-samples/tables/mnist-{size}").set_index("training")
-        cells = [rows.loc[name, "test error, %"] for name in names]
-        strengths = [rows.loc[name, "setting"].removeprefix("eps = ") for name in names[1:]]
-        shown = [f"{value} ({eps})" for value, eps in zip(cells[1:], strengths, strict=True)]
-        expected.append([str(size), cells[0], *shown])
-    assert table_of("docs/objectives.md", "images | plain") == expected
-
-
-def test_the_table_of_the_page_of_norms_is_that_of_the_published_experiment():
-    table = errors("norms/tables/mnist-40000")
-    columns = ["test error, %", *(heading(table, "targeted", norm) for norm in ("L1", "L2", "Linf", "any norm"))]
-    expected = []
-    for row in table.to_dict("records"):
-        chosen = row["setting"].removeprefix("eps = ").replace("plain-decay-", "weight decay ")
-        expected.append([row["training"], chosen, *(cell(row[column]) for column in columns)])
-    assert table_of("docs/norms.md", "training") == expected
-
-
-def test_the_table_of_the_page_of_recipes_is_that_of_the_published_experiment():
-    """But for the minutes, which are in a log."""
-    table = metrics.read(PUBLISHED / "conv-mnist/metrics/test.csv")
-    table = table[table.metric == "error"]
-    grids = {"2": ("1", "1.5", "2"), "inf": ("0.1", "0.15", "0.2")}
-    expected = []
-    for p, name in (("none", "plain"), ("2", "p = 2, eps 1.5")):
-        rows = table[table.p == p].set_index(["attack", "attack_p", "attack_eps"]).value
-        attacked = [[rows["multi_step", norm, eps] for eps in grid] for norm, grid in grids.items()]
-        shown = [", ".join(f"{100 * value:.1f}" for value in values) for values in attacked]
-        expected.append([name, f"{100 * rows['none', '', '']:.2f}", *shown])
-    assert [row[:-1] for row in table_of("docs/recipes.md", "training")] == expected
 
 
 def objective(name, p, attack="none", norm="", eps=""):
@@ -233,11 +94,19 @@ def share(size, name, p):
     return (rows[(rows.objective == name) & (rows.p == p)].value / rows[rows.p == "none"].value).mean()
 
 
-def in_norms(name, p, column="any norm"):
-    """A mean of the published table of the comparison of norms."""
-    table = errors("norms/tables/mnist-40000").set_index("training")
+def mean_in(study, name, p, column):
+    """A mean of a published table: of the test error, or of the error in a norm under the attack towards each class."""
+    table = errors(study).set_index("training")
     key = "test error, %" if column == "test error" else heading(table, "targeted", column)
     return float(table.loc[f"{name}, p = {p}" if p else name, key].split()[0])
+
+
+def in_norms(name, p, column="any norm"):
+    return mean_in("norms/tables/mnist-40000", name, p, column)
+
+
+def rival(name, p, column="test error"):
+    return mean_in("rivals/tables/mnist-60000", name, p, column)
 
 
 TOGETHER = [(name, "1+2+inf") for name in ("worst", "average", "drawn")]
@@ -248,13 +117,6 @@ def held_out(eps):
     table = metrics.read(PUBLISHED / "norms/metrics/validation.csv")
     rows = table[(table.metric == "error") & (table.attack == "multi_step") & (table.attack_p == "1+2+inf")]
     return 100 * rows[(rows.objective == "worst") & (rows.eps == eps) & (rows.attack_eps == "8+1.4+0.1")].value.mean()
-
-
-def rival(name, p, column="test error, %", study="rivals/tables/mnist-60000"):
-    """A mean of the published table of the rivals of one step."""
-    table = errors(study).set_index("training")
-    key = column if column in table else heading(table, "targeted", column)
-    return float(table.loc[f"{name}, p = {p}" if p else name, key].split()[0])
 
 
 def held_out_rival(name, p):

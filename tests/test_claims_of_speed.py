@@ -6,7 +6,7 @@ import statistics
 
 import pytest
 from project import ROOT
-from test_claims import table_of
+from published import table_of
 
 from bench.common import shown
 from gradreg.reporting.summaries import half_width

@@ -1,0 +1,37 @@
+"""What tests read of published tables, and of the pages that show them."""
+
+import re
+
+from project import ROOT
+
+from gradreg.storage import metrics
+
+PUBLISHED = ROOT / "results" / "published"
+
+
+def table_of(page, first):
+    """The rows of the Markdown table whose header begins with ``first``."""
+    lines = (ROOT / page).read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(f"| {first} |"))
+    rows = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+def errors(study):
+    """The published table of errors of a study, without what the literature has."""
+    table = metrics.read(PUBLISHED / study / "errors.csv").astype(str)
+    return table[~table.model.str.startswith("published")]
+
+
+def cell(value):
+    """A cell as a page shows it: bold where it is marked, without its marks."""
+    bare = value.removesuffix(" †").removesuffix(" *")
+    return f"**{bare}**" if " *" in value else bare
+
+
+def heading(table, attack, norm):
+    return next(column for column in table if re.search(rf"\b{attack} {norm} eps", column))
