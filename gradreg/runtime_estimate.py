@@ -14,7 +14,7 @@ from gradreg.attacks.gradients import loss_gradient
 from gradreg.data.splits import Split
 from gradreg.device import CPU
 from gradreg.evaluation.measure import answers, evaluate
-from gradreg.models import preprocessing
+from gradreg.models import given, preprocessing
 from gradreg.models.checkpoint import build
 from gradreg.planning.hooks import Work
 from gradreg.planning.numerals import Numeral
@@ -52,13 +52,13 @@ def estimate(work: Iterable[Work], device: torch.device = CPU) -> Seconds:
         batch, steps_of_epoch = batches(training.n_train, training.recipe)
         kind = f"{network} {to_json(replace(training.objective, eps=0.0))} {batch}"  # a step costs the same at any eps
         reading = f"{network} {to_json(attack)}"
-        if kind not in steps:
+        if kind not in steps and training.file is None:
             steps[kind] = _step(item, batch, device)
         if reading not in readings:
             readings[reading] = _reading(item, device)
         per_image, per_attacked, per_gradient = readings[reading]
         watched = training.n_validation or training.n_stop or 0
-        epoch = steps_of_epoch * steps[kind] + watched * per_image
+        epoch = steps_of_epoch * steps.get(kind, 0) + watched * per_image
         if watch := training.watch:
             several = watch.attack["kind"] == "multi_step"
             gradients = attack.steps if several else _gradients(watch.attack["kind"])
@@ -102,8 +102,11 @@ def _reading(item: Work, device: torch.device) -> tuple[float, float, float]:
     """Seconds to evaluate one image, to put it under all the usual attacks, and for one input gradient."""
     dataset, model = DATASETS[item.dataset], item.training.model
     generator = torch.Generator().manual_seed(0)
-    network = build(model, dataset.image_shape, dataset.classes, generator)
-    network = torch.nn.Sequential(preprocessing.layer(model.input, _whitening(item)), network).eval()
+    if item.training.file is None:
+        network = build(model, dataset.image_shape, dataset.classes, generator)
+        network = torch.nn.Sequential(preprocessing.layer(model.input, _whitening(item)), network).eval()
+    else:
+        network = given.network(item.training.file, model, dataset.image_shape, dataset.classes)
     network.to(device)
     split = _random(item.dataset, READ).to(device)
     answers(network, split.pixels())  # the first pass loads what later ones need

@@ -22,7 +22,7 @@ from rich.text import Text
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-NO_P = "none"  # in paths, of plain training
+NO_P, GIVEN = "none", "given"  # in paths: of plain training, of networks from files
 SHOWN = 8  # running jobs
 LAST = 5  # lines of the log of a job that failed
 BLOCK = re.compile(r"_seeds_(\d+)_to_(\d+)$")
@@ -35,12 +35,18 @@ def describe(rule: str, wildcards: dict[str, str]) -> str:
     """A job in a person's words, as "train maxout, p = 2, eps 0.4, seeds 0 to 4"; of any rule of the workflow."""
     block = BLOCK.search(rule)
     stage = rule.partition("_")[0]
-    named = {"train": "train", "evaluate": "attack", "strong": "attack strongly", "choose": "choose a setting of"}
+    named = {
+        "train": "train",
+        "evaluate": "attack",
+        "strong": "attack strongly",
+        "choose": "choose a setting of",
+        "take": "take",
+    }
     if "model" not in wildcards:
         return rule.replace("_", " ")
     p, objective = wildcards.get("p", NO_P), wildcards.get("objective", "")
     parts = [wildcards["model"]]
-    if p == NO_P:
+    if p in (NO_P, GIVEN):
         parts += [objective or "plain"]
     else:
         parts += [objective] if objective != "perturb" else []

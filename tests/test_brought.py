@@ -92,7 +92,7 @@ FAULTS = {
     "batch": "its answer to an image depends on the other images of the batch",
     "detached": "its answers have no gradient for the images",
     "shape": r"it answers 8 images with \(8, 9\), not with logits \(8, 10\)",
-    "infinite": "its first answers are not finite",
+    "infinite": "its answers are not finite",
 }
 
 

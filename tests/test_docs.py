@@ -53,8 +53,9 @@ def code(page):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if code(page)], ids=lambda page: page.name)
-def test_the_code_of_a_page_runs(page):
+def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
     """But for that with trained networks: ``test_trained.py``."""
+    monkeypatch.chdir(tmp_path)
     for block in (block for block in code(page) if "import load" not in block):
         exec(compile(block, page.name, "exec"), {})
 

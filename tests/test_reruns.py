@@ -214,6 +214,16 @@ def test_networks_on_whitened_images_share_one_whitening_of_each_training_set(fi
     assert record["training"]["model"]["input"] == "whitened"
 
 
+def test_a_network_from_a_file_is_taken_and_attacked_and_nothing_is_trained(finished):
+    """Dry runs see its evaluation on held-out images; the final one stands behind the choice."""
+    (finished.folder / "theirs.pt2").touch()
+    networks = {"theirs": {"file": "theirs.pt2", "model": "softmax"}}
+    finished.configure(configured(lambda digits, twin: digits.update(networks=networks)))
+    jobs = [job for job in finished.plan() if job.stage in ("take_network", "train", "evaluate", "choose")]
+    assert [job.stage for job in sorted(jobs, key=lambda job: job.stage)] == ["choose", "evaluate", "take_network"]
+    assert all("/theirs/p-given/" in job.output for job in jobs)
+
+
 def test_another_strong_attack_runs_alone(finished):
     """What is there stays as it is, and to take an attack away runs nothing."""
     near = {"attacks": ["targeted"]}

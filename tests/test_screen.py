@@ -28,6 +28,7 @@ PLAIN = {"p": "none", "objective": "plain-decay"}
             "attack maxout, sam, p = 2, eps 0.4, 1297 images, seeds 0 to 1",
         ),
         ("strong_apgd_digits_seeds_0_to_0", {}, "attack strongly maxout, p = 2, eps 0.4, 1297 images, seed 0"),
+        ("take_network", PLAIN | {"p": "given", "objective": "theirs"}, "take maxout, theirs, 1297 images"),
         ("choose", {"eps": None}, "choose a setting of maxout, p = 2, 1297 images"),
         ("join_group", {"eps": None, "table": "test"}, "join group maxout, p = 2, 1297 images"),
     ],

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from given import export
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from project import ROOT
@@ -38,6 +40,7 @@ SIZES = st.fixed_dictionaries(
         "model": st.sampled_from(["maxout", "sigmoid_mlp"]),
         "norms": st.lists(st.sampled_from([1, 1.3, 2, 4, "inf"]), min_size=1, max_size=3, unique=True),
         "together": st.lists(st.sampled_from(["worst-norm", "average-norm", "random-norm"]), max_size=2, unique=True),
+        "given": st.booleans(),
         "strong": st.sampled_from([{}, {"hard": ["targeted"]}, {"hard": ["targeted", "apgd_ce", "apgd_t", "square"]}]),
     }
 )
@@ -74,6 +77,8 @@ def config(sizes):
         joined = {"p": next(iter(every)), "eps": [0.05] * len(sizes["norms"])}
         entry["selection"]["by"] = {"attack": "multi_step", **joined}
     entry["gallery"] = {"classes": [0, 1]}
+    if sizes["given"]:
+        entry["networks"] = {"theirs": {"file": "theirs.pt2", "model": "net"}}
     return {"experiment": "small", "device": "cpu", "sweep": [entry]}
 
 
@@ -99,7 +104,10 @@ def networks(jobs, of_run, data):
     plan, names = jobs.experiment.plan(of_run), wildcards(of_run)
     cells = [Path(jobs.root, "cells", cell) for cell in of_run.cells(plan.seeds)]
     on = ("--data", data, "--device", "cpu")
-    run("train", *on, "--settings", jobs.settings("train")(names), "--cells", *cells)
+    if of_run.given:
+        run("take_network", *on[:2], "--settings", jobs.settings("take")(names), "--cell", *cells)
+    else:
+        run("train", *on, "--settings", jobs.settings("train")(names), "--cells", *cells)
     run("evaluate", *on, "--settings", jobs.settings("evaluate")(names), "--cells", *cells)
     for name, (_, seeds) in plan.strong.items():
         strong = ("--settings", jobs.settings("strong", name)(names), "--strong", name)
@@ -167,6 +175,8 @@ def test_an_experiment_of_any_size_ends_in_a_report_or_is_refused_at_once(tmp_pa
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        layers = torch.nn.Flatten(), torch.nn.Linear(int(np.prod(sizes["shape"])), sizes["classes"])
+        export(torch.nn.Sequential(*layers), sizes["shape"], "theirs.pt2")
         patch.setitem(DATASETS, "digits", spec)
         try:
             experiment = Experiment(config(sizes))

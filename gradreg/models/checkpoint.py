@@ -85,10 +85,22 @@ def load(path: str | Path, device: str | torch.device = "cpu", whitening: Whiten
     needed, given = architecture["whitening"], None if whitening is None else whitening.digest
     if needed != given:
         raise ValueError(f"{path} was trained with the whitening {str(needed)[:12]}, not {str(given)[:12]}")
+    return from_state(state, spec, architecture["image_shape"], architecture["classes"], whitening)
+
+
+def from_state(
+    state: Mapping[str, Tensor],
+    spec: ModelSpec,
+    image_shape: Sequence[int],
+    classes: int,
+    whitening: Whitening | None = None,
+) -> nn.Module:
+    """The network that has this state, where its tensors are, in evaluation mode and with frozen parameters."""
     with torch.device("meta"):
-        model = build(spec, architecture["image_shape"], architecture["classes"])
+        model = build(spec, image_shape, classes)
     model.load_state_dict(state, assign=True)
     first = preprocessing.layer(spec.input, whitening)
     if not isinstance(first, nn.Identity):
+        device = next(iter(state.values())).device
         model = nn.Sequential(first.to(device), model)
     return model.eval().requires_grad_(False)

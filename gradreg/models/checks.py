@@ -1,6 +1,6 @@
 """What holds for every network: of its parts when it is built, of its answers on a few images before it is trained."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,10 @@ from torch.func import functional_call
 from gradreg.models.checkpoint import build
 from gradreg.planning.specs import ModelSpec
 
+TRAINED_HERE = (
+    "; take smaller initial weights",
+    "; for dropout use gradreg.models.layers.Dropout, whose masks are drawn outside the network",
+)
 ANSWER = 1e-3  # by how much of its size a logit may change with the other images of a batch, by rounding
 
 
@@ -28,6 +32,26 @@ def check_answers(spec: ModelSpec, x: Tensor, classes: int) -> None:
     module = build(spec, x.shape[1:], classes, torch.Generator().manual_seed(1))
     for fault in _faults_of_answers(module, spec, x, classes):
         raise ValueError(f"model of kind {spec.kind}: {fault}")
+
+
+def check_given(network: nn.Module, x: Tensor, classes: int) -> None:
+    """Raise ValueError, with the reason, for a network from a file that could not be attacked rightly.
+
+    x: a few images (N, C, H, W). Its answers must be as ``check_answers`` asks, apart from training and loading.
+    """
+
+    def answer(to: Tensor, seed: int) -> Tensor:
+        torch.manual_seed(seed)
+        logits: Tensor = network(to)
+        return logits
+
+    with torch.random.fork_rng(devices=[]):
+        try:
+            fault = next(_faults_of_logits(answer, x, classes), None)
+        except (RuntimeError, AssertionError) as error:
+            fault = f"it cannot answer {len(x)} images, or fewer: {str(error).splitlines()[0]}"
+    if fault:
+        raise ValueError(fault)
 
 
 def _faults_of_parts(module: nn.Module) -> Iterator[str]:
@@ -63,24 +87,10 @@ def _faults_of_answers(module: nn.Module, spec: ModelSpec, x: Tensor, classes: i
         return logits
 
     with torch.random.fork_rng(devices=[]):
+        yield from _faults_of_logits(answer, x, classes, TRAINED_HERE)
         logits = answer(x, 0)
-        if tuple(logits.shape) != (len(x), classes):
-            yield f"it answers {len(x)} images with {tuple(logits.shape)}, not with logits ({len(x)}, {classes})"
-            return
-        if not bool(logits.isfinite().all()):
-            yield "its first answers are not finite; take smaller initial weights"
-            return
-        if not torch.equal(logits, answer(x, 1)):
-            yield (
-                "it answers the same images differently each time; for dropout use gradreg.models.layers.Dropout, "
-                "whose masks are drawn outside the network"
-            )
-            return
         if not torch.equal(logits, answer(x, 0, module.eval())):
             yield "it answers otherwise in evaluation mode than in training mode"
-        parts = torch.cat([answer(part, 0) for part in x.split((len(x) + 1) // 2)])
-        if not torch.allclose(parts, logits, rtol=ANSWER, atol=ANSWER * float(logits.detach().abs().max())):
-            yield "its answer to an image depends on the other images of the batch"
         try:  # as loading does it
             with torch.device("meta"):
                 loaded = build(spec, x.shape[1:], classes).eval()
@@ -91,12 +101,27 @@ def _faults_of_answers(module: nn.Module, spec: ModelSpec, x: Tensor, classes: i
         with torch.no_grad():
             if not torch.equal(logits, loaded(x)):
                 yield "it answers otherwise once saved and loaded: something beside its parameters is drawn at random"
-        images = x.clone().requires_grad_()
-        by_images, *by_parameters = torch.autograd.grad(
-            answer(images, 0).sum(), [images, *parameters.values()], allow_unused=True
-        )
-        if by_images is None:
-            yield "its answers have no gradient for the images"
+        by_parameters = torch.autograd.grad(answer(x, 0).sum(), list(parameters.values()), allow_unused=True)
         for name, slope in zip(parameters, by_parameters, strict=True):
             if slope is None:
                 yield f"its answers do not depend on {name}"
+
+
+def _faults_of_logits(
+    answer: Callable[[Tensor, int], Tensor], x: Tensor, classes: int, advice: tuple[str, str] = ("", "")
+) -> Iterator[str]:
+    """What is wrong with the answers of a network, worst first; advice: on answers that are not finite, or random."""
+    logits = answer(x, 0)
+    if tuple(logits.shape) != (len(x), classes):
+        yield f"it answers {len(x)} images with {tuple(logits.shape)}, not with logits ({len(x)}, {classes})"
+    if not bool(logits.isfinite().all()):
+        yield f"its answers are not finite{advice[0]}"
+    if not torch.equal(logits, answer(x, 1)):
+        yield f"it answers the same images differently each time{advice[1]}"
+    parts = torch.cat([answer(part, 0) for part in x.split((len(x) + 1) // 2)])
+    if not torch.allclose(parts, logits, rtol=ANSWER, atol=ANSWER * float(logits.detach().abs().max())):
+        yield "its answer to an image depends on the other images of the batch"
+    images = x.clone().requires_grad_()
+    logits = answer(images, 0)
+    if not logits.requires_grad or torch.autograd.grad(logits.sum(), images, allow_unused=True)[0] is None:
+        yield "its answers have no gradient for the images"

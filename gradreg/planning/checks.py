@@ -3,11 +3,21 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gradreg import registry
 from gradreg.planning.attacked import CLEAN, Criterion, union
-from gradreg.planning.entries import Entry, final_sizes, recipe, strengths, strong_norms
+from gradreg.planning.entries import (
+    OF_PROGRAM,
+    OF_WEIGHTS,
+    Entry,
+    final_sizes,
+    is_program,
+    recipe,
+    strengths,
+    strong_norms,
+)
 from gradreg.planning.numerals import Numeral, is_joined, members
 from gradreg.planning.schema import schema, selectable
 from gradreg.planning.specs import Grid, JoinedGrid, Recipe
@@ -45,6 +55,21 @@ def _functions_are_there(entry: Entry) -> Mistakes:
         text = registry.missing(section, kind)
         if text:
             yield path, text
+
+
+def _networks_from_files(entry: Entry) -> Mistakes:
+    for name, network in entry["networks"].items():
+        path: KeyPath = ("networks", name)
+        model = entry["models"].get(network["model"])
+        if not network["file"].endswith((OF_WEIGHTS, OF_PROGRAM)):
+            yield (*path, "file"), f"{network['file']} ends neither in {OF_WEIGHTS} nor in {OF_PROGRAM}"
+        elif not Path(network["file"]).is_file():
+            yield (*path, "file"), f"there is no file {network['file']}"
+        if model is None:
+            yield ((*path, "model"), f"{network['model']} is none of the models {', '.join(entry['models'])}")
+        elif model["input"] == "whitened" and not is_program(network["file"]):
+            text = f"{network['model']} whitens its images as its training images ask for, and weights do not say how"
+            yield (*path, "file"), f"{text}; export it with its input layer (.pt2)"
 
 
 def _one_value_per_layer(entry: Entry) -> Mistakes:
@@ -129,8 +154,11 @@ def _patience_and_retraining(entry: Entry) -> Mistakes:
 def _objective_names(entry: Entry) -> Mistakes:
     for name in entry["objectives"].keys() & entry["baseline"].keys():
         yield ("objectives", name), "the baseline has a setting of this name"
-    if "baseline" in entry["objectives"]:
-        yield ("objectives", "baseline"), "this name is taken by the baseline"
+    for name in entry["networks"].keys() & (entry["baseline"].keys() | entry["objectives"].keys()):
+        yield ("networks", name), "there is an objective of this name, or a setting of the baseline"
+    for part in ("objectives", "networks"):
+        if "baseline" in entry[part]:
+            yield (part, "baseline"), "this name is taken by the baseline"
 
 
 def _grids(entry: Entry) -> Iterator[tuple[KeyPath, Mapping[str, Any], JoinedGrid]]:
@@ -338,6 +366,7 @@ def _figures(entry: Entry) -> Mistakes:
 
 RULES: tuple[Callable[[Entry], Mistakes], ...] = (
     _functions_are_there,
+    _networks_from_files,
     _one_value_per_layer,
     _settings_that_count,
     _settings_per_layer,

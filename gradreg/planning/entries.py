@@ -13,6 +13,7 @@ from gradreg.planning.specs import JoinedGrid, Recipe, StrongAttackSpec, Transfe
 from gradreg.registry.datasets import DATASETS
 
 DEFAULT_RECIPE = "one-cycle"
+OF_WEIGHTS, OF_PROGRAM = ".safetensors", ".pt2"  # how the names of files of networks end
 Entry = Mapping[str, Any]
 
 
@@ -22,6 +23,11 @@ def recipe(*layers: Mapping[str, Any]) -> Recipe:
     recipes = registry.section("recipes")
     defaults, named = recipes[DEFAULT_RECIPE], recipes[written.pop("recipe", DEFAULT_RECIPE)]
     return Recipe(**defaults["settings"] | named["settings"] | written)
+
+
+def is_program(file: str) -> bool:
+    """Whether a file has a network as torch.export saved it, not the weights of one."""
+    return file.endswith(OF_PROGRAM)
 
 
 def strengths(entry: Entry, objective: Mapping[str, Any]) -> JoinedGrid:

@@ -30,6 +30,8 @@ from gradreg.registry.datasets import DATASETS
 
 BASELINE = "baseline"
 NO_P, NO_EPS = "none", "0"
+GIVEN = "given"  # in place of p, of networks that were trained elsewhere
+PROGRAM = "program"  # the kind of networks that torch.export saved
 HALF_SEEDS = 2  # of the networks on halves of the training data: enough to compare with what seeds do
 RUN_PATTERN = "{dataset}-{n_train}/{model}/{objective}/p-{p}/eps-{eps}"
 GROUP_PATTERN = "{dataset}-{n_train}/{model}/{objective}/p-{p}"
@@ -39,7 +41,7 @@ GROUP_PATTERN = "{dataset}-{n_train}/{model}/{objective}/p-{p}"
 class Group:
     """Settings that compete: one objective at one p over its eps, or the baseline over its settings.
 
-    n_train is that of the final runs.
+    n_train is that of the final runs. A network from a file is a group of its own, with its name as objective.
     """
 
     dataset: str
@@ -58,7 +60,8 @@ class Group:
 class Run:
     """A cell without its seed. p and eps are numerals, as the config spells them; the baseline's are NO_P and NO_EPS.
 
-    Trained on n_train images, after the first ``skip`` of the training set.
+    Trained on n_train images, after the first ``skip`` of the training set. A network from a file has p = GIVEN, and
+    the numbers of images of the runs that it is compared with.
     """
 
     dataset: str
@@ -68,6 +71,11 @@ class Run:
     p: str
     eps: str
     skip: int = 0
+
+    @property
+    def given(self) -> bool:
+        """Whether this is a network from a file."""
+        return self.p == GIVEN
 
     @property
     def images(self) -> str:
@@ -157,20 +165,23 @@ class Experiment:
         runs = [replace(whole, n_train=half, skip=skip) for half, skip in entries.halves(group.n_train)]
         return [run for run in runs if run in self.halves]
 
-    def blocks(self) -> Iterator[tuple[str, tuple[int, ...], list[str]]]:
-        """The jobs that train: (data set, the seeds of one job, the images of the runs that have this block)."""
+    def blocks(self, *, given: bool = False) -> Iterator[tuple[str, tuple[int, ...], list[str]]]:
+        """The jobs that train: (data set, the seeds of one job, the images of the runs that have this block).
+
+        given: those of networks from files, which are only evaluated.
+        """
         sizes: dict[tuple[str, tuple[int, ...]], set[str]] = {}
         for run, plan in (self.selection | self.halves | self.final).items():
-            for block in self._blocks_of(plan.seeds):
+            for block in self._blocks_of(plan.seeds) if run.given == given else ():
                 sizes.setdefault((run.dataset, block), set()).add(run.images)
         for dataset, block in sorted(sizes):
             yield dataset, block, sorted(sizes[dataset, block])
 
-    def strong_blocks(self) -> Iterator[tuple[str, str, tuple[int, ...], list[str]]]:
+    def strong_blocks(self, *, given: bool = False) -> Iterator[tuple[str, str, tuple[int, ...], list[str]]]:
         """The jobs of strong attacks: (name, data set, the seeds of one job, the images of the runs that have it)."""
         sizes: dict[tuple[str, str, tuple[int, ...]], set[str]] = {}
         for run, plan in self.final.items():
-            for name, (_, seeds) in plan.strong.items():
+            for name, (_, seeds) in plan.strong.items() if run.given == given else ():
                 for block in self._blocks_of(seeds):
                     sizes.setdefault((name, run.dataset, block), set()).add(run.images)
         for name, dataset, block in sorted(sizes):
@@ -194,14 +205,17 @@ class Experiment:
             if gallery["classes"]:
                 key = (entry["dataset"], n_train, model)
                 self.galleries[key] = GallerySpec(gallery["classes"], attack["steps"], shown)
-            for setting in _settings(entry):
+            for setting in _settings(entry, model):
                 self._add_setting(entry, n_train, model, setting)
 
     def _add_setting(self, entry: Entry, n_train: int, model: str, setting: "_Setting") -> None:
         """The selection run and the final runs of one setting of one model."""
         dataset, selection, block = entry["dataset"], entry["selection"], entry["models"][model]
-        train = entries.recipe(entry["train"], block.get("train", {}), setting.train)
+        file = setting.file
+        train = entries.recipe() if file else entries.recipe(entry["train"], block.get("train", {}), setting.train)
         model_spec = ModelSpec.of({key: value for key, value in block.items() if key != "train"})
+        if file and entries.is_program(file):
+            model_spec = ModelSpec(PROGRAM)
         choosing = TrainingSpec(
             model_spec,
             setting.spec,
@@ -209,20 +223,22 @@ class Experiment:
             n_train=entries.selection_size(entry, n_train),
             n_validation=selection["n_validation"],
             data=DATASETS[dataset].fingerprint,
+            file=file,
         )
-        attack = _attack(entry, block["kind"])
+        attack = _attack(entry, model_spec.kind)
         n_stop = None
         if train.patience is not None:
             n_stop, choosing = selection["n_validation"], replace(choosing, watch=_watch(selection["by"], attack))
         final = replace(choosing, n_train=n_train, n_validation=None, n_stop=n_stop)
         on_test = replace(attack, n_test=entries.test_size(entry))
-        named = entry["attack"]["strong"].items()
+        seeds, selection_seeds = (1, 1) if file else (entry["seeds"], selection["seeds"])
         attacks = {
-            name: (entries.strong(entry, settings), entries.strong_seeds(entry, settings)) for name, settings in named
+            name: (entries.strong(entry, settings), min(entries.strong_seeds(entry, settings), seeds))
+            for name, settings in entry["attack"]["strong"].items()
         }
         plans = [
-            (self.selection, Plan(choosing, attack, selection["seeds"])),
-            (self.final, Plan(final, on_test, entry["seeds"], attacks)),
+            (self.selection, Plan(choosing, attack, selection_seeds)),
+            (self.final, Plan(final, on_test, seeds, attacks)),
         ]
         if entries.has_halves(entry) and setting.group == BASELINE:
             for half, skip in entries.halves(n_train):
@@ -253,7 +269,10 @@ def _watch(written: Any, attack: AttackSpec) -> WatchSpec | None:
 
 @dataclass(frozen=True)
 class _Setting:
-    """One way to train a model: the objective of its group, its own names and numerals, and the spec behind them."""
+    """One way to train a model: the objective of its group, its own names and numerals, and the spec behind them.
+
+    Or a file, instead of training.
+    """
 
     group: str
     objective: str
@@ -261,10 +280,11 @@ class _Setting:
     eps: str
     spec: ObjectiveSpec
     train: Mapping[str, Any]
+    file: str | None = None
 
 
-def _settings(entry: Entry) -> Iterator[_Setting]:
-    """Every setting with which the models of an entry are trained, those that compete one after another."""
+def _settings(entry: Entry, model: str) -> Iterator[_Setting]:
+    """Every setting with which a model of an entry is trained, those that compete one after another; then its files."""
     for name, block in sorted(entry["baseline"].items()):
         yield _Setting(BASELINE, name, NO_P, NO_EPS, ObjectiveSpec("plain"), block.get("train", {}))
     for name, block in entry["objectives"].items():
@@ -276,6 +296,9 @@ def _settings(entry: Entry) -> Iterator[_Setting]:
                 norm = {key: _each(text) if several else parse(text) for key, text in (("p", p), ("eps", eps))}
                 spec = ObjectiveSpec.of(numbers | h | norm)
                 yield _Setting(name, name, p, eps, spec, block.get("train", {}))
+    for name, block in entry["networks"].items():
+        if block["model"] == model:
+            yield _Setting(name, name, GIVEN, NO_EPS, ObjectiveSpec("plain"), {}, block["file"])
 
 
 def _each(numeral: str) -> list[float]:

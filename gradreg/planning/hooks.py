@@ -56,12 +56,14 @@ def remaining_work(jobs: Jobs, planned: Iterable[Any]) -> list[Work]:
     def final(group: Any) -> None:
         # Which setting will be chosen is not known; they cost alike.
         candidate = vars(experiment.groups[group][-1])
-        item, plan = of(experiment.final_run(group, candidate))
-        item.train, item.evaluate = item.train + plan.seeds, item.evaluate + plan.seeds
+        run = experiment.final_run(group, candidate)
+        item, plan = of(run)
+        item.train += 0 if run.given else plan.seeds
+        item.evaluate += plan.seeds
         for name, (_, seeds) in plan.strong.items():
             attacked(item, plan, name, seeds)
-        for run in experiment.half_runs(group, candidate):
-            half, plan = of(run)
+        for of_half in experiment.half_runs(group, candidate):
+            half, plan = of(of_half)
             half.train += plan.seeds
 
     for job in planned:

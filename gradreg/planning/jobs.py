@@ -20,6 +20,7 @@ Wildcards = Mapping[str, str]
 TRAINED = ["model.safetensors", "train.json", "history.csv"]
 WHITENING = "results/data/whitening/{dataset}-{n_train}.safetensors"
 SCRIPTS = {
+    "take": "workflow/scripts/take_network.py",
     "train": "workflow/scripts/train.py",
     "evaluate": "workflow/scripts/evaluate.py",
     "strong": "workflow/scripts/evaluate.py",
@@ -132,6 +133,10 @@ class Jobs:
         folder = f"{self.root}/cells/{self.run(wildcards).path}/seed-0"
         return [f"{folder}/{name}" for name in ("train.json", "model.safetensors")]
 
+    def given_file(self, wildcards: Wildcards) -> str:
+        """The file of a network that was trained elsewhere."""
+        return str(self.plan(wildcards).training.file)
+
     def whitening(self, wildcards: Wildcards) -> list[str]:
         """The whitening of a run's training images, where its network has one."""
         return self._whitening(self.run(wildcards))
@@ -194,7 +199,7 @@ class Jobs:
         if stage == "transfer":
             return {"transfer": self.experiment.transfers[study[0], int(study[1])]}
         run, plan = self.run(wildcards), self.plan(wildcards)
-        if stage == "train":
+        if stage in ("take", "train"):
             return {"run": {key: value for key, value in vars(run).items() if key != "skip"}, "training": plan.training}
         return {"attack": plan.strong[name][0] if stage == "strong" else plan.attack}
 

@@ -1,6 +1,7 @@
-"""The machine that results come from."""
+"""The machine and the code that results come from."""
 
 import platform
+import subprocess
 from pathlib import Path
 
 
@@ -12,3 +13,13 @@ def processor() -> tuple[str, set[str]]:
         return platform.processor(), set()
     values = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     return values.get("model name", platform.processor()), set(values.get("flags", "").split())
+
+
+def commit() -> str:
+    """The commit of the working tree, "+" when it is edited; "unknown" outside git."""
+    try:
+        command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+        here = Path(__file__).parent
+        return subprocess.run(command, check=True, capture_output=True, text=True, cwd=here).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from gradreg import registry
-from gradreg.planning.experiment import NO_P, Experiment
+from gradreg.planning.experiment import GIVEN, NO_P, Experiment, Plan, Run
 from gradreg.planning.specs import to_json
 from gradreg.registry import literature
 from gradreg.registry.datasets import DATASETS
@@ -51,10 +51,11 @@ TITLES = {
 def figures(experiment: Experiment, study: Study) -> dict[str, tuple[str, dict[str, str]]]:
     """The figures of a study: file -> (name, what its title is filled with)."""
     groups = [group for group in experiment.groups if (group.dataset, group.n_train) == study]
-    plans = [plan for run, plan in experiment.final.items() if (run.dataset, run.n_train) == study]
+    objectives = {group.objective for group in groups if group.p not in (NO_P, GIVEN)}
+    plans = [plan for _, plan in _trained(experiment, study)]
     names = ["validation_error", "robust_error", "norm_matrix", "attack_strength", "learning_curves"]
     names += ["gradient_norms", "linearisation", "error_and_gradient", "alignment"]
-    if len({group.objective for group in groups if group.p != NO_P}) > 1:
+    if len(objectives) > 1:
         names.append("objectives")
     if any(levels for plan in plans for levels in plan.attack.noise.values()):
         names.append("noise")
@@ -73,6 +74,12 @@ def figures(experiment: Experiment, study: Study) -> dict[str, tuple[str, dict[s
         for name in pictures
     ]
     return {name: (name, {}) for name in names} | dict(of_models)
+
+
+def _trained(experiment: Experiment, study: Study) -> list[tuple[Run, Plan]]:
+    """The final runs of a study, without networks from files."""
+    runs = experiment.final.items()
+    return [(run, plan) for run, plan in runs if (run.dataset, run.n_train) == study and not run.given]
 
 
 def tables(experiment: Experiment, study: Study) -> dict[str, str]:
@@ -97,7 +104,7 @@ def published(experiment: Experiment, study: Study) -> list[dict[str, Any]]:
     """
     rows: dict[str, dict[str, Any]] = {}
     for run, plan in experiment.final.items():
-        if (run.dataset, run.n_train) != study:
+        if (run.dataset, run.n_train) != study or run.given:
             continue
         model, kind = plan.training.model, plan.training.objective.kind
         settings = {"kind": model.kind, "input": model.input, **model.settings}
@@ -145,8 +152,8 @@ def place(experiment: Experiment, study: Study, name: str, shown: set[str], **na
 def facts(experiment: Experiment, study: Study) -> dict[str, Any]:
     """What captions say of a study: images, seeds, attacks."""
     dataset, n_train = study
-    final = {run: plan for run, plan in experiment.final.items() if (run.dataset, run.n_train) == study}
-    run, plan = next(iter(final.items()))
+    final = _trained(experiment, study)
+    run, plan = final[0]
     size = experiment.selection_size(*study, run.model)
     selection = next(p for r, p in experiment.selection.items() if (r.dataset, r.n_train) == (dataset, size))
     groups = [group for group in experiment.groups if (group.dataset, group.n_train) == study]
@@ -167,7 +174,7 @@ def facts(experiment: Experiment, study: Study) -> dict[str, Any]:
         "steps": plan.attack.steps,
         "strong": {
             name: {"attacks": list(spec.attacks), "images": spec.images, "seeds": seeds}
-            for plan in final.values()
+            for _, plan in final
             for name, (spec, seeds) in plan.strong.items()
         },
         "transferred": transferred.images if transferred else None,

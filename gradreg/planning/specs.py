@@ -126,7 +126,7 @@ class TrainingSpec:
     A run trains on n_train images of the training set, after the first ``skip``. n_validation: number of images at the
     end of the training set on which settings compete; None for a final run. n_stop: number of its training images that
     a final run with patience holds out. watch: what the patience watches, where it is not the error without attack.
-    data: fingerprint of the data set.
+    data: fingerprint of the data set. file: of a network that was trained elsewhere, and is only read.
     """
 
     model: ModelSpec
@@ -138,6 +138,7 @@ class TrainingSpec:
     n_stop: int | None = None
     watch: WatchSpec | None = None
     data: str = ""
+    file: str | None = None
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:

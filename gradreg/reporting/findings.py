@@ -5,6 +5,7 @@ import math
 import pandas as pd
 
 from gradreg.planning import numerals
+from gradreg.planning.experiment import GIVEN
 from gradreg.reporting import summaries
 from gradreg.reporting.plots.style import training_name
 from gradreg.reporting.summaries import LEVEL, PLAIN
@@ -15,9 +16,9 @@ def by_model(test: pd.DataFrame, compared: pd.DataFrame) -> dict[str, list[str]]
     """Three sentences for each model with a regularised network.
 
     They are on the test error, on errors under attack, and on whether these can be trusted. test: measurements of the
-    final runs of one study; compared: what ``tables.comparisons`` made of them.
+    final runs of one study; compared: what ``tables.comparisons`` made of them. Networks from files are left out.
     """
-    test = summaries.with_training(test)
+    test = summaries.with_training(test[test.p != GIVEN])
     models = {model: own for model, own in test.groupby("model", sort=False) if set(own.training) != {PLAIN}}
     found = {}
     for model, own in models.items():

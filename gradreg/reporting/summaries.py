@@ -8,6 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from gradreg.planning import numerals
+from gradreg.planning.experiment import GIVEN
 
 LEVEL = 0.95
 NETWORK = ["model", "objective", "p", "eps"]
@@ -19,7 +20,8 @@ Parts = list[tuple[list[str], pd.DataFrame]]
 class Training:
     """How a network was trained: p is "none" for plain; objective is empty where a table has only one.
 
-    Plain sorts first, then by the place of the objective in the table, and by p.
+    Plain sorts first, then by the place of the objective in the table, and by p. A network that was trained elsewhere
+    has p = "given" and its name as objective; such ones sort last.
     """
 
     p: str
@@ -31,8 +33,15 @@ class Training:
         """Whether this is the baseline."""
         return self.p == "none"
 
+    @property
+    def given(self) -> bool:
+        """Whether this is a network from a file."""
+        return self.p == GIVEN
+
     def name(self, infinity: str = "inf") -> str:
-        """Short enough for a legend: "plain", "p = 2" or "perturb, p = 2"."""
+        """Short enough for a legend: "plain", "p = 2" or "perturb, p = 2"; of a network from a file, its name."""
+        if self.given:
+            return self.objective
         p = f"p = {self.p.replace('inf', infinity)}"
         return "plain" if self.plain else ", ".join(filter(None, [self.objective, p]))
 
@@ -42,12 +51,17 @@ class Training:
     def __lt__(self, other: "Training") -> bool:
         return self._order() < other._order()
 
-    def _order(self) -> tuple[bool, int, str, bool, float, str]:
-        p = 0 if self.plain else numerals.parse(self.p)
-        return not self.plain, self.place, self.objective, numerals.is_joined(self.p), p, self.p
+    def _order(self) -> tuple[bool, bool, int, str, bool, float, str]:
+        p = 0 if self.plain or self.given else numerals.parse(self.p)
+        return self.given, not self.plain, self.place, self.objective, numerals.is_joined(self.p), p, self.p
 
 
 PLAIN = Training("none")
+
+
+def regularised(table: pd.DataFrame) -> pd.Series:
+    """Which rows belong to networks trained here with an objective in a norm: neither plain nor from a file."""
+    return ~table.p.isin([PLAIN.p, GIVEN])
 
 
 def half_width(values: Sequence[float]) -> float:
@@ -66,25 +80,28 @@ def over_seeds(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
 def with_training(table: pd.DataFrame) -> pd.DataFrame:
     """The table with a column ``training``, which has the objective only where the table has several."""
-    objectives = list(dict.fromkeys(table[table.p != "none"].objective))
+    objectives = list(dict.fromkeys(table[regularised(table)].objective))
     places = {name: place for place, name in enumerate(objectives)} if len(objectives) > 1 else {}
     networks = zip(table.objective, table.p, strict=True)
     trainings = [
-        PLAIN if p == "none" else Training(p, name if places else "", places.get(name, 0)) for name, p in networks
+        PLAIN if p == PLAIN.p else Training(p, name if places or p == GIVEN else "", places.get(name, 0))
+        for name, p in networks
     ]
     return table.assign(training=pd.Series(trainings, table.index, dtype=object))
 
 
 def by_objective(table: pd.DataFrame) -> Parts:
-    """A part of the table per model and objective, each with the baseline and a column ``training``, and its title.
+    """A part of the table per model and objective, with the baseline and a column ``training``, and its title.
+
+    Networks from files are in every part of their model.
 
     The title has the model, and the objective where the table has several.
     """
     parts: Parts = []
-    several = table[table.p != "none"].objective.nunique() > 1
+    several = table[regularised(table)].objective.nunique() > 1
     for model, networks in table.groupby("model", sort=False):
-        for objective in dict.fromkeys(networks[networks.p != "none"].objective):
-            part = networks[(networks.p == "none") | (networks.objective == objective)]
+        for objective in dict.fromkeys(networks[regularised(networks)].objective):
+            part = networks[~regularised(networks) | (networks.objective == objective)]
             parts.append(([str(model), objective] if several else [str(model)], with_training(part)))
     return parts
 

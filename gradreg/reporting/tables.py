@@ -197,7 +197,7 @@ def _errors_of(
 ) -> dict[str, Any]:
     """The row of one network, from its measurements."""
     model, training, objective, eps = network[["model", "training", "objective", "eps"]].iloc[0]
-    row = {"model": model, "training": training, "setting": objective if training.plain else f"eps = {eps}"}
+    row = {"model": model, "training": training, "setting": _setting(training, objective, eps)}
     for attack, attack_p, attack_eps, heading in columns:
         at = (network.attack == attack) & (network.attack_p == attack_p) & (network.attack_eps == attack_eps)
         error = network[at & (network.metric == "error")]
@@ -206,6 +206,13 @@ def _errors_of(
         if attack == "none":
             row["confidence, %"] = mean(network[at & (network.metric == "confidence")].value)
     return row | {"seeds": network.seed.nunique(), "diverged": summaries.divergence(network)}
+
+
+def _setting(training: Training, objective: str, eps: str) -> str:
+    """What distinguishes a network from the others that competed."""
+    if training.given:
+        return "from a file"
+    return objective if training.plain else f"eps = {eps}"
 
 
 def flags(test: pd.DataFrame, validation: pd.DataFrame) -> pd.DataFrame:

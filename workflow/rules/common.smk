@@ -26,7 +26,7 @@ try:
     from gradreg.planning import hooks, records, report as reporting
     from gradreg.planning.code_inputs import closure, here
     from gradreg.planning.config import ConfigError
-    from gradreg.planning.experiment import Experiment, GROUP_PATTERN, RUN_PATTERN
+    from gradreg.planning.experiment import Experiment, GIVEN, GROUP_PATTERN, RUN_PATTERN
     from gradreg.planning.jobs import folders, group_wildcards, has_gpu, Jobs, TRAINED, WHITENING
     from gradreg.planning.specs import to_json
     from gradreg.registry import literature
@@ -70,6 +70,7 @@ shell.prefix(_PREFIX.replace("{", "{{").replace("}", "}}"))  # Snakemake formats
 
 _NUMERAL = r"(inf|\d+(\.\d+)?|\d+of\d+)"
 JOINED = rf"{_NUMERAL}(\+{_NUMERAL})*"  # several norms together, or the eps of each
+TRAINED_P = rf"none|{JOINED}"
 
 
 wildcard_constraints:
@@ -77,7 +78,7 @@ wildcard_constraints:
     n_train=r"\d+(from\d+)?",
     model="[a-z][a-z0-9-]*",
     objective="[a-z][a-z0-9-]*",
-    p=rf"none|{JOINED}",
+    p=rf"{GIVEN}|{TRAINED_P}",
     eps=JOINED,
     table="validation|history|test",
 

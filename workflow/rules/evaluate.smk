@@ -1,11 +1,12 @@
 # Evaluation: in the blocks of training. Selection runs are evaluated on held-out training images, final runs on the
-# test set.
-
-for _dataset, _block, _sizes in EXPERIMENT.blocks():
+# test set. Networks from files are blocks of their own.
+for _given, _dataset, _block, _sizes in [
+    (given, *block) for given in (False, True) for block in EXPERIMENT.blocks(given=given)
+]:
 
     rule:
         name:
-            f"evaluate_{_dataset}_seeds_{_block[0]}_to_{_block[-1]}"
+            f"evaluate_{_dataset}{'_given' if _given else ''}_seeds_{_block[0]}_to_{_block[-1]}"
         input:
             data=DATA,
             cells=JOBS.block_files(_block, TRAINED),
@@ -20,6 +21,7 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
         wildcard_constraints:
             dataset=_dataset,
             n_train="|".join(_sizes),
+            p=GIVEN if _given else TRAINED_P,
         threads: 1
         resources:
             gpu=GPUS,
@@ -37,11 +39,13 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
 
 
 # Strong attacks on the networks that were chosen, each attack in separate jobs.
-for _name, _dataset, _block, _sizes in EXPERIMENT.strong_blocks():
+for _given, _name, _dataset, _block, _sizes in [
+    (given, *block) for given in (False, True) for block in EXPERIMENT.strong_blocks(given=given)
+]:
 
     rule:
         name:
-            f"strong_{_name}_{_dataset}_seeds_{_block[0]}_to_{_block[-1]}".replace("-", "_")
+            f"strong_{_name}_{_dataset}{'_given' if _given else ''}_seeds_{_block[0]}_to_{_block[-1]}".replace("-", "_")
         input:
             data=DATA,
             cells=JOBS.block_files(_block, TRAINED),
@@ -56,6 +60,7 @@ for _name, _dataset, _block, _sizes in EXPERIMENT.strong_blocks():
         wildcard_constraints:
             dataset=_dataset,
             n_train="|".join(_sizes),
+            p=GIVEN if _given else TRAINED_P,
         threads: 1
         resources:
             gpu=GPUS,

@@ -21,6 +21,7 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
         wildcard_constraints:
             dataset=_dataset,
             n_train="|".join(_sizes),
+            p=TRAINED_P,
         threads: 1
         resources:
             gpu=GPUS,
@@ -35,3 +36,25 @@ for _dataset, _block, _sizes in EXPERIMENT.blocks():
         shell:
             "logged {log:q} run train.py --data {input.data:q} --settings {params.settings:q}"
             " --cells {params.cells:q} --resume {params.resume:q} --device {resources.device} {params.whitening:q}"
+
+
+# A network that was trained elsewhere stands where a trained one would.
+rule take_network:
+    input:
+        data=DATA,
+        network=JOBS.given_file,
+        code=JOBS.code("take"),
+    output:
+        JOBS.block_files([0], TRAINED),
+    log:
+        f"{ROOT}/logs/take/{RUN_PATTERN}.log",
+    wildcard_constraints:
+        p=GIVEN,
+    resources:
+        mem_mb=4000,
+        runtime="30m",
+    params:
+        settings=JOBS.settings("take"),
+        cell=folders,
+    shell:
+        "logged {log:q} run take_network.py --data {input.data:q} --settings {params.settings:q} --cell {params.cell:q}"

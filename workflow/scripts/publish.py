@@ -89,7 +89,7 @@ def networks(experiment: Experiment, source: Path, target: Path) -> dict[Path, b
         run = experiment.final_run(group, read_json(source / "groups" / group.path / "choice.json"))
         cell, folder = source / "cells" / run.path / "seed-0", target / "networks" / group.path
         record = read_json(cell / RECORD)
-        if record["whitening"]:  # a file larger than all networks goes with it
+        if run.given or record["whitening"]:  # not ours to publish; a file larger than all networks goes with it
             continue
         text = cards.card(experiment.config["experiment"], group.path, record, test)
         files |= {folder / name: read_bytes(cell / name) for name in (WEIGHTS, RECORD)}

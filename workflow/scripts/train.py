@@ -4,7 +4,6 @@ import argparse
 import hashlib
 import json
 import platform
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from gradreg import cli, device, registry
 from gradreg.data import splits
 from gradreg.models import checkpoint
 from gradreg.models.preprocessing import Whitening
+from gradreg.planning import machine
 from gradreg.planning.specs import TrainingSpec, to_json
 from gradreg.storage import metrics
 from gradreg.storage.files import write_json
@@ -65,7 +65,7 @@ def main() -> None:
         "device": torch.cuda.get_device_name() if args.device.type == "cuda" else "cpu",
         "seconds_of_block": round(time.monotonic() - start, 1),
         "seeds_of_block": seeds,
-        "versions": {"gradreg": commit(), "torch": torch.__version__, "python": platform.python_version()},
+        "versions": {"gradreg": machine.commit(), "torch": torch.__version__, "python": platform.python_version()},
     }
     shape = tuple(train.images.shape[1:])
     for cell, replica in zip(args.cells, replicas, strict=True):
@@ -109,16 +109,6 @@ def key(args: argparse.Namespace) -> str:
     for file in (__file__, *loaded):
         state.update(hashlib.sha256(Path(str(file)).read_bytes()).digest())
     return state.hexdigest()
-
-
-def commit() -> str:
-    """The commit of the working tree, "+" when it is edited; "unknown" outside git."""
-    try:
-        command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
-        here = Path(__file__).parent
-        return subprocess.run(command, check=True, capture_output=True, text=True, cwd=here).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 if __name__ == "__main__":

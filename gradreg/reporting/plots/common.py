@@ -132,7 +132,7 @@ def by_training(parts: Parts, xlabel: str, quantity: str, **options: Any) -> tup
 
     Where half of these or more would be empty, or some of rows that go on below, one panel after the other.
     """
-    norms = numerals.by_number({p for _, part in parts for p in part.p} - {"none"})
+    norms = numerals.by_number({p for _, part in parts for p in part[summaries.regularised(part)].p})
     titles = [f"training with {style.training_name(Training(p))}" for p in norms]
     if style.width() / len(norms) < ROOMY:
         titles, xlabel = [style.training_name(Training(p)) for p in norms], xlabel.replace(" (logarithmic)", "")

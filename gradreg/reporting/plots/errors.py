@@ -39,7 +39,7 @@ def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame, by: Criteri
     """
     competing = selection.errors(validation, by)
     parts = summaries.by_objective(competing.assign(value=100 * competing.value))
-    looks = style.series([Training(p) for p in numerals.by_number(competing[competing.p != "none"].p)])
+    looks = style.series([Training(p) for p in numerals.by_number(competing[summaries.regularised(competing)].p)])
     labels = (r"training $\epsilon$ (logarithmic)", f"validation {ERROR}")
     figure, rows = common.by_training(parts, *labels, sharey="row")
     for row in rows:
@@ -273,7 +273,7 @@ def objectives(test: pd.DataFrame) -> Figure:
     """
     table = test[test.metric == "error"]
     table = table.assign(value=100 * table.value)
-    regularised, attacked = table[table.p != "none"], table[table.attack == "multi_step"]
+    regularised, attacked = table[summaries.regularised(table)], table[table.attack == "multi_step"]
     models, names = list(dict.fromkeys(table.model)), list(dict.fromkeys(regularised.objective))
     columns = [("test error, %", table[table.attack == "none"])]
     attack_norms = numerals.by_number(attacked.attack_p)

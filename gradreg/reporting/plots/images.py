@@ -97,7 +97,7 @@ def _read(paths: Sequence[str | Path], model: str) -> tuple[list[dict[str, np.nd
 
 def _name(cell: pd.Series) -> str:
     """A network's training, with its eps."""
-    eps = "" if cell.training.plain else f",{_between()}$\\epsilon$ = {cell.eps}"
+    eps = "" if cell.training.plain or cell.training.given else f",{_between()}$\\epsilon$ = {cell.eps}"
     return style.training_name(cell.training) + eps
 
 

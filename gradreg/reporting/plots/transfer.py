@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gradreg.planning import numerals
+from gradreg.planning.experiment import GIVEN
 from gradreg.reporting import summaries
 from gradreg.reporting.plots import common, style
 from gradreg.reporting.plots.common import ERROR
@@ -43,7 +44,7 @@ def transfer(table: pd.DataFrame) -> Figure:
     figure, axes = common.rows_of([len(pairs) for pairs in pairs_of.values()], 2, each, 0.4, width=3.4, sharex="col")
     looks = {p: style.look(i, style.GREYS) for i, p in enumerate(norms)}
     for row, (model, pairs) in enumerate(pairs_of.items()):
-        names = [pair if pair in PAIRS else f"trained with {style.training_name(pair)}" for pair in pairs]
+        names = [pair if pair in PAIRS else _trained_with(pair) for pair in pairs]
         for ax, (metric, label, scale) in zip(axes[row], QUANTITIES, strict=True):
             panel = plain[(plain.source_model == model) & (plain.metric == metric)]
             for i, p in enumerate(norms):
@@ -76,7 +77,8 @@ def transfer_matrix(table: pd.DataFrame) -> Figure:
     everything = table.n_train.astype(str)
     whole = table[(table.source_images == everything) & (table.target_images == everything)]
     other = whole.target_seed.max()
-    whole = whole[(whole.source_seed == 0) & (whole.target_seed == other) & (whole.metric == "error")]
+    shown_to = (whole.target_seed == other) | (whole.target_p == GIVEN)  # of which there is one
+    whole = whole[(whole.source_seed == 0) & shown_to & (whole.metric == "error")]
     whole, sources = _with_name(whole, "source")
     whole, targets = _with_name(whole, "target")
     norms, count = numerals.by_number(whole.attack_p), len(sources)
@@ -103,6 +105,11 @@ def transfer_matrix(table: pd.DataFrame) -> Figure:
     return figure
 
 
+def _trained_with(training: Training) -> str:
+    """The name of a target that is not plain."""
+    return training.objective if training.given else f"trained with {style.training_name(training)}"
+
+
 def _with_name(table: pd.DataFrame, side: str) -> tuple[pd.DataFrame, list[str]]:
     """The table with the name of the network on one side in a column ``side``, and these names in order."""
     networks = table[[f"{side}_{column}" for column in NETWORK]].set_axis(NETWORK, axis=1)
@@ -117,9 +124,11 @@ def _with_name(table: pd.DataFrame, side: str) -> tuple[pd.DataFrame, list[str]]
 
 
 def _pair(row: dict[str, Any]) -> str | Training | None:
-    """A plain source and its target: one of PAIRS, the training of a regularised target, or None if not shown."""
+    """A plain source and its target: one of PAIRS, the training of a target that is not plain, or None if not shown."""
     same_model, plain = row["source_model"] == row["target_model"], row["target_p"] == "none"
     images, everything = {row["source_images"], row["target_images"]}, str(row["n_train"])
+    if row["target_p"] == GIVEN:
+        return row["target_training"] if same_model and images == {everything} else None
     if row["source_seed"] == row["target_seed"]:
         return SAME_NETWORK if same_model and plain and images == {everything} else None
     if images == {everything}:

@@ -115,7 +115,7 @@ def probe(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
     history: of the selection runs; chosen: measurements of the final runs, whose eps have thick lines.
     """
     probed = set(history.dropna(subset=["probe_error_5"]).objective)
-    table = history[history.objective.isin(probed) & (history.p != "none")]
+    table = history[history.objective.isin(probed) & summaries.regularised(history)]
     if table.empty:  # all diverged at once
         figure, axes = common.grid(1, 1)
         axes[0, 0].set_title("no network reached the end of an epoch")
