@@ -7,6 +7,7 @@
 # make results       run every published experiment (under four hours on two cores)
 # make publish       copy the tables, figures and metrics of finished experiments to results/published/
 # make compare       put several experiments into one table: make compare EXPERIMENTS="mnist norms"
+# make crate         write a finished experiment as a Workflow Run RO-Crate: make crate EXPERIMENT=quickstart
 # make redraw        draw the published tables and figures again, from the measurements beside them
 PYTHON ?= python3
 CORES ?= all
@@ -14,7 +15,7 @@ CORES ?= all
 PIP = env -u PIP_TARGET -u PIP_PREFIX -u PIP_ROOT PIP_USER=0 .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 SNAKEMAKE = .venv/bin/python -m snakemake --cores $(CORES) --logger gradreg
 
-.PHONY: quickstart test test-faults test-cluster lint smoke bench results publish compare redraw clean
+.PHONY: quickstart test test-faults test-cluster lint smoke bench results publish compare crate redraw clean
 
 quickstart: .venv/ready
 	@$(SNAKEMAKE)
@@ -56,6 +57,10 @@ publish: .venv/ready
 
 compare: .venv/ready
 	@.venv/bin/python workflow/scripts/compare.py $(EXPERIMENTS)
+
+crate: .venv/ready
+	@$(PIP) --editable '.[crate]'
+	@.venv/bin/python workflow/scripts/export_crate.py $(EXPERIMENT)
 
 redraw: .venv/ready
 	.venv/bin/python workflow/scripts/redraw.py

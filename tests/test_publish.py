@@ -1,6 +1,5 @@
 """What ``make publish`` copies, what it leaves alone, and what it refuses."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -9,6 +8,7 @@ import sys
 import pytest
 from project import ROOT
 
+from gradreg.planning import finished
 from gradreg.storage import metrics
 
 
@@ -69,21 +69,13 @@ def check_network(project, target, folder):
     assert record["weights"] in card
 
 
-def publish_script():
-    spec = importlib.util.spec_from_file_location("publish", ROOT / "workflow/scripts/publish.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script
-
-
 def test_the_blocks_of_an_experiment_are_those_it_was_trained_in(tmp_path):
-    script = publish_script()
     for block in ([0, 1, 2], [3, 4]):
         for seed in block:
             cell = tmp_path / f"cells/some/seed-{seed}"
             cell.mkdir(parents=True)
             (cell / "train.json").write_text(json.dumps({"seeds_of_block": block}))
-    assert script.seeds_per_job(tmp_path) == 3
+    assert finished.seeds_per_job(tmp_path) == 3
 
 
 PUBLISHED = ROOT / "results/published"

@@ -10,14 +10,12 @@ the tables' hold what the other files hold.
 import argparse
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-from gradreg import cli, registry
+from gradreg import cli
 from gradreg.models.trained import RECORD, WEIGHTS
-from gradreg.planning import hooks, machine
+from gradreg.planning import finished
 from gradreg.planning.experiment import Experiment
 from gradreg.reporting import cards
 from gradreg.storage import metrics
@@ -25,7 +23,6 @@ from gradreg.storage.files import read_bytes, read_json
 
 RESULTS = Path("results")
 NETWORKS = 25e6  # bytes of all published networks
-FAST = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # extensions of processors that decide the speed
 PARTS = ("metrics", "groups", "tables", "figures", "networks")  # what else lies there is not ours to delete
 
 
@@ -36,10 +33,10 @@ def main() -> None:
         experiment = Experiment(read_json(source / "config.json"))
         if experiment.config["scale"] == "smoke":
             continue
-        if not up_to_date(source):
-            sys.exit(
-                f"Error: {source} is not what its config, code and data mean now; give the command that made it again"
-            )
+        try:
+            finished.check(source)
+        except ValueError as error:
+            sys.exit(f"Error: {error}")
         studies = {f"{group.dataset}-{group.n_train}" for group in experiment.groups}
         studies |= {group.dataset for group in experiment.groups}  # figures that go across sizes
         files = [source / "config.json", *sorted((source / "metrics").glob("*.csv"))]
@@ -51,34 +48,13 @@ def main() -> None:
         files += [file for file in shown if file.suffix != ".html"]
         copies = {target / file.relative_to(source): read_bytes(file) for file in files}
         copies |= networks(experiment, source, target)
-        copies[target / "made.json"] = json.dumps(made(experiment, source), indent=1).encode()
+        copies[target / "made.json"] = json.dumps(finished.made(experiment, source), indent=1).encode()
         for part in PARTS:
             shutil.rmtree(target / part, ignore_errors=True)
         for copy, content in copies.items():
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(content)
         print(f"{source} -> {target}: {len(copies)} files")
-
-
-def made(experiment: Experiment, source: Path) -> dict[str, Any]:
-    """With what an experiment's networks were trained, on which data, and how many seconds its jobs took.
-
-    The processor is that of the machine that publishes.
-    """
-    records = [read_json(file) for file in sorted((source / "cells").rglob(RECORD))]
-    versions: dict[str, set[str]] = {}
-    for record in records:
-        for name, version in [*record["versions"].items(), ("device", record["device"])]:
-            versions.setdefault("commit" if name == "gradreg" else name, set()).add(version)
-    data = {group.dataset: registry.lookup("datasets", group.dataset)["sha256"] for group in experiment.groups}
-    name, extensions = machine.processor()
-    return {
-        **{key: sorted(values) for key, values in versions.items()},
-        "processor": ", ".join([name, *(extension for extension in FAST if extension in extensions)]),
-        "networks": len(records),
-        "seconds of jobs": {stage: round(total) for stage, total in sorted(hooks.seconds_of_jobs(str(source)).items())},
-        "sha256 of data": data,
-    }
 
 
 def networks(experiment: Experiment, source: Path, target: Path) -> dict[Path, bytes]:
@@ -101,28 +77,6 @@ def networks(experiment: Experiment, source: Path, target: Path) -> dict[Path, b
         print(f"{source}: its networks are left out: with them there would be {size / 1e6:.0f} MB of networks")
         return {}
     return files
-
-
-def up_to_date(source: Path) -> bool:
-    """Whether a dry run has nothing to do."""
-    snakefile = Path(__file__).resolve().parents[2] / "Snakefile"
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--workflow-profile", "none"]
-    command += ["--configfile", str(source / "config.json"), "--dry-run", "--cores", "1"]
-    command += ["--config", f"seeds_per_job={seeds_per_job(source)}"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"Error: {source} cannot be planned: {(done.stderr.strip() or done.stdout.strip())[-300:]}")
-    return "Nothing to be done" in done.stdout + done.stderr
-
-
-def seeds_per_job(source: Path) -> int:
-    """The size of the blocks in which an experiment was trained.
-
-    config.json leaves it out, since results are the same. In other blocks, some outputs would be older than inputs of
-    the same job.
-    """
-    cells = [read_json(file) for file in (source / "cells").rglob("train.json")]
-    return max(len(cell["seeds_of_block"]) for cell in cells)
 
 
 if __name__ == "__main__":

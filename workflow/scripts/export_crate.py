@@ -1,0 +1,107 @@
+"""Write a finished experiment as a Workflow Run RO-Crate: a zip file that says in JSON-LD what made its results.
+
+https://w3id.org/ro/wfrun/workflow. Of its results, it holds tables, figures, measurements, choices and reports.
+"""
+
+import argparse
+import hashlib
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from gradreg import __version__, cli
+from gradreg.planning import finished
+from gradreg.planning.code_inputs import PACKAGE
+from gradreg.planning.experiment import Experiment
+from gradreg.storage.files import atomic_path, read_json
+
+RESULTS = Path("results")
+PROFILES = {"process": "Process Run Crate", "workflow": "Workflow Run Crate"}
+KINDS = {".csv": "text/csv", ".json": "application/json", ".html": "text/html", ".md": "text/markdown"}
+KINDS |= {".png": "image/png", ".svg": "image/svg+xml", ".tex": "application/x-tex", ".npz": "application/octet-stream"}
+PARTS = ("metrics", "groups", "tables", "figures")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("experiment", help="its name")
+    args = parser.parse_args()
+    source = RESULTS / args.experiment
+    there = sorted(file.parent.name for file in RESULTS.glob("*/report.html"))
+    if args.experiment not in there:
+        parser.error(f"there is no finished experiment {args.experiment}; there are {', '.join(there) or 'none'}")
+    try:
+        from rocrate.rocrate import ROCrate
+    except ImportError:
+        sys.exit("Error: this needs the package rocrate: pip install -e '.[crate]' -c constraints.txt")
+    try:
+        finished.check(source)
+    except ValueError as error:
+        sys.exit(f"Error: {error}")
+    crate = ROCrate()
+    described(crate, source)
+    out = source / f"{args.experiment}.crate.zip"
+    with atomic_path(out) as temporary:
+        crate.write_zip(temporary.with_suffix(".zip"))
+        temporary.with_suffix(".zip").replace(temporary)
+    print(out)
+
+
+def described(crate: Any, source: Path) -> None:
+    """Describe the run of an experiment in a crate, with its files."""
+    from rocrate.model.contextentity import ContextEntity
+    from rocrate.model.softwareapplication import SoftwareApplication
+
+    config = read_json(source / "config.json")
+    made = finished.made(Experiment(config), source)
+    workflow = crate.add_workflow(
+        PACKAGE.parent / "Snakefile",
+        "Snakefile",
+        main=True,
+        lang="snakemake",
+        lang_version=version("snakemake"),
+        properties={"name": "gradreg", "version": f"{__version__}, commit {', '.join(made['commit'])}"},
+    )
+    for package in ("torch", "python"):
+        for number in made[package]:
+            software = SoftwareApplication(crate, f"#{package}-{number}", {"name": package, "version": number})
+            workflow.append_to("softwareRequirements", crate.add(software))
+    data = []
+    for name, digests in made["sha256 of data"].items():
+        arrays = ", ".join(f"{array} {digest}" for array, digest in digests.items())
+        about = {"@type": "Dataset", "name": name, "description": f"SHA-256 of the arrays: {arrays}"}
+        data.append(crate.add(ContextEntity(crate, f"#data-{name}", about)))
+    files = [source / "report.html", source / "provenance.html"]
+    files += sorted(file for part in PARTS for file in (source / part).rglob("[!.]*") if file.is_file())
+    results = [added(crate, file, source) for file in files]
+    ends = [datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds") for time in span(source)]
+    about = {"name": f"run of {source.name}", "startTime": ends[0], "endTime": ends[1]}
+    about["description"] = f"on {made['processor']}, {', '.join(made['device'])}; networks: {made['networks']}"
+    config_file = added(crate, source / "config.json", source)
+    action = crate.add_action(workflow, "#run", object=[config_file, *data], result=results, properties=about)
+    crate.root_dataset["mentions"] = action
+    crate.name = f"gradreg: {source.name}"
+    crate.description = "Gradient regularisation against adversarial examples: what was trained, attacked and measured."
+    crate.license = "https://spdx.org/licenses/MIT"
+    for name, title in PROFILES.items():
+        address = f"https://w3id.org/ro/wfrun/{name}/0.5"
+        profile = ContextEntity(crate, address, {"@type": "CreativeWork", "name": title, "version": "0.5"})
+        crate.root_dataset.append_to("conformsTo", crate.add(profile))
+
+
+def added(crate: Any, file: Path, source: Path) -> Any:
+    """A file of the experiment in the crate, with its type and checksum."""
+    about = {"encodingFormat": KINDS[file.suffix], "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    return crate.add_file(file, file.relative_to(source).as_posix(), properties=about, record_size=True)
+
+
+def span(source: Path) -> tuple[float, float]:
+    """When the first and the last of an experiment's files that are there were written, in seconds."""
+    times = [file.stat().st_mtime for file in source.rglob("[!.]*") if file.is_file() and file.suffix != ".zip"]
+    return min(times), max(times)
+
+
+if __name__ == "__main__":
+    cli.run(main)
