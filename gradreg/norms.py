@@ -100,6 +100,57 @@ def steepest_step_in_union(g: Tensor, p: Sequence[float], eps: Sequence[float | 
     return of_largest(steps, [length * norm(g, dual_exponent(exponent)) for exponent, length in balls])
 
 
+def steepest_step_in_box(g: Tensor, x: Tensor, p: float, eps: float | Tensor) -> Tensor:
+    """The step s that increases a loss with gradient g most, to first order, with ||s||_p <= eps and 0 <= x + s <= 1.
+
+    With room_i from x_i to the wall that s_i moves towards: for p = inf the sign step, cut at the walls. For p = 1
+    coordinates are moved to their wall in the order of |g| until the sum is eps (a fractional knapsack). Between, from
+    the conditions of Karush, Kuhn and Tucker, s_i = sign(g_i) min(l |g_i|^(q-1), room_i) with l such that ||s||_p =
+    eps, or room_i where that is shorter. l^p is the maximum over k of (eps^p - sum of room_i^p) / (sum of |g_j|^q), i
+    among the k coordinates that meet their walls first, j among the others: ||s||_p^p is concave and piecewise linear
+    in l^p, and these are the zeros of its pieces.
+
+    g, x: (N, ...), x in [0, 1]; eps: a number or a tensor (N, 1). Returns the shape of g; a zero gradient gives a zero
+    step. Not to be differentiated. Raises ValueError unless 1 <= p <= inf.
+    """
+    q = dual_exponent(p)
+    flat, start = g.detach().flatten(1), x.detach().flatten(1)
+    magnitude = flat.abs()
+    room = torch.where(flat > 0, 1 - start, start) * (magnitude > 0)
+    if math.isinf(p):
+        size = room.clamp(max=eps)
+    elif p == 1:
+        order = magnitude.argsort(dim=1, descending=True, stable=True)
+        in_order = room.gather(1, order)
+        left = (eps - (in_order.cumsum(1) - in_order)).clamp(min=0)
+        size = torch.zeros_like(room).scatter(1, order, torch.minimum(in_order, left))
+    else:
+        share = torch.where(room > 0, room / eps, 0).clamp(max=1)  # eps may be 0
+        size = eps * _filled(magnitude, share, p, q)
+    return (flat.sign() * size).view_as(g)
+
+
+def _filled(magnitude: Tensor, room: Tensor, p: float, q: float) -> Tensor:
+    """min(l * magnitude^(q-1), room) with p-norm 1, or room where that is shorter; all (N, D), room at most 1.
+
+    In logarithms: for p near 1 the powers span thousands of decades.
+    """
+    largest = magnitude.amax(1, keepdim=True)
+    log_room = room.log()
+    log_shape = (q - 1) * (magnitude / torch.where(largest > 0, largest, 1)).log()
+    free = (log_room > -math.inf) & (log_shape > -math.inf)
+    # Those that meet their walls first, first; those that cannot move, last, where they add nothing.
+    order = torch.where(free, log_room - log_shape, math.inf).argsort(dim=1)
+    rooms = torch.where(free, p * log_room, -math.inf).gather(1, order).exp()
+    shapes = torch.where(free, p * log_shape, -math.inf).gather(1, order)
+    left = 1 - (rooms.cumsum(1) - rooms)
+    others = shapes.flip(1).logcumsumexp(1).flip(1)
+    # Without others, all that are left out have met their walls.
+    log_power = torch.where(others > -math.inf, left.clamp(min=0).log() - others, math.inf)
+    log_power = torch.where(left > 0, log_power, -math.inf).amax(1, keepdim=True)
+    return torch.where(free, torch.minimum(log_power / p + log_shape, log_room).exp(), 0)
+
+
 def of_largest(candidates: Sequence[Tensor], values: Sequence[Tensor]) -> Tensor:
     """Per sample, the candidate (N, ...) of the largest value (N,), the first of equal ones."""
     best, largest = candidates[0], values[0]

@@ -6,6 +6,7 @@ import itertools
 from matplotlib.text import Text
 from project import ROOT
 
+from gradreg.planning.report import MANY_NORMS
 from gradreg.reporting.plots import style
 
 
@@ -15,6 +16,8 @@ def every_figure(tables, folder):
     script = importlib.util.module_from_spec(importlib.util.spec_from_file_location("plot_figures", location))
     script.__spec__.loader.exec_module(script)
     for name, (function, needed) in script.FIGURES.items():
+        if name == "training_norm" and len({p for p in tables["test"].p if "+" not in p}) <= MANY_NORMS:
+            continue
         if set(needed) <= set(tables):
             figure = function(*(tables[table] for table in needed))
             style.save(figure, folder / f"{name}.png")

@@ -27,6 +27,9 @@ EVERY = {
     "perturb-through": {"kind": "perturb", "differentiate": True},
     "perturb-through-half": {"kind": "perturb", "differentiate": True, "alpha": 0.5},
     "perturb-start": {"kind": "perturb", "start": 2.0},
+    "perturb-clipped": {"kind": "perturb", "box": "clipped", "start": 2.0, "alpha": 0.5},
+    "perturb-exact": {"kind": "perturb", "box": "exact"},
+    "perturb-exact-half": {"kind": "perturb", "box": "exact", "alpha": 0.5},
     "penalty": {},
     "penalty-squared": {"kind": "penalty", "power": 2},
     "finite-difference": {"kind": "finite_difference", "h": 0.1},
@@ -36,6 +39,7 @@ EVERY = {
     "adversarial": {"steps": 3},
     "adversarial-half": {"kind": "adversarial", "steps": 2, "alpha": 0.5},
     "adversarial-start": {"kind": "adversarial", "steps": 2, "start": 0.5},
+    "adversarial-direction": {"kind": "adversarial", "steps": 1, "start": 1.0, "direction": 2.0, "step": 0.5},
     "alignment": {"weight": 0.3},
     "curvature": {"h": 0.1},
     "virtual": {"h": 0.1, "weight": 0.7},
@@ -59,8 +63,9 @@ def smooth(params, x):
 
 def bound(name, p):
     settings = {"kind": name} | EVERY[name]
-    if name == "adversarial-start" and p not in EXACT_PROJECTIONS:
-        del settings["start"]
+    if settings["kind"] == "adversarial" and p not in EXACT_PROJECTIONS:
+        for key in ("start", "step", "direction"):
+            settings.pop(key, None)
     if settings["kind"] == "trades" and p not in EXACT_PROJECTIONS:
         p = 2.0  # others it refuses
     if registry.several_norms(settings["kind"]):

@@ -45,7 +45,7 @@ def study(models, settings, grids, seeds=3):
         if "+" not in p:
             rows += [("steepest", p, eps, metric, 0.1, "") for eps in grid for metric in ("rise", "predicted_rise")]
             rows += [("gradient_estimate", p, eps, "estimated_error", 0.4, "") for eps in grid]
-    probed = {"probe_error_1": 0.2, "probe_error_5": 0.4}
+    probed = {"probe_error_1": 0.2, "probe_error_5": 0.4, "participation_ratio": 0.3}
     return {"test": with_rows(test, *rows), "validation": validation, "history": history(validation).assign(**probed)}
 
 

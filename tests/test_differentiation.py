@@ -11,11 +11,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import gradreg
 from gradreg.models.layers import Dropout
-from gradreg.norms import steepest_step, steepest_step_in_union
+from gradreg.norms import steepest_step, steepest_step_in_box, steepest_step_in_union
 from gradreg.objectives.differentiation import by_autograd, gradients
 from gradreg.objectives.divergence import answers
 
-HELD = {"steepest_step": steepest_step, "steepest_step_in_union": steepest_step_in_union, "answers": answers}
+HELD = {step.__name__: step for step in (steepest_step, steepest_step_in_box, steepest_step_in_union, answers)}
 
 
 @pytest.fixture(params=NORMS, ids=lambda p: f"p={p:g}")
@@ -118,7 +118,7 @@ def compiled():
             yield pytest.param(name, p, marks=[] if short else pytest.mark.faults)
 
 
-@pytest.mark.parametrize(("name", "p"), compiled())
+@pytest.mark.parametrize(("name", "p"), list(compiled()))
 def test_compile_accepts_the_whole_step(name, p):
     torch._dynamo.reset()
     objective = bound(name, p)

@@ -221,7 +221,9 @@ def test_strong_attacks_have_blocks_of_their_own(extras):
 def test_figures_are_those_that_have_something_to_show():
     simple = report.figures(experiment(), ("digits", 1297))
     assert {"robust_error", "attack_strength", "probe", "linearisation", "estimates"} <= set(simple)
-    assert not {"noise", "transfer", "transfer_matrix", "objectives"} & set(simple)
+    assert not {"noise", "transfer", "transfer_matrix", "objectives", "training_norm"} & set(simple)
+    over_norms = swept(eps={1: [1], 1.5: [0.5], 2: [0.5], "inf": [0.1]})
+    assert "training_norm" in report.figures(over_norms, ("digits", 1297))
     rich = swept(
         transfer={},
         attack={"eps": {2: [0.5]}, "noise": {"gaussian": [0.1]}},

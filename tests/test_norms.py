@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gradreg.norms import dual_exponent, norm, project, steepest_step
+from gradreg.norms import dual_exponent, norm, project, steepest_step, steepest_step_in_box
 
 EXPONENTS = st.one_of(st.sampled_from([1.0, 1.001, 1.5, 2.0, 3.0, 100.0, math.inf]), st.floats(1, 1e6, allow_nan=False))
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=4, min_side=1, max_side=5)
@@ -226,3 +226,39 @@ def test_the_derivative_of_the_normalised_gradient_is_right_at_zero_entries():
 def test_projections_that_there_are_not_are_refused(p):
     with pytest.raises(ValueError, match="no exact projection"):
         project(torch.ones(1, 2), p, 1)
+
+
+def by_bisection(g, x, p, eps):
+    """min(l |g|^(q-1), room) along g, with l found by bisection in its logarithm; for one sample, in NumPy."""
+    room = np.where(g > 0, 1 - x, x) * (g != 0)
+    with np.errstate(divide="ignore"):
+        shape = np.log(np.abs(g) / np.abs(g).max()) / (p - 1)
+    low, high = -200.0, 200.0 - shape[np.isfinite(shape)].min()
+    for _ in range(200):
+        middle = (low + high) / 2
+        size = np.minimum(np.exp(np.minimum(middle + shape, 50)), room)
+        low, high = (middle, high) if (size**p).sum() < eps**p else (low, middle)
+    return np.sign(g) * np.minimum(np.exp(np.minimum(low + shape, 50)), room)
+
+
+@given(st.integers(0, 2**31), st.sampled_from([1.25, 1.5, 2.0, 4.0, 16.0]), st.sampled_from([0.01, 0.3, 1.0, 2.5]))
+def test_the_step_in_the_box_meets_the_conditions_of_karush_kuhn_and_tucker(seed, p, eps):
+    """Coordinates at walls, at zero and alike among them."""
+    generator = np.random.default_rng(seed)
+    g, x = generator.normal(size=7).round(1) * 10.0 ** generator.integers(-2, 2), generator.random(7)
+    g[0], x[1], x[2] = g[3], 0.0, 1.0
+    if not g.any():
+        return
+    s = steepest_step_in_box(torch.from_numpy(g)[None], torch.from_numpy(x)[None], p, eps)[0]
+    torch.testing.assert_close(s, torch.from_numpy(by_bisection(g, x, p, eps)), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("p", [1, 1.5, 2, math.inf])
+def test_the_step_in_the_box_takes_an_eps_of_each_sample_and_zero(p):
+    generator = torch.Generator().manual_seed(0)
+    g, x = torch.randn(3, 6, generator=generator), torch.rand(3, 6, generator=generator)
+    eps = torch.tensor([[0.0], [0.1], [0.4]])
+    s = steepest_step_in_box(g, x, p, eps)
+    for i in range(3):
+        torch.testing.assert_close(s[i : i + 1], steepest_step_in_box(g[i : i + 1], x[i : i + 1], p, eps[i].item()))
+    assert (s[0] == 0).all()

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from family import DRAW, NORMS, PARAMS, V, W, X, Y, losses, smooth, value
 
 import gradreg
-from gradreg.norms import dual_exponent, norm, steepest_step
+from gradreg.norms import dual_exponent, norm, project, steepest_step
 from gradreg.objectives.binding import bind
 
 
@@ -114,6 +114,55 @@ def test_a_random_start_moves_where_the_step_is_taken(p):
         gradreg.perturb(smooth, PARAMS, X, Y, p=p, eps=0.3, start=2.0)
 
 
+@pytest.mark.parametrize("box", ["clipped", "exact"])
+@pytest.mark.parametrize("start", [0.0, 2.0])
+def test_in_the_box_all_images_that_the_network_sees_are_in_it(p, box, start):
+    seen = []
+
+    def watching(params, x):
+        seen.append(x.detach())
+        return smooth(params, x)
+
+    gradreg.perturb(watching, PARAMS, X, Y, p=p, eps=0.8, start=start, draw=DRAW, box=box)
+    assert len(seen) == 2
+    assert all(x.min() >= -1e-12 and x.max() <= 1 + 1e-12 for x in seen)
+
+
+@pytest.mark.parametrize("box", ["clipped", "exact"])
+def test_far_from_the_walls_the_box_changes_nothing(p, box):
+    settings = {"p": p, "eps": 0.01, "start": 1.0, "draw": DRAW, "alpha": 0.3}
+    x = 0.4 + 0.2 * X
+    torch.testing.assert_close(
+        gradreg.perturb(smooth, PARAMS, x, Y, box=box, **settings)[0],
+        gradreg.perturb(smooth, PARAMS, x, Y, **settings)[0],
+    )
+
+
+def test_the_exact_step_in_the_box_gains_at_least_what_the_clipped_one_does(p):
+    at = {
+        box: gradreg.perturb(lambda params, x: x @ W.T[:4], PARAMS, X, Y, p=p, eps=0.8, box=box)[0]
+        for box in ("clipped", "exact")
+    }
+    assert at["exact"] >= at["clipped"] - 1e-9
+
+
+def test_what_the_box_cannot_be_is_refused():
+    with pytest.raises(ValueError, match="box must be one of none, clipped, exact"):
+        gradreg.perturb(smooth, PARAMS, X, Y, p=2, eps=0.1, box="open")
+    with pytest.raises(ValueError, match="and none with differentiate"):
+        gradreg.perturb(smooth, PARAMS, X, Y, p=2, eps=0.1, box="exact", differentiate=True)
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0, math.inf])
+def test_a_direction_is_that_of_another_norm_and_the_ball_stays(p):
+    """FastAdvL1: for p = 1, a random start, one step along the gradient, and the projection."""
+    s = gradreg.ascend(smooth, PARAMS, X, Y, p=p, eps=0.3, steps=1, start=1.0, draw=DRAW, step=0.5, direction=2.0)
+    origin = 0.3 * DRAW
+    step = 0.15 * F.normalize(gradreg.input_gradient(smooth, PARAMS, X + origin, Y).flatten(1)).view_as(X)
+    torch.testing.assert_close(s, project(origin + step, p, 0.3))
+    assert (norm(s, p) <= 0.3 * (1 + 1e-9)).all()
+
+
 def test_one_ascent_step_is_the_steepest_step(p):
     s = gradreg.ascend(smooth, PARAMS, X, Y, p=p, eps=0.3, steps=1)
     torch.testing.assert_close(s, steepest_step(gradient(), p, 0.3))
@@ -144,8 +193,8 @@ def test_the_projected_ascent_maximises_a_linear_loss(p, start):
 
 
 def test_frank_wolfe_has_neither_step_nor_start():
-    for extra in ({"step": 1.0}, {"start": 0.5, "draw": DRAW}):
-        with pytest.raises(ValueError, match="Frank-Wolfe, which has no step and no start"):
+    for extra in ({"step": 1.0}, {"start": 0.5, "draw": DRAW}, {"direction": 2.0}):
+        with pytest.raises(ValueError, match="Frank-Wolfe, which has no step, no start and no direction"):
             gradreg.ascend(smooth, PARAMS, X, Y, p=1.5, eps=0.1, steps=2, **extra)
     with pytest.raises(ValueError, match=r"start must be in \[0, 1\]"):
         gradreg.ascend(smooth, PARAMS, X, Y, p=2.0, eps=0.1, steps=2, start=1.5, draw=DRAW)

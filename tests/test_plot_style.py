@@ -138,10 +138,18 @@ def check_figures(folder, width, models, norms, objectives, joined, seeds):
         plt.close(figure)
 
 
-@pytest.mark.parametrize(("width", "joined"), [(style.TEXT_WIDTH, 3), (style.COLUMN_WIDTH, 1)])
-def test_no_text_lies_on_another(tmp_path, width, joined):
+@pytest.mark.parametrize(
+    ("width", "joined", "models", "norms"),
+    [
+        (style.TEXT_WIDTH, 3, ["maxout", "sigmoid-mlp"], ["1", "2", "inf"]),
+        (style.COLUMN_WIDTH, 1, ["maxout", "sigmoid-mlp"], ["1", "2", "inf"]),
+        (style.TEXT_WIDTH, 0, ["maxout"], list(GRIDS)),
+        (style.COLUMN_WIDTH, 0, ["maxout"], list(GRIDS)),
+    ],
+)
+def test_no_text_lies_on_another(tmp_path, width, joined, models, norms):
     several = ["worst-norm", "average-norm", "random-norm"][:joined]
-    check_figures(tmp_path, width, ["maxout", "sigmoid-mlp"], ["1", "2", "inf"], ["perturb"], several, 3)
+    check_figures(tmp_path, width, models, norms, ["perturb"], several, 3)
 
 
 @pytest.mark.faults

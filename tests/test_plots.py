@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from drawings import drawn, legend, panels, y_names
-from synthetic import history, measurements, with_flags, with_objectives, with_rows
+from synthetic import history, measurements, study, with_flags, with_objectives, with_rows
 
 from gradreg.planning.attacked import Criterion
 from gradreg.reporting import selection
-from gradreg.reporting.plots import errors, style, theory, trust
+from gradreg.reporting.plots import errors, style, theory, training_norm, trust
 
 pytestmark = pytest.mark.usefixtures("close_figures")
 
@@ -234,3 +234,21 @@ def test_a_network_that_was_not_trained_has_no_row():
     test = test[~((test.model == "other") & (test.p == "1"))]
     named = [names for ax in panels(trust.attack_strength(test)) if (names := y_names(ax))]
     assert named == [["plain", "p = 1", "p = 2", "p = ∞"], ["plain", "p = 2", "p = ∞"]]
+
+
+def test_an_objective_in_many_norms_has_its_errors_over_them():
+    norms = ["1", "1.25", "2", "8", "inf"]
+    names = [("plain", "none", "0"), *(("perturb", p, "0.1") for p in norms), ("penalty", "2", "0.1")]
+    tables = study(["net"], names, {"2": ["0.2", "0.4", "0.8"]})
+    test = tables["test"]
+    collapsed = (test.p == "8") & (test.attack != "none")
+    test = test.assign(flags=test["flags"].mask(collapsed, "collapsed"))
+    history = tables["history"]
+    history = history.assign(participation_ratio=history.participation_ratio.mask(history.p == "1", 0.1))
+    figure = training_norm.training_norm(history, test)
+    over, ratios = panels(figure)  # the penalty, in one norm, has no row
+    assert [label.get_text() for label in over.get_xticklabels()] == ["plain", "1", "1.25", "2", "8", "∞"]
+    framed = [line for line in over.lines if line.get_marker() == "s" and line.get_markeredgecolor() == "#AA0000"]
+    assert [list(line.get_xdata()) for line in framed] == [[4]]
+    assert [line.get_ydata()[0] for line in ratios.lines] == pytest.approx([0.3, 0.1, 0.3, 0.3, 0.3, 0.3])
+    assert legend(figure)[-1] == "p = ∞"

@@ -206,6 +206,21 @@ MISTAKES = [
         "sweep[0].objectives.o.space: model net whitens nothing; give it input: whitened",
     ),
     (
+        {"objectives": {"o": {"kind": "perturb", "box": "exact", "differentiate": True}}},
+        "sweep[0].objectives.o.box: steps in the box are held constant; leave out differentiate",
+    ),
+    (
+        {
+            "models": {"net": {"kind": "sigmoid_mlp", "units": [8], "input": "whitened"}},
+            "objectives": {"o": {"kind": "perturb", "box": "clipped", "space": "whitened"}},
+        },
+        "sweep[0].objectives.o.box: whitened images have no box",
+    ),
+    (
+        {"objectives": {"o": {"kind": "adversarial", "steps": 1, "direction": 2, "eps": {1.5: [0.1]}}}},
+        "sweep[0].objectives.o.direction: for p = 1.5 the ascent is by Frank-Wolfe, which has none",
+    ),
+    (
         {"attack": {"eps": {2: [1]}, "others": {"none": {"kind": "random"}}}},
         "others.none: this name is taken by what is always",
     ),

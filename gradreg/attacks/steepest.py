@@ -11,58 +11,14 @@ import torch
 from torch import Tensor
 
 from gradreg.attacks.gradients import Network, ascent_direction, without
-from gradreg.norms import dual_exponent
+from gradreg.norms import steepest_step_in_box
 
 
 def box_step(x: Tensor, g: Tensor, p: float, eps: float) -> Tensor:
-    """The s that maximises <g, s> over ||s||_p <= eps and 0 <= x + s <= 1: the steepest step of a bounded image.
-
-    For p = inf it is the clipped sign step. For p = 1 coordinates are filled up to the box in the order of |g|
-    until their sum is eps (a fractional knapsack). Between, the maximiser is
-    s_i = sign(g_i) min(lambda |g_i|^(q-1), room_i), from the conditions of Karush, Kuhn and Tucker, with
-    lambda such that ||s||_p = eps. Where filling the box along g stays in the ball, s fills it. A zero gradient
-    gives a zero step. Raises ValueError unless 1 <= p <= inf.
-    """
-    q = dual_exponent(p)
-    flat, start = g.flatten(1), x.flatten(1)
-    room = torch.where(flat > 0, 1 - start, start) * (flat != 0)
-    if math.isinf(p):
-        size = room.clamp(max=eps)
-    elif p == 1:
-        order = flat.abs().argsort(dim=1, descending=True, stable=True)
-        sorted_room = room.gather(1, order)
-        before = sorted_room.cumsum(1) - sorted_room
-        filled = torch.minimum(sorted_room, (eps - before).clamp(min=0))
-        size = torch.zeros_like(room).scatter(1, order, filled)
-    else:
-        scale = flat.abs().amax(1, keepdim=True)
-        ratio = flat.abs() / torch.where(scale > 0, scale, 1)
-        size = _fill((q - 1) * ratio.double().log(), room.double(), p, eps).to(x.dtype)
-    return (flat.sign() * size).view_as(x)
-
-
-def _fill(log_direction: Tensor, room: Tensor, p: float, eps: float) -> Tensor:
-    """min(lambda * direction, room) with p-norm eps, or room where that is shorter. All (N, D), p finite.
-
-    With the full coordinates known, lambda^p = (eps^p - sum of their room^p) / (sum of the others' direction^p).
-    Starting from none, those that lambda fills are added until none is left to add; lambda only grows, so none
-    leaves again. In logarithms and double precision: for p near 1 the entries of the direction span thousands of
-    decades.
-    """
-    free = (room > 0) & (log_direction > -math.inf)
-    log_room = room.log()
-    rooms = torch.where(free, p * (log_room - math.log(eps)), -math.inf)  # p-th powers, in units of eps^p
-    directions = torch.where(free, p * log_direction, -math.inf)
-    full = torch.zeros_like(free)
-    while True:
-        left = torch.log1p(-rooms.where(full, -math.inf).logsumexp(1).exp().clamp(max=1))
-        rest = directions.masked_fill(full, -math.inf).logsumexp(1)
-        log_lambda = math.log(eps) + torch.where(rest > -math.inf, (left - rest) / p, math.inf).unsqueeze(1)
-        filled = free & (full | (log_lambda + log_direction > log_room))
-        if torch.equal(filled, full):
-            break
-        full = filled
-    return torch.where(full, room, torch.where(free, (log_lambda + log_direction).exp(), 0))
+    """The steepest step of a bounded image, ``norms.steepest_step_in_box``; for 1 < p < inf in double precision."""
+    if p in (1, math.inf):
+        return steepest_step_in_box(g, x, p, eps)
+    return steepest_step_in_box(g.double(), x.double(), p, eps).to(x.dtype)
 
 
 def one_step(network: Network, x: Tensor, y: Tensor, p: float, eps: float) -> Tensor:

@@ -20,7 +20,12 @@ def adversarial(
     start: float = 0.0,
     draw: Tensor | None = None,
     alpha: Strength = 0.0,
+    direction: float | None = None,
 ) -> Result:
-    """alpha * L(x) + (1 - alpha) * L(x + s), with s from ``ascend``, held constant (Madry et al. 2018)."""
-    s = ascend(forward, params, x, y, p=p, eps=eps, steps=steps, step=step, start=start, draw=draw)
+    """alpha * L(x) + (1 - alpha) * L(x + s), with s from ``ascend``, held constant (Madry et al. 2018).
+
+    p = 1 with one step in the direction of p = 2, a random start and twice the eps that is attacked is FastAdvL1 (Jiang
+    et al. 2023).
+    """
+    s = ascend(forward, params, x, y, p=p, eps=eps, steps=steps, step=step, start=start, draw=draw, direction=direction)
     return mixed(forward, params, x, y, s, alpha)

@@ -25,6 +25,7 @@ def ascend(
     step: float | None = None,
     start: float = 0.0,
     draw: Tensor | None = None,
+    direction: float | None = None,
 ) -> Tensor:
     """A perturbation of p-norm at most eps that raises the loss, the shape of x, by ``steps`` steps.
 
@@ -32,16 +33,17 @@ def ascend(
     unless given, and 1 for a single step. For other p, where no projection is exact, Frank-Wolfe, s <- s + 2 / (k + 2)
     * (steepest step of size eps - s), k = 0, 1, ... (Jaggi 2013), which has no step size and forgets its start
     (step and start must be left out). The start is 0, or start * eps * draw, draw in the unit p-ball and start at
-    most 1. One step from 0 is that of ``perturb``. Raises ValueError as above.
+    most 1. One step from 0 is that of ``perturb``. With ``direction``, an exponent, steps before the projection are the
+    steepest in that norm, and their size is in it; Frank-Wolfe has none. Raises ValueError as above.
     """
-    if p not in EXACT_PROJECTIONS and (step is not None or start):
-        raise ValueError(f"for p = {p} the ascent is by Frank-Wolfe, which has no step and no start")
+    if p not in EXACT_PROJECTIONS and (step is not None or start or direction is not None):
+        raise ValueError(f"for p = {p} the ascent is by Frank-Wolfe, which has no step, no start and no direction")
     if not 0 <= start <= 1:
         raise ValueError(f"start must be in [0, 1], got {start}")
     s: Tensor = torch.zeros_like(x) + random_start(draw, start, eps)
     for k in range(steps):
         g = input_gradient(forward, params, x + s, y)
-        s = ascent_step(s, g, k, p=p, eps=eps, steps=steps, step=step)
+        s = ascent_step(s, g, k, p=p, eps=eps, steps=steps, step=step, direction=direction)
     return s
 
 
@@ -78,9 +80,19 @@ def steepest(candidates: Sequence[Tensor], s: Tensor, g: Tensor) -> Tensor:
     return of_largest(candidates, [(g * (candidate - s)).flatten(1).sum(1) for candidate in candidates])
 
 
-def ascent_step(s: Tensor, g: Tensor, k: int, *, p: float, eps: Strength, steps: int, step: float | None) -> Tensor:
+def ascent_step(
+    s: Tensor,
+    g: Tensor,
+    k: int,
+    *,
+    p: float,
+    eps: Strength,
+    steps: int,
+    step: float | None,
+    direction: float | None = None,
+) -> Tensor:
     """Where step k of ``ascend`` leads from s, with the gradient g at x + s."""
     if p not in EXACT_PROJECTIONS:
         return s + 2 / (k + 2) * (steepest_step(g, p, eps) - s)
     size = eps * ((2.5 / steps if steps > 1 else 1.0) if step is None else step)
-    return project(s + steepest_step(g, p, size), p, eps)
+    return project(s + steepest_step(g, p if direction is None else direction, size), p, eps)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gradreg.norms import norm, steepest_step
+from gradreg.norms import norm, steepest_step, steepest_step_in_box
 from gradreg.objectives.differentiation import (
     Forward,
     Params,
@@ -16,6 +16,8 @@ from gradreg.objectives.differentiation import (
 )
 from gradreg.objectives.perturbed import mixed, mixes, random_start
 from gradreg.objectives.plain import plain
+
+BOXES = ("none", "clipped", "exact")
 
 
 def perturb(
@@ -30,6 +32,7 @@ def perturb(
     differentiate: bool = False,
     start: float = 0.0,
     draw: Tensor | None = None,
+    box: str = "none",
 ) -> Result:
     """alpha * L(x) + (1 - alpha) * L(x + s), with s the steepest step of p-norm eps.
 
@@ -41,7 +44,13 @@ def perturb(
 
     With ``start`` the step is taken from, and added to, a random start: s = r + steepest step at x + r, r = start *
     eps * draw, where draw lies in the unit p-ball. p = inf and start = 2 is N-FGSM (de Jorge et al. 2022).
+
+    With ``box``, x + r and x + s stay in [0, 1], where x must lie: ``clipped``, as in the released code of N-FGSM, or
+    by the steepest step there (``exact``, ``norms.steepest_step_in_box``). Such a step is held constant. Raises
+    ValueError for another box, or with ``differentiate``.
     """
+    if box not in BOXES or (box != "none" and differentiate):
+        raise ValueError(f"box must be one of {', '.join(BOXES)}, and none with differentiate; got {box!r}")
     differentiate = differentiate and p not in (1, float("inf"))
     if mixes(alpha) and not start:  # L(x) and g from one forward pass
         if differentiate:
@@ -49,14 +58,26 @@ def perturb(
             g, here = _held_where_tiny(g), losses.mean()
         else:
             g, here = loss_and_gradient(forward, params, x, y)
-        loss, logits = plain(forward, params, x + steepest_step(g, p, eps), y)
+        loss, logits = plain(forward, params, x + _step(x, g, p, eps, box), y)
         return alpha * here + (1 - alpha) * loss, logits
     origin = random_start(draw, start, eps)
+    if box != "none":
+        at = (x + origin).clamp(0, 1)
+        g = input_gradient(forward, params, at, y)
+        return mixed(forward, params, x, y, at + _step(at, g, p, eps, box) - x, alpha)
     if differentiate:
         g = _held_where_tiny(with_gradient(forward, params, x + origin, y)[0])
     else:
         g = input_gradient(forward, params, x + origin, y)
     return mixed(forward, params, x, y, origin + steepest_step(g, p, eps), alpha)
+
+
+def _step(x: Tensor, g: Tensor, p: float, eps: Strength, box: str) -> Tensor:
+    """The step at x along g, by what keeps it in the box."""
+    if box == "exact":
+        return steepest_step_in_box(g, x, p, eps)
+    step = steepest_step(g, p, eps)
+    return step if box == "none" else (x + step).clamp(0, 1) - x
 
 
 def _held_where_tiny(g: Tensor) -> Tensor:

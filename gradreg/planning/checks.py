@@ -215,7 +215,7 @@ def _ascent(entry: Entry) -> Mistakes:
         if objective.get("start", 0) > 1:
             yield (*path, "start"), "a start further than eps is outside the ball; write a number from 0 to 1"
         for p in others:
-            for key in [key for key in ("start", "step") if objective.get(key)]:
+            for key in [key for key in ("start", "step", "direction") if objective.get(key)]:
                 yield (*path, key), f"for p = {p} the ascent is by Frank-Wolfe, which has none"
 
 
@@ -224,6 +224,11 @@ def _whitened_space(entry: Entry) -> Mistakes:
         if objective["space"] == "whitened":
             for model in [name for name, block in entry["models"].items() if block["input"] != "whitened"]:
                 yield (*path, "space"), f"model {model} whitens nothing; give it input: whitened"
+        if objective.get("box", "none") != "none":
+            if objective["space"] == "whitened":
+                yield (*path, "box"), "whitened images have no box; write space: pixels, or leave it out"
+            if objective["differentiate"]:
+                yield (*path, "box"), "steps in the box are held constant; leave out differentiate"
 
 
 def _lengths(

@@ -1,20 +1,23 @@
 """What is shown of a study, and where in the report."""
 
+from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
 from gradreg import registry
 from gradreg.planning.experiment import GIVEN, NO_P, Experiment, Plan, Run
+from gradreg.planning.numerals import is_joined
 from gradreg.planning.specs import to_json
 from gradreg.registry import literature
 from gradreg.registry.datasets import DATASETS
 
 Study = tuple[str, int]  # data set, training images of the final runs
 GAUSSIAN = {"gaussian": "clipped", "gaussian_unclipped": "not clipped"}  # kinds of noise, and what became of images
+MANY_NORMS = 4  # of one objective, from which on there is a figure over them
 LEGIBLE = 16  # pixels, from which on an image made out of noise shows anything
 SECTIONS = {
     "1. What does regularisation do to the error?": ["errors", "objectives", "noise", "sample_size"],
-    "2. How do the networks stand up to attack?": ["robust_error", "norm_matrix"],
+    "2. How do the networks stand up to attack?": ["robust_error", "norm_matrix", "training_norm"],
     "3. Can that robustness be trusted?": ["flags", "attack_strength", "probe", "estimates"],
     "4. Is the loss as linear as the method takes it?": ["linearisation", "gradient_norms", "error_and_gradient"],
     "5. What do perturbations look like?": ["gallery", "dreams", "alignment"],
@@ -29,6 +32,7 @@ TITLES = {
     "sample_size": "Error against training images",
     "robust_error": "Error against the strength of the attack",
     "norm_matrix": "Training norm by attack norm",
+    "training_norm": "Error against the training norm",
     "flags": "Flags: results that cannot be trusted",
     "attack_strength": "What stronger attacks find",
     "probe": "Training under a probe",
@@ -55,6 +59,10 @@ def figures(experiment: Experiment, study: Study) -> dict[str, tuple[str, dict[s
     plans = [plan for _, plan in _trained(experiment, study)]
     names = ["validation_error", "robust_error", "norm_matrix", "attack_strength", "learning_curves"]
     names += ["gradient_norms", "linearisation", "error_and_gradient", "alignment"]
+    of_one_norm = [group for group in groups if group.p not in (NO_P, GIVEN) and not is_joined(group.p)]
+    norms = Counter((group.model, group.objective) for group in of_one_norm)
+    if norms and max(norms.values()) >= MANY_NORMS:
+        names.append("training_norm")
     if len(objectives) > 1:
         names.append("objectives")
     if any(levels for plan in plans for levels in plan.attack.noise.values()):

@@ -11,7 +11,7 @@ from gradreg.storage.files import atomic_path, reading
 CELL = ["dataset", "n_train", "model", "objective", "p", "eps", "seed"]
 MEASUREMENT = ["part", "attack", "attack_p", "attack_eps", "metric", "value", "n", "flags"]
 NUMBERS = ["value", "loss", "error", "held_out_loss", "held_out_error", "watched_error"]
-NUMBERS += ["probe_error_1", "probe_error_5"]
+NUMBERS += ["probe_error_1", "probe_error_5", "participation_ratio"]
 TEXT = ["dataset", "model", "objective", "p", "eps", "part", "attack", "attack_p", "attack_eps", "metric", "flags"]
 TEXT += [f"{side}_{name}" for side in ("source", "target") for name in ("model", "objective", "p", "eps", "images")]
 

@@ -12,8 +12,9 @@ from torch.func import vmap
 
 from gradreg import registry
 from gradreg.data.splits import Split
+from gradreg.norms import norm
 from gradreg.objectives.ascent import EXACT_PROJECTIONS, ascend_in_one_of, steepest
-from gradreg.objectives.differentiation import Params, Strength, by_autograd
+from gradreg.objectives.differentiation import Params, Strength, by_autograd, input_gradient
 from gradreg.planning.specs import WatchSpec
 from gradreg.training.batches import Batches
 from gradreg.training.loss import TrainingLoss
@@ -60,6 +61,24 @@ def probe_error(loss: TrainingLoss, parameters: Params, train: Split, eps: Stren
 
     errors: list[float] = _of_each(error, parameters, loss.to_space(images.pixels()), images.labels).tolist()
     return errors
+
+
+def participation_ratio(loss: TrainingLoss, parameters: Params, train: Split) -> list[float]:
+    """Mean of (||g||_1 / ||g||_2)^2 / D over the first training images, of each replica.
+
+    g: input gradient, of D numbers; images without one are left out. 1 / D where one entry is not zero, 1 where all are
+    of equal size. Mehouachi and Jabari (2025), who do not divide by D, relate it to the collapse of one-step training.
+    """
+    images = train.first(min(PROBE_IMAGES, len(train)))
+
+    def ratio(values: Params, x: Tensor, y: Tensor) -> Tensor:
+        g = input_gradient(loss.logits, values, x, y)
+        length = norm(g, 2)
+        ratios = (norm(g, 1) / torch.where(length > 0, length, 1)).square() / g[0].numel()
+        return ratios.sum() / (length > 0).sum().clamp(min=1)
+
+    ratios: list[float] = _of_each(ratio, parameters, loss.to_space(images.pixels()), images.labels).tolist()
+    return ratios
 
 
 def error_under_attack(loss: TrainingLoss, parameters: Params, split: Split, watch: WatchSpec) -> float:

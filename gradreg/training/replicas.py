@@ -115,9 +115,10 @@ class Stack:
         for count in PROBE_STEPS:
             probed = readings.probe_error(self.loss, self.kept, self.train, self.eps, count)
             values[f"probe_error_{count}"] = probed or [math.nan] * len(self.seeds)
+        values["participation_ratio"] = readings.participation_ratio(self.loss, self.kept, self.train)
         for i, diverged in enumerate(self.diverged):
             if diverged is not None:
-                for name in ("loss", "error", *(f"probe_error_{count}" for count in PROBE_STEPS)):
+                for name in ("loss", "error", "participation_ratio", *(f"probe_error_{n}" for n in PROBE_STEPS)):
                     values[name][i] = math.nan
         for i, rows in enumerate(self.history):
             rows.append({"phase": 1, "epoch": epoch} | {name: column[i] for name, column in values.items()})

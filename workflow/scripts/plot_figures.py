@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from gradreg import cli
 from gradreg.planning.attacked import Criterion
-from gradreg.reporting.plots import errors, images, reproduction, style, theory, transfer, trust
+from gradreg.reporting.plots import errors, images, reproduction, style, theory, training_norm, transfer, trust
 from gradreg.reporting.reproduction import table as beside_published
 from gradreg.storage import metrics
 
@@ -30,6 +30,7 @@ FIGURES: dict[str, tuple[Callable[..., Figure], list[str]]] = {  # name: functio
     "probe": (trust.probe, ["history", "test"]),
     "robust_error": (errors.robust_error, ["test"]),
     "sample_size": (errors.sample_size, ["test"]),
+    "training_norm": (training_norm.training_norm, ["history", "test"]),
     "transfer": (transfer.transfer, ["transfer"]),
     "transfer_matrix": (transfer.transfer_matrix, ["transfer"]),
     "validation_error": (errors.validation_error, ["validation", "test"]),

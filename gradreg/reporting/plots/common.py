@@ -219,9 +219,12 @@ def label_strengths(ax: Axes, eps: Iterable[str], places: Sequence[float] | None
 
 def strength(eps: str, on_a_line: int = 3) -> str:
     """An eps in mathematical notation; of joined ones, so many numbers on a line."""
-    numbers = numerals.members(eps)
-    lines = [", ".join(numbers[i : i + on_a_line]) for i in range(0, len(numbers), on_a_line)]
-    return r"$\epsilon$ = " + ",\n".join(lines)
+    return r"$\epsilon$ = " + _lines(numerals.members(eps), on_a_line)
+
+
+def _lines(names: Sequence[str], on_a_line: int = 3) -> str:
+    """Names with commas, so many on a line."""
+    return ",\n".join(", ".join(names[i : i + on_a_line]) for i in range(0, len(names), on_a_line))
 
 
 def attack_name(p: str, eps: str) -> str:
@@ -230,8 +233,8 @@ def attack_name(p: str, eps: str) -> str:
 
 
 def norm_names(p: str) -> str:
-    """A norm, or each of several joined ones, in mathematical notation."""
-    return ", ".join(map(style.norm_name, numerals.members(p)))
+    """A norm, or each of several joined ones, in mathematical notation, three on a line."""
+    return _lines([style.norm_name(one) for one in numerals.members(p)])
 
 
 def curve(table: pd.DataFrame, by: str, fewest: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
