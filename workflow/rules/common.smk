@@ -6,6 +6,8 @@ import shlex
 import sys
 from functools import partial
 
+from snakemake.scheduling.job_scheduler import JobScheduler
+
 if os.pathsep in str(workflow.basedir):
     sys.exit(
         f"{workflow.basedir}: {os.pathsep!r} separates folders in PYTHONPATH; move the project to a path without it"
@@ -23,7 +25,7 @@ gc.freeze()
 gc.set_threshold(50_000)
 
 try:
-    from gradreg.planning import hooks, records, report as reporting
+    from gradreg.planning import hooks, records, report as reporting, scheduling
     from gradreg.planning.code_inputs import closure, here
     from gradreg.planning.config import ConfigError
     from gradreg.planning.experiment import Experiment, GIVEN, GROUP_PATTERN, RUN_PATTERN
@@ -41,6 +43,8 @@ try:
     EXPERIMENT = Experiment(config, _files, workflow.config_settings.config)
 except ConfigError as error:
     sys.exit(str(error))
+
+scheduling.one_reevaluation_at_a_time(JobScheduler)
 
 if workflow.is_main_process:  # not in the jobs of a cluster
     records.keep_beside_results()
