@@ -51,7 +51,7 @@ def estimate(work: Iterable[Work], device: torch.device = CPU) -> Seconds:
         network = f"{item.dataset} {to_json(training.model)}"
         batch, steps_of_epoch = batches(training.n_train, training.recipe)
         kind = f"{network} {to_json(replace(training.objective, eps=0.0))} {batch}"  # a step costs the same at any eps
-        reading = f"{network} {to_json(attack)}"
+        reading = f"{network} {training.file} {to_json(attack)}"
         if kind not in steps and training.file is None:
             steps[kind] = _step(item, batch, device)
         if reading not in readings:

@@ -155,7 +155,7 @@ def test_what_the_box_cannot_be_is_refused():
 
 @pytest.mark.parametrize("p", [1.0, 2.0, math.inf])
 def test_a_direction_is_that_of_another_norm_and_the_ball_stays(p):
-    """FastAdvL1: for p = 1, a random start, one step along the gradient, and the projection."""
+    """As Jiang et al. for p = 1: a random start, one step along the gradient, and the projection."""
     s = gradreg.ascend(smooth, PARAMS, X, Y, p=p, eps=0.3, steps=1, start=1.0, draw=DRAW, step=0.5, direction=2.0)
     origin = 0.3 * DRAW
     step = 0.15 * F.normalize(gradreg.input_gradient(smooth, PARAMS, X + origin, Y).flatten(1)).view_as(X)

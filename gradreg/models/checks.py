@@ -1,8 +1,10 @@
 """What holds for every network: of its parts when it is built, of its answers on a few images before it is trained."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -13,6 +15,8 @@ TRAINED_HERE = (
     "; take smaller initial weights",
     "; for dropout use gradreg.models.layers.Dropout, whose masks are drawn outside the network",
 )
+NO_GRADIENT = "its answers have no gradient for the images"
+MANY = 500  # images that are evaluated at once
 ANSWER = 1e-3  # by how much of its size a logit may change with the other images of a batch, by rounding
 
 
@@ -37,7 +41,8 @@ def check_answers(spec: ModelSpec, x: Tensor, classes: int) -> None:
 def check_given(network: nn.Module, x: Tensor, classes: int) -> None:
     """Raise ValueError, with the reason, for a network from a file that could not be attacked rightly.
 
-    x: a few images (N, C, H, W). Its answers must be as ``check_answers`` asks, apart from training and loading.
+    x: a few images (N, C, H, W). Its answers must be as ``check_answers`` asks, apart from training and loading, and it
+    must take one image, and as many as are evaluated at once.
     """
 
     def answer(to: Tensor, seed: int) -> Tensor:
@@ -46,10 +51,16 @@ def check_given(network: nn.Module, x: Tensor, classes: int) -> None:
         return logits
 
     with torch.random.fork_rng(devices=[]):
+        fault, count = None, len(x)
         try:
             fault = next(_faults_of_logits(answer, x, classes), None)
-        except (RuntimeError, AssertionError) as error:
-            fault = f"it cannot answer {len(x)} images, or fewer: {str(error).splitlines()[0]}"
+            slope = _slope(answer, x)
+            if slope is not None and not slope.any():  # as of answers that are rounded
+                fault = fault or NO_GRADIENT
+            for count in (1, MANY):
+                answer(x.repeat(-(-count // len(x)), 1, 1, 1)[:count], 0)
+        except Exception as error:  # of somebody else's network
+            fault = fault or f"it cannot answer {count} images: {(str(error) or repr(error)).splitlines()[0]}"
     if fault:
         raise ValueError(fault)
 
@@ -111,7 +122,9 @@ def _faults_of_logits(
     answer: Callable[[Tensor, int], Tensor], x: Tensor, classes: int, advice: tuple[str, str] = ("", "")
 ) -> Iterator[str]:
     """What is wrong with the answers of a network, worst first; advice: on answers that are not finite, or random."""
-    logits = answer(x, 0)
+    logits: Any = answer(x, 0)
+    if not isinstance(logits, Tensor):
+        yield f"it answers {len(x)} images with a {type(logits).__name__}, not with logits ({len(x)}, {classes})"
     if tuple(logits.shape) != (len(x), classes):
         yield f"it answers {len(x)} images with {tuple(logits.shape)}, not with logits ({len(x)}, {classes})"
     if not bool(logits.isfinite().all()):
@@ -121,7 +134,12 @@ def _faults_of_logits(
     parts = torch.cat([answer(part, 0) for part in x.split((len(x) + 1) // 2)])
     if not torch.allclose(parts, logits, rtol=ANSWER, atol=ANSWER * float(logits.detach().abs().max())):
         yield "its answer to an image depends on the other images of the batch"
-    images = x.clone().requires_grad_()
-    logits = answer(images, 0)
-    if not logits.requires_grad or torch.autograd.grad(logits.sum(), images, allow_unused=True)[0] is None:
-        yield "its answers have no gradient for the images"
+    if _slope(answer, x) is None:
+        yield NO_GRADIENT
+
+
+def _slope(answer: Callable[[Tensor, int], Tensor], x: Tensor) -> Tensor | None:
+    """The gradient of a loss for images, where there is one."""
+    images, labels = x.clone().requires_grad_(), torch.zeros(len(x), dtype=torch.long, device=x.device)
+    loss = F.cross_entropy(answer(images, 0), labels)
+    return torch.autograd.grad(loss, images, allow_unused=True)[0] if loss.requires_grad else None

@@ -24,8 +24,8 @@ def adversarial(
 ) -> Result:
     """alpha * L(x) + (1 - alpha) * L(x + s), with s from ``ascend``, held constant (Madry et al. 2018).
 
-    p = 1 with one step in the direction of p = 2, a random start and twice the eps that is attacked is FastAdvL1 (Jiang
-    et al. 2023).
+    For p = 1, Jiang et al. (2023) take one short step in the direction of p = 2, from a random start, with twice the
+    eps that is attacked; their code also clips to [0, 1].
     """
     s = ascend(forward, params, x, y, p=p, eps=eps, steps=steps, step=step, start=start, draw=draw, direction=direction)
     return mixed(forward, params, x, y, s, alpha)

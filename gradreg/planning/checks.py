@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from gradreg import registry
@@ -63,8 +62,6 @@ def _networks_from_files(entry: Entry) -> Mistakes:
         model = entry["models"].get(network["model"])
         if not network["file"].endswith((OF_WEIGHTS, OF_PROGRAM)):
             yield (*path, "file"), f"{network['file']} ends neither in {OF_WEIGHTS} nor in {OF_PROGRAM}"
-        elif not Path(network["file"]).is_file():
-            yield (*path, "file"), f"there is no file {network['file']}"
         if model is None:
             yield ((*path, "model"), f"{network['model']} is none of the models {', '.join(entry['models'])}")
         elif model["input"] == "whitened" and not is_program(network["file"]):
@@ -154,7 +151,8 @@ def _patience_and_retraining(entry: Entry) -> Mistakes:
 def _objective_names(entry: Entry) -> Mistakes:
     for name in entry["objectives"].keys() & entry["baseline"].keys():
         yield ("objectives", name), "the baseline has a setting of this name"
-    for name in entry["networks"].keys() & (entry["baseline"].keys() | entry["objectives"].keys()):
+    taken = {"plain", *entry["baseline"], *entry["objectives"]}
+    for name in entry["networks"].keys() & taken:
         yield ("networks", name), "there is an objective of this name, or a setting of the baseline"
     for part in ("objectives", "networks"):
         if "baseline" in entry[part]:

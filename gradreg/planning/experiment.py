@@ -6,7 +6,7 @@ Everything here is names and numbers; torch is not imported, since the workflow 
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from gradreg import registry
@@ -142,6 +142,11 @@ class Experiment:
     def settings(self) -> dict[str, Any]:
         """The config without what only says where and how jobs run."""
         return {key: self.config[key] for key in ("experiment", "scale", "figure_width", "sweep")}
+
+    def missing(self) -> list[str]:
+        """The files of networks that are not there: needed to run an experiment, not to read a finished one."""
+        files = {plan.training.file for plan in self.final.values()}
+        return sorted(file for file in files if file is not None and not Path(file).is_file())
 
     def selection_size(self, dataset: str, n_train: int, model: str) -> int:
         """The n_train of the selection runs behind the final runs of a network."""

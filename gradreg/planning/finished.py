@@ -46,6 +46,8 @@ def made(experiment: Experiment, source: Path) -> dict[str, Any]:
     The processor is that of the machine that asks.
     """
     records = [read_json(file) for file in sorted((source / "cells").rglob(RECORD))]
+    given = {record["file"]: record["sha256"] for record in records if record["status"] == "given"}
+    records = [record for record in records if record["status"] != "given"]
     versions: dict[str, set[str]] = {}
     for record in records:
         for name, version in [*record["versions"].items(), ("device", record["device"])]:
@@ -58,4 +60,5 @@ def made(experiment: Experiment, source: Path) -> dict[str, Any]:
         "networks": len(records),
         "seconds of jobs": {stage: round(total) for stage, total in sorted(hooks.seconds_of_jobs(str(source)).items())},
         "sha256 of data": data,
+        **({"sha256 of networks from files": given} if given else {}),
     }

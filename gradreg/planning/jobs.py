@@ -3,6 +3,8 @@
 Wildcards are those of Snakemake, or any mapping with the same names.
 """
 
+import functools
+import hashlib
 import json
 import os
 import shutil
@@ -199,8 +201,12 @@ class Jobs:
         if stage == "transfer":
             return {"transfer": self.experiment.transfers[study[0], int(study[1])]}
         run, plan = self.run(wildcards), self.plan(wildcards)
+        file = {"sha256": digest(str(plan.training.file))} if stage == "take" else {}
         if stage in ("take", "train"):
-            return {"run": {key: value for key, value in vars(run).items() if key != "skip"}, "training": plan.training}
+            return file | {
+                "run": {key: value for key, value in vars(run).items() if key != "skip"},
+                "training": plan.training,
+            }
         return {"attack": plan.strong[name][0] if stage == "strong" else plan.attack}
 
     def _kinds(self, stage: str, wildcards: Wildcards, name: str) -> list[tuple[str, str]]:
@@ -237,6 +243,13 @@ class Jobs:
             for run in runs
         ]
         return [json.dumps(setting, sort_keys=True) for setting in settings]
+
+
+@functools.cache
+def digest(file: str) -> str:
+    """The SHA-256 of a file; a copy may have an older date than what was made of the file before it."""
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def group_wildcards(group: Group) -> dict[str, str]:

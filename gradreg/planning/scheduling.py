@@ -1,7 +1,16 @@
 """Snakemake's scheduler, kept from looking at the same jobs again and again."""
 
 import threading
+from contextlib import suppress
 from typing import Any
+
+
+def mend_snakemake() -> None:
+    """Mend the scheduler of the Snakemake that runs, as below; a version that has none of the name stays as it is."""
+    with suppress(ImportError):
+        from snakemake.scheduling.job_scheduler import JobScheduler
+
+        one_reevaluation_at_a_time(JobScheduler)
 
 
 def one_reevaluation_at_a_time(scheduler: Any) -> None:

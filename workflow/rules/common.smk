@@ -6,8 +6,6 @@ import shlex
 import sys
 from functools import partial
 
-from snakemake.scheduling.job_scheduler import JobScheduler
-
 if os.pathsep in str(workflow.basedir):
     sys.exit(
         f"{workflow.basedir}: {os.pathsep!r} separates folders in PYTHONPATH; move the project to a path without it"
@@ -43,8 +41,10 @@ try:
     EXPERIMENT = Experiment(config, _files, workflow.config_settings.config)
 except ConfigError as error:
     sys.exit(str(error))
+if missing := EXPERIMENT.missing():
+    sys.exit(f"sweep: networks: there is no file {', '.join(missing)}")
 
-scheduling.one_reevaluation_at_a_time(JobScheduler)
+scheduling.mend_snakemake()
 
 if workflow.is_main_process:  # not in the jobs of a cluster
     records.keep_beside_results()

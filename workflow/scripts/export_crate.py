@@ -40,12 +40,11 @@ def main() -> None:
         finished.check(source)
     except ValueError as error:
         sys.exit(f"Error: {error}")
-    crate = ROCrate()
+    crate = ROCrate(version="1.1")  # that of the profile
     described(crate, source)
     out = source / f"{args.experiment}.crate.zip"
     with atomic_path(out) as temporary:
-        crate.write_zip(temporary.with_suffix(".zip"))
-        temporary.with_suffix(".zip").replace(temporary)
+        crate.write_zip(temporary)
     print(out)
 
 
@@ -73,6 +72,9 @@ def described(crate: Any, source: Path) -> None:
         arrays = ", ".join(f"{array} {digest}" for array, digest in digests.items())
         about = {"@type": "Dataset", "name": name, "description": f"SHA-256 of the arrays: {arrays}"}
         data.append(crate.add(ContextEntity(crate, f"#data-{name}", about)))
+    for file, digest in made.get("sha256 of networks from files", {}).items():
+        about = {"@type": "CreativeWork", "name": f"network {file}", "sha256": digest}
+        data.append(crate.add(ContextEntity(crate, f"#network-{digest[:12]}", about)))
     files = [source / "report.html", source / "provenance.html"]
     files += sorted(file for part in PARTS for file in (source / part).rglob("[!.]*") if file.is_file())
     results = [added(crate, file, source) for file in files]

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from gradreg.planning import numerals
 from gradreg.planning.attacked import CLEAN, Criterion
+from gradreg.planning.experiment import GIVEN
 from gradreg.registry import literature
 from gradreg.reporting import selection, summaries
 from gradreg.reporting.plots import common, style
@@ -327,7 +328,8 @@ def sample_size(test: pd.DataFrame) -> Figure:
     test: measurements of the final runs at every size. The share is the mean over seeds of the ratio to plain with the
     same seed, which starts from the same weights and sees the images in the same order.
     """
-    clean = summaries.with_training(test[(test.attack == "none") & (test.metric == "error")])
+    trained = test[test.p != GIVEN]
+    clean = summaries.with_training(trained[(trained.attack == "none") & (trained.metric == "error")])
     clean = clean.assign(value=100 * clean.value)
     by_seed = clean[clean.training == PLAIN].set_index(["model", "n_train", "seed"]).value
     plain = by_seed.loc[list(clean[["model", "n_train", "seed"]].itertuples(index=False, name=None))].to_numpy()

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gradreg.planning import numerals
+from gradreg.planning.experiment import GIVEN
 from gradreg.reporting import summaries
 from gradreg.reporting.plots import common, style
 from gradreg.reporting.plots.common import ERROR
@@ -86,7 +87,8 @@ def error_and_gradient(validation: pd.DataFrame) -> Figure:
 
     A row per model and objective, a column per norm; each panel's title is Spearman's rank correlation.
     """
-    clean = validation[validation.attack == "none"]
+    # Networks from files may have been trained on these images.
+    clean = validation[(validation.attack == "none") & (validation.p != GIVEN)]
     wide = clean.pivot_table(index=[*NETWORK, "seed"], columns="metric", values="value")
     wide = wide.reindex(columns=sorted(set(clean.metric))).dropna(subset=["error"]).reset_index()
     parts = summaries.by_objective(wide)

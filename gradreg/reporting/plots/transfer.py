@@ -28,7 +28,7 @@ PAIRS = [SAME_NETWORK, OTHER_SEED, SAME_HALF, OTHER_HALF, OTHER_MODEL]
 def transfer(table: pd.DataFrame) -> Figure:
     """Error and cosine of perturbations made for plain networks: a row per kind of target, a marker per attack norm.
 
-    A mark is a pair of networks; regularised targets have another seed as well.
+    A mark is a pair of networks; targets have another seed as well, but for networks from files.
     """
     plain = table[(table.source_p == "none") & (table.source_seed == 0)]
     targets = plain[["target_objective", "target_p"]].set_axis(["objective", "p"], axis=1)
@@ -73,12 +73,15 @@ def transfer(table: pd.DataFrame) -> Figure:
 
 
 def transfer_matrix(table: pd.DataFrame) -> Figure:
-    """Error of each network (column) on perturbations made for another (row) with another seed: a panel per norm."""
+    """Error of each network (column) on perturbations made for another (row) with another seed: a panel per norm.
+
+    Networks from files, of which there is one, are left out.
+    """
     everything = table.n_train.astype(str)
     whole = table[(table.source_images == everything) & (table.target_images == everything)]
+    whole = whole[(whole.source_p != GIVEN) & (whole.target_p != GIVEN)]  # of which there is one seed
     other = whole.target_seed.max()
-    shown_to = (whole.target_seed == other) | (whole.target_p == GIVEN)  # of which there is one
-    whole = whole[(whole.source_seed == 0) & shown_to & (whole.metric == "error")]
+    whole = whole[(whole.source_seed == 0) & (whole.target_seed == other) & (whole.metric == "error")]
     whole, sources = _with_name(whole, "source")
     whole, targets = _with_name(whole, "target")
     norms, count = numerals.by_number(whole.attack_p), len(sources)
