@@ -22,7 +22,7 @@ def test_defaults_are_filled_in_and_idempotent():
     entry = resolved["sweep"][0]
     assert (resolved["device"], resolved["seeds_per_job"], resolved["data_dir"]) == ("auto", 5, None)
     assert (entry["n_train"], entry["seeds"], entry["selection"]["seeds"]) == ("all", 5, 3)
-    defaults = {"alpha": 0.0, "differentiate": False, "start": 0.0, "space": "pixels"}
+    defaults = {"alpha": 0.0, "differentiate": False, "start": 0.0, "box": "none", "space": "pixels"}
     assert entry["objectives"] == {"perturb": {"kind": "perturb", **defaults}}
     defaults = {"keep_input": 1.0, "keep_hidden": 1.0, "input": "pixels"}
     assert entry["models"] == {"net": {"kind": "sigmoid_mlp", "units": [8], **defaults}}

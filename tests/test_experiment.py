@@ -37,7 +37,7 @@ def test_runs_of_a_small_sweep():
     run = Run("digits", 900, "net", "perturb", "2", "0.1")
     plan = planned.plan(run)
     assert (plan.n_evaluated, plan.seeds) == (300, 3)
-    settings = {"alpha": 0, "differentiate": False, "start": 0}
+    settings = {"alpha": 0, "differentiate": False, "start": 0, "box": "none"}
     assert plan.training.objective == ObjectiveSpec("perturb", p=2.0, eps=0.1, space="pixels", settings=settings)
     assert plan.training.n_validation == 300
     assert run.cells(2) == [f"{run.path}/seed-0", f"{run.path}/seed-1"]
