@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -87,6 +88,11 @@ def redraw(name, out):
     subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True)
 
 
+def content(file):
+    """A file without the names of clip paths: hashes of places to the last digit, which processors round otherwise."""
+    return re.sub(rb"(?<=[#\"])p[0-9a-f]{10}(?=[)\"])", b"", file.read_bytes())
+
+
 @pytest.mark.faults
 @pytest.mark.parametrize("name", MEASURED)
 def test_published_tables_and_figures_are_what_the_code_of_now_makes_of_their_measurements(tmp_path, name):
@@ -101,5 +107,5 @@ def test_published_tables_and_figures_are_what_the_code_of_now_makes_of_their_me
     there = {file for file in there if file.suffix != ".png"}
     assert drawn <= there
     assert {file.stem.partition("_")[0] for file in there - drawn} <= {"gallery", "dreams"}
-    differ = [str(file) for file in sorted(drawn) if (tmp_path / file).read_bytes() != (PUBLISHED / file).read_bytes()]
+    differ = [str(file) for file in sorted(drawn) if content(tmp_path / file) != content(PUBLISHED / file)]
     assert not differ
