@@ -23,7 +23,7 @@ def test_a_crate_says_what_made_its_files_and_has_them(finished):
     crate = crates.ROCrate(file)
     profiles = {profile.id for profile in crate.root_dataset["conformsTo"]}
     assert {"https://w3id.org/ro/wfrun/process/0.5", "https://w3id.org/ro/wfrun/workflow/0.5"} <= profiles
-    assert crate.metadata["conformsTo"].id == "https://w3id.org/ro/crate/1.1"
+    assert crate.version == "1.1"
     assert crate.mainEntity.id == "Snakefile"
     assert crate.mainEntity["programmingLanguage"]["name"] == "Snakemake"
     action = crate.root_dataset["mentions"]
