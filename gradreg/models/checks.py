@@ -16,7 +16,7 @@ TRAINED_HERE = (
     "; for dropout use gradreg.models.layers.Dropout, whose masks are drawn outside the network",
 )
 NO_GRADIENT = "its answers have no gradient for the images"
-MANY = 500  # images that are evaluated at once
+MANY = 500  # images that evaluation gives a network at once
 ANSWER = 1e-3  # by how much of its size a logit may change with the other images of a batch, by rounding
 
 

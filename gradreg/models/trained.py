@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from gradreg.models import checkpoint
 from gradreg.models.preprocessing import Whitening
 from gradreg.planning.experiment import Run
-from gradreg.planning.jobs import WHITENING
+from gradreg.planning.jobs import RECORD, WEIGHTS, WHITENING
 from gradreg.storage.files import DamagedFileError, read_json
 
-WEIGHTS, RECORD = "model.safetensors", "train.json"
 PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "published"
 
 

@@ -183,7 +183,10 @@ class Experiment:
             yield dataset, block, sorted(sizes[dataset, block])
 
     def strong_blocks(self, *, given: bool = False) -> Iterator[tuple[str, str, tuple[int, ...], list[str]]]:
-        """The jobs of strong attacks: (name, data set, the seeds of one job, the images of the runs that have it)."""
+        """The jobs of strong attacks: (name, data set, the seeds of one job, the images of the runs that have it).
+
+        given: as for ``blocks``.
+        """
         sizes: dict[tuple[str, str, tuple[int, ...]], set[str]] = {}
         for run, plan in self.final.items():
             for name, (_, seeds) in plan.strong.items() if run.given == given else ():

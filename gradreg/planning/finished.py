@@ -9,9 +9,9 @@ from gradreg import registry
 from gradreg.planning import hooks, machine
 from gradreg.planning.code_inputs import PACKAGE
 from gradreg.planning.experiment import Experiment
+from gradreg.planning.jobs import RECORD
 from gradreg.storage.files import read_json
 
-RECORD = "train.json"  # of each network
 FAST = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # extensions of processors that decide the speed
 
 

@@ -4,7 +4,6 @@ Wildcards are those of Snakemake, or any mapping with the same names.
 """
 
 import functools
-import hashlib
 import json
 import os
 import shutil
@@ -17,9 +16,11 @@ from gradreg.planning.code_inputs import closure
 from gradreg.planning.experiment import Experiment, Group, Plan, Run
 from gradreg.planning.numerals import from_path, to_path
 from gradreg.planning.specs import to_json
+from gradreg.storage.files import sha256
 
 Wildcards = Mapping[str, str]
-TRAINED = ["model.safetensors", "train.json", "history.csv"]
+WEIGHTS, RECORD = "model.safetensors", "train.json"
+TRAINED = [WEIGHTS, RECORD, "history.csv"]
 WHITENING = "results/data/whitening/{dataset}-{n_train}.safetensors"
 SCRIPTS = {
     "take": "workflow/scripts/take_network.py",
@@ -248,8 +249,7 @@ class Jobs:
 @functools.cache
 def digest(file: str) -> str:
     """The SHA-256 of a file; a copy may have an older date than what was made of the file before it."""
-    with open(file, "rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    return sha256(file)
 
 
 def group_wildcards(group: Group) -> dict[str, str]:

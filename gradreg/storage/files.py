@@ -79,7 +79,7 @@ def reading(path: str | Path, *errors: type[Exception]) -> Iterator[None]:
     """
     damage: tuple[type[Exception], ...] = (ValueError, KeyError, EOFError, *errors)
     written = checksum_file(path)
-    if written.exists() and _sha256(path) not in _checksums(written):
+    if written.exists() and sha256(path) not in _checksums(written):
         raise DamagedFileError(path, "its checksum is not that of what was written")
     try:
         yield
@@ -122,7 +122,7 @@ def _write_checksum(path: Path, content: Path) -> None:
     temporary = content.with_name(f".sum{content.name}")
     try:
         with temporary.open("w", encoding="ascii") as stream:
-            stream.write("\n".join([_sha256(content), *before]) + "\n")
+            stream.write("\n".join([sha256(content), *before]) + "\n")
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, file)
@@ -134,7 +134,8 @@ def _checksums(file: Path) -> list[str]:
     return [line for line in file.read_text(encoding="ascii", errors="replace").split() if DIGEST.fullmatch(line)]
 
 
-def _sha256(path: str | Path) -> str:
+def sha256(path: str | Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -4,7 +4,7 @@ https://w3id.org/ro/wfrun/workflow. Of its results, it holds tables, figures, me
 """
 
 import argparse
-import hashlib
+import mimetypes
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,12 +15,10 @@ from gradreg import __version__, cli
 from gradreg.planning import finished
 from gradreg.planning.code_inputs import PACKAGE
 from gradreg.planning.experiment import Experiment
-from gradreg.storage.files import atomic_path, read_json
+from gradreg.storage.files import atomic_path, read_json, sha256
 
 RESULTS = Path("results")
 PROFILES = {"process": "Process Run Crate", "workflow": "Workflow Run Crate"}
-KINDS = {".csv": "text/csv", ".json": "application/json", ".html": "text/html", ".md": "text/markdown"}
-KINDS |= {".png": "image/png", ".svg": "image/svg+xml", ".tex": "application/x-tex", ".npz": "application/octet-stream"}
 PARTS = ("metrics", "groups", "tables", "figures")
 
 
@@ -95,7 +93,8 @@ def described(crate: Any, source: Path) -> None:
 
 def added(crate: Any, file: Path, source: Path) -> Any:
     """A file of the experiment in the crate, with its type and checksum."""
-    about = {"encodingFormat": KINDS[file.suffix], "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    about = {"encodingFormat": kind, "sha256": sha256(file)}
     return crate.add_file(file, file.relative_to(source).as_posix(), properties=about, record_size=True)
 
 

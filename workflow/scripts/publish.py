@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 
 from gradreg import cli
-from gradreg.models.trained import RECORD, WEIGHTS
 from gradreg.planning import finished
 from gradreg.planning.experiment import Experiment
+from gradreg.planning.jobs import RECORD, WEIGHTS
 from gradreg.reporting import cards
 from gradreg.storage import metrics
 from gradreg.storage.files import read_bytes, read_json

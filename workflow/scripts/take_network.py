@@ -1,7 +1,6 @@
 """Take a network that was trained elsewhere into the folder of a cell, once a few images have shown that it works."""
 
 import argparse
-import hashlib
 import json
 import platform
 import sys
@@ -20,13 +19,12 @@ from gradreg.storage import metrics
 from gradreg.storage.files import write_json
 
 FEW = 8  # images on which it is tried
-HISTORY = ["phase", "epoch", "loss", "error", "held_out_loss", "held_out_error"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="file of the prepared data set")
-    parser.add_argument("--settings", required=True, type=json.loads, help="JSON: run (its names), training (its file)")
+    parser.add_argument("--settings", required=True, type=json.loads, help="JSON: run, training, sha256 of the file")
     parser.add_argument("--cell", required=True, type=Path, help="folder of the cell")
     args = parser.parse_args()
     device.choose("cpu")
@@ -35,16 +33,16 @@ def main() -> None:
     shape = tuple(few.images.shape[1:])
     try:
         state = given.state(file, spec.model, shape, few.classes)
-        check_given(given.network(file, spec.model, shape, few.classes), few.pixels(), few.classes)
+        check_given(checkpoint.from_state(state, spec.model, shape, few.classes), few.pixels(), few.classes)
     except ValueError as error:
         sys.exit(f"Error: {error if file in str(error) else f'{file}: {error}'}")
     checkpoint.save(args.cell / "model.safetensors", state, spec.model, shape, few.classes)
-    metrics.write(args.cell / "history.csv", pd.DataFrame(columns=[*metrics.CELL, *HISTORY]))
+    metrics.write(args.cell / "history.csv", pd.DataFrame(columns=metrics.CELL))
     record = {
         "cell": cell,
         "status": "given",
         "file": file,
-        "sha256": hashlib.sha256(Path(file).read_bytes()).hexdigest(),
+        "sha256": args.settings["sha256"],
         "diverged_in_epoch": None,
         "epochs": 0,
         "best_epoch": None,
