@@ -7,7 +7,8 @@ import pandas as pd
 
 from gradreg.planning.experiment import NO_P
 from gradreg.reporting import summaries, tables
-from gradreg.reporting.summaries import NETWORK, Training
+from gradreg.reporting.summaries import Training
+from gradreg.storage.metrics import CELL
 
 ATTACK = ["attack", "attack_p", "attack_eps"]
 CARD = """# {title}
@@ -70,7 +71,7 @@ def _listed(settings: Mapping[str, Any]) -> str:
 def _errors(cell: Mapping[str, Any], test: pd.DataFrame) -> pd.DataFrame:
     """A row per attack and eps."""
     same = test[test.metric == "error"]
-    for column in NETWORK:
+    for column in set(CELL) - {"seed"}:
         same = same[same[column].astype(str) == str(cell[column])]
     same = same.assign(value=100 * same.value)
     here = same[same.seed == cell["seed"]].set_index(ATTACK)
