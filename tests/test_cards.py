@@ -19,7 +19,15 @@ def test_the_errors_of_a_card_are_those_of_its_data_and_size():
     others = [sizes[1].assign(dataset="twin"), sizes[1].assign(value=1.0)]
     others[1]["n_train"] = 1000
     test = pd.concat([*sizes, *others])
-    cell = {"dataset": "digits", "n_train": 300, "model": "net", "objective": "perturb", "p": "2", "eps": "0.5", "seed": 0}
+    cell = {
+        "dataset": "digits",
+        "n_train": 300,
+        "model": "net",
+        "objective": "perturb",
+        "p": "2",
+        "eps": "0.5",
+        "seed": 0,
+    }
     card = cards.card("sizes", "digits-300/net/perturb/p-2", RECORD | {"cell": cell}, test)
     of_cell = sizes[1][(sizes[1].model == "net") & (sizes[1].p == "2") & (sizes[1].attack == "none")]
     errors = of_cell[of_cell.metric == "error"].value * 100

@@ -94,6 +94,15 @@ def share(size, name, p):
     return (rows[(rows.objective == name) & (rows.p == p)].value / rows[rows.p == "none"].value).mean()
 
 
+def small_in_any_norm(training):
+    """The error under the ten-step attack in any norm at each number of training images, to whole percents."""
+    values = []
+    for size in (100, 1000, 10000, 60000):
+        table = errors(f"small-samples/tables/mnist-{size}").set_index("training")
+        values.append(round(float(table.loc[training, heading(table, "multi-step", "any norm")].split()[0])))
+    return values
+
+
 def mean_in(study, name, p, column):
     """A mean of a published table: of the test error, or of the error in a norm under the attack towards each class."""
     table = errors(study).set_index("training")
@@ -244,6 +253,11 @@ CLAIMS = {  # page and sentence, its numbers in brackets: what they are in the p
     ("docs/objectives.md", r"`difference-squared` at p = 2 ended at (\d+) %"): lambda: [
         objective("difference-squared", "2")
     ],
+    (
+        "docs/objectives.md",
+        r"leads to errors on (\d+), (\d+), (\d+) and (\d+) % of 500 test images after plain training, and on "
+        r"(\d+), (\d+), (\d+) and (\d+) % after training with p = 2",
+    ): lambda: small_in_any_norm("plain") + small_in_any_norm("perturb, p = 2"),
     ("docs/objectives.md", r"p = 2 nearly halves plain's error \(to (0\.\d\d) of it\)"): lambda: [
         share(1000, "perturb", "2")
     ],

@@ -85,7 +85,7 @@ def test_the_table_of_small_samples_is_that_of_the_published_experiment():
     expected = []
     for size in (100, 1000, 10000, 60000):
         rows = errors(f"small-samples/tables/mnist-{size}").set_index("training")
-        cells = [rows.loc[name, "test error, %"] for name in names]
+        cells = [cell(rows.loc[name, "test error, %"]) for name in names]
         strengths = [rows.loc[name, "setting"].removeprefix("eps = ") for name in names[1:]]
         shown = [f"{value} ({eps})" for value, eps in zip(cells[1:], strengths, strict=True)]
         expected.append([str(size), cells[0], *shown])

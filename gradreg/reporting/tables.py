@@ -15,7 +15,6 @@ import pandas as pd
 
 from gradreg.planning import numerals
 from gradreg.registry import literature
-from gradreg.registry.datasets import DATASETS
 from gradreg.reporting import significance, summaries
 from gradreg.reporting.summaries import ANY_NORM, NETWORK, PLAIN, Training
 from gradreg.storage.metrics import outcome
@@ -115,8 +114,8 @@ def errors(test: pd.DataFrame, compared: pd.DataFrame | None = None) -> pd.DataF
     rows = _rows(test, compared)
     for entry in literature.entries(str(test.dataset.iloc[0])):
         if entry.error is not None:
-            all_of_them = entry.n_train == DATASETS[str(test.dataset.iloc[0])].n_train
-            name = entry.network + ("" if all_of_them else f", {entry.n_train} training images")
+            as_many = entry.n_train == test.n_train.iloc[0]
+            name = entry.network + ("" if as_many else f", {entry.n_train} training images")
             row = {"model": f"published: {name}", "training": entry.training, "source": entry.source}
             rows.append(row | {"test error, %": Mean(entry.error)})
     return _table(rows)
