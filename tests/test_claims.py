@@ -7,6 +7,7 @@ import pytest
 from markdown_it import MarkdownIt
 from project import ROOT
 from published import PUBLISHED, errors, heading
+from scipy import stats
 
 from gradreg.storage import metrics
 
@@ -72,6 +73,21 @@ ELSEWHERE = [(p, norm) for p in ("none", "1", "2", "inf") for norm in ("1", "2",
 def compared(study, name="test error, %"):
     table = pd.read_csv(PUBLISHED / study / "comparison.csv")
     return table[table.measured == name]
+
+
+def two_against_inf():
+    """Test errors on MNIST of p = 2 and p = inf, and their difference with its 95 % interval over seeds (Welch)."""
+    table = metrics.read(PUBLISHED / "mnist/metrics/test.csv")
+    rows = table[(table.attack == "none") & (table.metric == "error")]
+    two, inf = (100 * rows[rows.p == p].value for p in ("2", "inf"))
+    interval = stats.ttest_ind(two, inf, equal_var=False).confidence_interval()
+    return [two.mean(), inf.mean(), two.mean() - inf.mean(), interval.low, interval.high]
+
+
+def convolutional(p):
+    """The test error in percent of the convolutional network."""
+    table = metrics.read(PUBLISHED / "conv-mnist/metrics/test.csv")
+    return 100 * table[(table.attack == "none") & (table.metric == "error") & (table.p == p)].value.item()
 
 
 def dense(metric, attack="none", level="", model="maxout"):
@@ -307,6 +323,17 @@ CLAIMS = {  # page and sentence, its numbers in brackets: what they are in the p
     ("docs/reproduction.md", r"difference (-0\.\d\d) \((-0\.\d\d) to (-0\.\d\d)\) \| reproduced"): lambda: [
         -gain(column) for column in ("difference", "low", "high")
     ],
+    (
+        "docs/reproduction.md",
+        r"(0\.\d\d) against (0\.\d\d), difference (-0\.\d\d) \((-0\.\d\d) to \+(0\.\d\d)\) over seeds",
+    ): two_against_inf,
+    ("docs/reproduction.md", r"another seed misclassifies (\d+), (\d+) and (\d+) % of them"): lambda: [
+        transferred(p, target_p="none", **OTHER_SEED).mean() for p in ("1", "2", "inf")
+    ],
+    (
+        "docs/reproduction.md",
+        r"has (\d\.\d\d) % for plain training and (\d\.\d\d) % with p = 2 at eps = 1\.5",
+    ): lambda: [convolutional(p) for p in ("none", "2")],
     (
         "docs/reproduction.md",
         r"at 0\.1: (\d\.\d\d) to (0\.\d\d); at 0\.3: (\d\.\d\d) to (\d\.\d\d) \(not clipped\)",
