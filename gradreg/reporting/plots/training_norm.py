@@ -42,10 +42,10 @@ def training_norm(history: pd.DataFrame, test: pd.DataFrame) -> Figure:
     for _, ratios in axes:
         ratios.set_ylabel("participation ratio")
     handles = [Line2D([], [], label=label, **look) for label, _, look in attacks]
-    handles += [common.flagged()] if framed else []
-    handles.append(Line2D([], [], label="plain", **common.PLAIN_LINE))
-    handles += [Line2D([], [], label=f"p = {style.order(p)}", **look) for p, look in looks.items()]
-    common.legend(figure, handles)
+    common.legend(figure, handles + ([common.flagged()] if framed else []))
+    lines = [Line2D([], [], label="plain", **common.PLAIN_LINE)]
+    lines += [Line2D([], [], label=f"p = {style.order(p)}", **look) for p, look in looks.items()]
+    figure.legend(handles=lines, loc="outside right lower")
     return figure
 
 
