@@ -33,5 +33,19 @@ def cell(value):
     return f"**{bare}**" if " *" in value else bare
 
 
+def flagged(value):
+    """The same with the mark of a flag."""
+    return cell(value) + (" †" if value.endswith(" †") else "")
+
+
 def heading(table, attack, norm):
     return next(column for column in table if re.search(rf"\b{attack} {norm} eps", column))
+
+
+def check(page, sentence, values):
+    """A sentence of a page, a pattern with its numbers in brackets, says these numbers, to as many digits."""
+    match = re.search(sentence, (ROOT / page).read_text())
+    assert match, "the sentence has changed"
+    for said, value in zip(match.groups(), values, strict=True):
+        digits = len(said.partition(".")[2])
+        assert said == f"{value:.{digits}f}"

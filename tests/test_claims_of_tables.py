@@ -2,7 +2,7 @@
 
 import json
 
-from published import PUBLISHED, cell, errors, heading, table_of
+from published import PUBLISHED, cell, errors, flagged, heading, table_of
 
 from gradreg.storage import metrics
 
@@ -100,6 +100,13 @@ def test_the_table_of_the_page_of_norms_is_that_of_the_published_experiment():
         chosen = row["setting"].removeprefix("eps = ").replace("plain-decay-", "weight decay ")
         expected.append([row["training"], chosen, *(cell(row[column]) for column in columns)])
     assert table_of("docs/norms.md", "training") == expected
+
+
+def test_the_table_of_the_page_of_one_step_is_that_of_the_published_experiment():
+    table = errors("one-step/tables/mnist-10000")
+    columns = ["test error, %", *(heading(table, "multi-step", norm) for norm in ("L1", "L2", "Linf", "any norm"))]
+    expected = [[row["training"], *(flagged(row[column]) for column in columns)] for row in table.to_dict("records")]
+    assert table_of("docs/one-step.md", "training") == expected
 
 
 def test_the_table_of_the_page_of_recipes_is_that_of_the_published_experiment():

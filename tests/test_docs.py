@@ -84,3 +84,10 @@ def test_the_readme_names_the_commands_that_there_are():
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"`make (\w+)`|^make (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE):
         assert re.search(rf"^{target[0] or target[1]}:", makefile, re.MULTILINE)
+
+
+def test_make_results_runs_all_that_is_published():
+    """But for quickstart, which is the default, and a trial on another machine."""
+    commands = re.search(r"^results:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+    published = {file.parents[1].name for file in (ROOT / "results/published").glob("*/metrics/test.csv")}
+    assert {"quickstart", *re.findall(r"config/([\w-]+)\.yaml", commands)} == published
