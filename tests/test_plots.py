@@ -65,6 +65,19 @@ def test_objectives_are_compared_at_their_means():
     assert figure.get_size_inches()[0] <= style.TEXT_WIDTH
 
 
+@pytest.mark.parametrize("norms", [2, 5, 10])
+def test_the_marks_of_an_objective_stay_on_its_line(norms):
+    names = ("1", "1.25", "1.5", "2", "4", "8", "16", "32", "64", "inf")[-norms:]
+    settings = (("plain", "none", "0"), *(("perturb", p, "0.5") for p in names))
+    figure = errors.objectives(with_objectives(measurements(settings=settings), "penalty"))
+    for ax in panels(figure):
+        marks = [y for line in ax.lines if line.get_marker() not in ("None", "|", "") for y in line.get_ydata()]
+        assert len(marks) > norms
+        assert max(abs(y - round(y)) for y in marks) < 0.5
+        assert {round(y) for y in marks} == {0, 1}
+        assert ax.get_ylim() == (1.5, -0.5)
+
+
 def test_errors_against_training_images():
     test = pd.concat([measurements(n_train=n, seeds=2).query("model == 'net'") for n in (100, 300, 1000)])
     test.loc[(test.p == "2") & (test.metric == "error") & (test.attack == "none"), "value"] *= 0.5
