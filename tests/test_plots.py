@@ -73,7 +73,7 @@ def test_the_marks_of_an_objective_stay_on_its_line(norms):
     for ax in panels(figure):
         marks = [y for line in ax.lines if line.get_marker() not in ("None", "|", "") for y in line.get_ydata()]
         assert len(marks) > norms
-        assert max(abs(y - round(y)) for y in marks) < 0.5
+        assert max(abs(y - round(y)) for y in marks) < 0.401
         assert {round(y) for y in marks} == {0, 1}
         assert ax.get_ylim() == (1.5, -0.5)
 
