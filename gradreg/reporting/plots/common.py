@@ -179,7 +179,7 @@ def label_edges(
     """Titles above the columns, x labels below them, the title of its part and the quantity left of each row.
 
     Each goes to the outermost visible panel; titles may be left out. Where rows go on below, each panel has its title.
-    The name of a row stands left of the first column even if its first panel is hidden; it would part the columns.
+    The name of a row stands left of the first column even if its first panel is hidden, so as not to part the columns.
     Where rows are low, their names lie, without the model if there is one only, and the quantity stands once.
     """
     figure, places = axes[0, 0].figure, axes[0, 0].get_gridspec()
@@ -197,7 +197,7 @@ def label_edges(
             ax.set_title(title)
     for row, (names, _) in zip(axes, parts, strict=True):
         for first, *_ in lines_of(row):
-            named = first if goes_on or row[0].get_visible() else _nothing_but_a_name(row[0])
+            named = first if goes_on or row[0].get_visible() else _blank(row[0])
             if low:
                 text = ", ".join(names[1:] if one_model else names)
                 named.set_ylabel(text, rotation=0, ha="right", va="center", fontsize=mpl.rcParams["ytick.labelsize"])
@@ -206,8 +206,8 @@ def label_edges(
             first.tick_params(labelleft=True)
 
 
-def _nothing_but_a_name(ax: Axes) -> Axes:
-    """A panel without data, shown without its frame and ticks, so that it can bear the name of its row."""
+def _blank(ax: Axes) -> Axes:
+    """A hidden panel, shown without frame and ticks, so that it can bear the name of its row."""
     ax.set_visible(True)
     ax.patch.set_visible(False)
     ax.spines[:].set_visible(False)

@@ -288,16 +288,20 @@ def objectives(test: pd.DataFrame) -> Figure:
     norms = [Training(p) for p in numerals.by_number(regularised.p)]
     looks = style.series(norms)
     lines = max(title.count("\n") + 1 for title, _ in columns)
-    of_objective = {
+    trained = {
         name: [norm for norm in norms if norm.p in set(part.p)] for name, part in regularised.groupby("objective")
     }
-    # The marks of an objective lie so far apart, in units of a line, that they stay on it.
-    apart = min(0.16, 0.8 / max(map(len, of_objective.values())))
+    most = max(5, *map(len, trained.values()))  # marks that an objective's line has room for
+    places = {
+        (name, norm): names.index(name) + (i - (len(beside) - 1) / 2) * 0.8 / most
+        for name, beside in trained.items()
+        for i, norm in enumerate(beside)
+    }
     figure, axes = common.grid(
         len(models),
         len(columns),
         sharey=True,
-        height=0.19 * (0.16 / apart) * len(names) + 0.15 * lines + 0.1,
+        height=0.19 * (most / 5) * len(names) + 0.15 * lines + 0.1,
         names=common.LETTER * max(map(len, names)),
     )
     for row, model in enumerate(models):
@@ -310,11 +314,7 @@ def objectives(test: pd.DataFrame) -> Figure:
                 ax.axvspan(plain.mean() - half, plain.mean() + half, color=style.BASELINE["color"], alpha=0.15, lw=0)
             for training in norms:
                 summary = summaries.over_seeds(panel[panel.p == training.p], ["objective"])
-                own = [of_objective[name] for name in summary.objective]
-                y = [
-                    names.index(name) + apart * (beside.index(training) - (len(beside) - 1) / 2)
-                    for name, beside in zip(summary.objective, own, strict=True)
-                ]
+                y = [places[name, training] for name in summary.objective]
                 mean, half = summary["mean"].to_numpy(), summary.half.fillna(0).to_numpy()
                 ends = [mean - np.maximum(mean - half, mean / 3), np.minimum(half, 100 - mean)]  # an error is a share
                 ax.errorbar(mean, y, xerr=ends, ls="", capsize=1.5, elinewidth=0.7, **looks[training])
