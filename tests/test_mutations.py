@@ -14,7 +14,7 @@ from gradreg.planning.config import ConfigError
 from gradreg.planning.experiment import Experiment
 from gradreg.planning.specs import to_json
 
-EXAMPLES, THROUGH_SNAKEMAKE = 1000, 15
+EXAMPLES, THROUGH_SNAKEMAKE = 1000, 20
 
 
 def planned(config):
