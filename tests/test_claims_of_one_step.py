@@ -39,7 +39,15 @@ def participation(objective, p, epoch=12):
     return rows.participation_ratio.mean()
 
 
+def equal_in_effect(*norms):
+    """The eps by the page's rule, on the plain networks of the run, each norm as the q of its gradient's norm."""
+    table = metrics.read(PUBLISHED / "one-step/metrics/test.csv")
+    plain = table[table.p == "none"].groupby("metric").value.mean()
+    return [0.1 * plain["gradient_norm_1"] / plain[f"gradient_norm_{q}"] for q in norms]
+
+
 CLAIMS = {  # a sentence, its numbers in brackets: what they are in the published files
+    r"the rule gives (\d+\.\d) in L1 and (\d\.\d\d) in L2": lambda: equal_in_effect("inf", "2"),
     r"p = 1\.25 and 1\.5 it is (\d\.\d) %, where plain training has (\d\.\d) %": lambda: [
         max(one_step("perturb, p = 1.25", "perturb, p = 1.5")),
         *one_step("plain"),

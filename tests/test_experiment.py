@@ -1,5 +1,6 @@
 """From a config to runs, groups, blocks and paths."""
 
+import collections
 import copy
 import inspect
 import json
@@ -233,3 +234,17 @@ def test_figures_are_those_that_have_something_to_show():
     more = report.figures(rich, ("digits", 1297))
     assert {"noise", "transfer", "transfer_matrix", "objectives"} <= set(more)
     assert not {"estimates", "probe"} & set(more)  # no smooth network, no length of a perturbation
+
+
+def test_entries_of_the_report_are_numbered_in_its_order():
+    """With more than nine models as well; the figure across sizes stands alone."""
+    models = {f"net-{number}": {"kind": "maxout", "units": [8], "pieces": 2} for number in range(12)}
+    planned = swept(models=models)
+    entries = list(report.contents(planned, ("digits", 1297)).values())
+    counts = collections.Counter(entry.section for entry in entries)
+    expected = [f"{section[0]}.{n}" for section in report.SECTIONS for n in range(1, counts[section] + 1)]
+    assert [entry.title.split()[0] for entry in entries] == expected
+    assert len({entry.title for entry in entries}) == len(entries)
+    assert "5.12 Perturbations on net-11" in [entry.title for entry in entries]
+    file, entry = next(iter(report.contents(planned, ("digits", 0)).items()))
+    assert (file, entry.title) == ("figures/digits/sample_size.svg", "1.1 Error against training images")

@@ -233,13 +233,23 @@ def test_estimates_are_those_of_the_smooth_network():
 
 def test_the_probe_has_a_line_for_one_and_for_five_steps():
     table = history(measurements(n_train=80, part="validation"))
+    table = pd.concat([table, table[table.p != "none"].assign(eps="9")])
     one, five = (np.where(table.p == "none", np.nan, error) for error in (0.2, 0.6))
     figure = trust.probe(table.assign(probe_error_1=one, probe_error_5=five), measurements())
     assert len(panels(figure)) == 2 * 3
-    full, dotted = panels(figure)[0].lines
+    full, dotted = panels(figure)[0].lines[:2]
     assert full.get_ydata() == pytest.approx([60] * 3)
     assert dotted.get_ydata() == pytest.approx([20] * 3)
     assert panels(figure)[0].get_legend().get_texts()[0].get_text().endswith("(chosen)")
+
+
+def test_one_eps_of_the_probe_stands_in_the_title():
+    """A legend would lie on the lines of a low panel."""
+    table = history(measurements(n_train=80, part="validation"))
+    table = table.assign(probe_error_5=np.where(table.p == "none", np.nan, 0.6), probe_error_1=0.2)
+    for ax in panels(trust.probe(table, measurements())):
+        assert ax.get_legend() is None
+        assert "\\epsilon$ = " in ax.get_title()
 
 
 def test_errors_in_the_literature_are_stars():

@@ -1,8 +1,8 @@
 """What is shown of a study, and where in the report."""
 
 from collections import Counter
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from gradreg import registry
 from gradreg.planning.experiment import GIVEN, NO_P, Experiment, Plan, Run
@@ -133,27 +133,51 @@ def models_with_galleries(experiment: Experiment, study: Study) -> list[str]:
     return [model for *of, model in experiment.galleries if tuple(of) == study]
 
 
-def numbered(name: str, shown: Collection[str], **names: str) -> tuple[str, str]:
-    """The section that shows a table or figure, and its title with its number there; shown: the names shown in all."""
-    (section,) = [section for section, parts in SECTIONS.items() if name in parts]
-    number = [part for part in SECTIONS[section] if part in shown].index(name) + 1
-    return section, f"{section[0]}.{number} {TITLES[name].format(**names)}"
+class Entry(NamedTuple):
+    """A table or figure of the report. title: with its number in the section."""
+
+    name: str
+    section: str
+    title: str
 
 
-def place(experiment: Experiment, study: Study, name: str, shown: set[str], **names: str) -> dict[str, Any]:
-    """Where a file stands in the report of provenance, as arguments of Snakemake's ``report``.
+def contents(experiment: Experiment, study: Study) -> dict[str, Entry]:
+    """What the report shows of a study, in its order, by file, from the experiment's folder.
 
-    shown: the names that are shown in all.
+    The size of a study is 0 for the figure that goes across the sizes of a data set.
     """
     dataset, n_train = study
+    if not n_train:
+        return _numbered({f"figures/{dataset}/sample_size.svg": ("sample_size", {})})
+    folder = f"{dataset}-{n_train}"
+    files: dict[str, tuple[str, dict[str, str]]] = {
+        f"tables/{folder}/{file}.html": (name, {}) for file, name in tables(experiment, study).items()
+    }
+    files |= {f"figures/{folder}/{file}.svg": shown for file, shown in figures(experiment, study).items()}
+    return _numbered(files)
+
+
+def _numbered(files: Mapping[str, tuple[str, dict[str, str]]]) -> dict[str, Entry]:
+    entries = {}
+    for section, names in SECTIONS.items():
+        of_section = [file for name in names for file, (shown, _) in files.items() if shown == name]
+        for number, file in enumerate(of_section, start=1):
+            name, filled = files[file]
+            entries[file] = Entry(name, section, f"{section[0]}.{number} {TITLES[name].format(**filled)}")
+    return entries
+
+
+def place(experiment: Experiment, study: Study, file: str) -> dict[str, Any]:
+    """Where a file of the contents stands in the report of provenance, as arguments of Snakemake's ``report``."""
+    dataset, n_train = study
     size = f"{n_train} training images" if n_train else "every size"
-    section, title = numbered(name, shown, **names)
+    entry = contents(experiment, study)[file]
     # Not two labels: where one of them has two values, Snakemake's report makes a switch of it.
     return {
-        "caption": f"../report/{name}.rst",
-        "category": section,
+        "caption": f"../report/{entry.name}.rst",
+        "category": entry.section,
         "subcategory": f"{dataset}, {size}" if len(experiment.studies) > 1 else None,
-        "labels": {"shows": title},
+        "labels": {"shows": entry.title},
     }
 
 

@@ -3,7 +3,6 @@
 import base64
 import re
 from collections.abc import Mapping
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -43,20 +42,9 @@ def _study(
     test = test[(test.dataset == dataset) & (test.n_train == n_train)]
     compared = tables.compared_before(metrics.read(root / "tables" / folder / "comparison.csv"), test)
     facts = report.facts(experiment, study)
-    files: dict[str, tuple[str, dict[str, str]]] = {
-        **{f"tables/{folder}/{file}.html": (name, {}) for file, name in report.tables(experiment, study).items()},
-        **{f"figures/{folder}/{file}.svg": shown for file, shown in report.figures(experiment, study).items()},
-    }
-    entries: dict[str, list[dict[str, Any]]] = {}
-    names = {name for name, _ in files.values()}
-    for file, (name, titles) in files.items():
-        section, title = report.numbered(name, names, **titles)
-        entry = _entry(root / file, title, _caption(captions, name, facts))
-        entries.setdefault(section, []).append(entry)
-    sections: list[dict[str, Any]] = [
-        {"title": section, "anchor": f"{folder}-{section[0]}", "entries": sorted(of_section, key=itemgetter("title"))}
-        for section, of_section in sorted(entries.items())
-    ]
+    sections: dict[str, list[dict[str, str]]] = {}
+    for file, (name, section, title) in report.contents(experiment, study).items():
+        sections.setdefault(section, []).append(_entry(root / file, title, _caption(captions, name, facts)))
     errors, sources = tables.with_letters(tables.errors(test, compared))
     parts = tables.by_attack(errors, test)
     return {
@@ -65,16 +53,18 @@ def _study(
         "findings": findings.by_model(test, compared),
         "table": _inner(tables.to_html(dict(list(parts.items())[:2]), "", f"{tables.NOTE} {sources}")),
         "figure": _shown(root / f"figures/{folder}/robust_error.svg"),
-        "sections": sections,
+        "sections": [
+            {"title": section, "anchor": f"{folder}-{section[0]}", "entries": entries}
+            for section, entries in sections.items()
+        ],
     }
 
 
 def _across(experiment: Experiment, dataset: str, root: Path, captions: jinja2.Environment) -> dict[str, str]:
     """The figure that goes across the numbers of training images of a data set."""
     facts = [report.facts(experiment, study) for study in experiment.studies if study[0] == dataset]
-    _, title = report.numbered("sample_size", {"sample_size"})
-    file = root / "figures" / dataset / "sample_size.svg"
-    return _entry(file, f"{dataset}: {title}", _caption(captions, "sample_size", facts))
+    ((file, (name, _, title)),) = report.contents(experiment, (dataset, 0)).items()
+    return _entry(root / file, f"{dataset}: {title}", _caption(captions, name, facts))
 
 
 def _entry(file: Path, title: str, caption: str) -> dict[str, str]:

@@ -105,9 +105,9 @@ def optional(flag):
     return lambda wildcards, input: [f"--{flag}", *input[flag]] if input.get(flag) else []
 
 
-def shown(study, file, name, names, **titles):
-    """A file in its place of the report."""
-    return report(file, **reporting.place(EXPERIMENT, study, name, names, **titles))
+def shown(study, file):
+    """A file of the experiment's folder in its place of the report."""
+    return report(f"{ROOT}/{file}", **reporting.place(EXPERIMENT, study, file))
 
 
 JOBS = Jobs(EXPERIMENT, chosen)

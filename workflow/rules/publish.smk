@@ -12,19 +12,17 @@ REPORTED, SHOWN = [], []
 
 for _study in EXPERIMENT.studies:
     _name = "{}-{}".format(*_study)
-    _facts, _figures = reporting.facts(EXPERIMENT, _study), reporting.figures(EXPERIMENT, _study)
-    _shown = reporting.tables(EXPERIMENT, _study)
+    _facts, _figures = reporting.facts(EXPERIMENT, _study), list(reporting.figures(EXPERIMENT, _study))
+    _shown = reporting.contents(EXPERIMENT, _study)
     _arguments = reporting.arguments(EXPERIMENT, _study)
     # Scripts read it from the registry; as a parameter, a changed entry reruns only the studies of its data set.
     _literature = to_json(literature.entries(_study[0]))
-    _names = {*_shown.values(), *(name for name, _ in _figures.values())}
-    _pages = [f"{ROOT}/tables/{_name}/{table}.html" for table in _shown]
     _tables = [
         f"{ROOT}/tables/{_name}/{table}.{suffix}"
-        for table in ("comparison", *_shown)
+        for table in ("comparison", *reporting.tables(EXPERIMENT, _study))
         for suffix in ("csv", "md", "tex")
     ]
-    REPORTED += [*_pages, *(f"{ROOT}/figures/{_name}/{figure}.svg" for figure in _figures)]
+    REPORTED += [f"{ROOT}/{file}" for file in _shown]
     SHOWN += [*_tables, *(f"{ROOT}/figures/{_name}/{figure}.png" for figure in _figures)]
 
     rule:
@@ -37,7 +35,7 @@ for _study in EXPERIMENT.studies:
             code=closure("workflow/scripts/make_table.py"),
         output:
             _tables,
-            [shown(_study, f"{ROOT}/tables/{_name}/{table}.html", name, _names) for table, name in _shown.items()],
+            [shown(_study, file) for file in _shown if file.startswith("tables/")],
         log:
             f"{ROOT}/logs/tables/{_name}.log",
         localrule: True
@@ -59,17 +57,14 @@ for _study in EXPERIMENT.studies:
             galleries=JOBS.study_files(_study, "gallery.npz", reporting.models_with_galleries(EXPERIMENT, _study)),
             code=closure("workflow/scripts/plot_figures.py"),
         output:
-            [
-                shown(_study, f"{ROOT}/figures/{_name}/{figure}.svg", name, _names, **titles)
-                for figure, (name, titles) in _figures.items()
-            ],
+            [shown(_study, file) for file in _shown if file.startswith("figures/")],
             [f"{ROOT}/figures/{_name}/{figure}.png" for figure in _figures],
         log:
             f"{ROOT}/logs/figures/{_name}.log",
         localrule: True
         params:
             facts=_facts,
-            figures=list(_figures),
+            figures=_figures,
             literature=_literature,
             arguments=_arguments,
             folder=subpath(output[0], parent=True),
@@ -95,7 +90,7 @@ for _dataset in EXPERIMENT.in_several_sizes:
             test=TABLES["test"],
             code=closure("workflow/scripts/plot_figures.py"),
         output:
-            shown((_dataset, 0), f"{ROOT}/figures/{_dataset}/sample_size.svg", "sample_size", {"sample_size"}),
+            shown((_dataset, 0), f"figures/{_dataset}/sample_size.svg"),
             f"{ROOT}/figures/{_dataset}/sample_size.png",
         log:
             f"{ROOT}/logs/figures/{_dataset}.log",

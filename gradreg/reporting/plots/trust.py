@@ -125,9 +125,12 @@ def probe(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
     least = 1.6 if style.narrow() else common.LEAST  # for the legends
     figure, rows = common.by_training(parts, "epoch", f"probe {ERROR}", sharex=True, sharey=True, least=least)
     final = set(chosen[NETWORK].itertuples(index=False, name=None))
+    alone = all(panel.eps.nunique() == 1 for row in rows for *_, panel in row)  # named in titles, not in legends
     for row in rows:
         for ax, _, panel in row:
             p, strengths = panel.p.iloc[0], numerals.by_number(panel.eps)
+            if alone:
+                ax.set_title(", ".join(filter(None, [ax.get_title(), common.strength(strengths[0])])))
             for i, eps in enumerate(strengths):
                 line = panel[panel.eps == eps]
                 is_final = tuple(line[NETWORK].iloc[0]) in final
@@ -143,9 +146,11 @@ def probe(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
                     low, high = summary["mean"] - half, summary["mean"] + half
                     ax.fill_between(summary.epoch, low, high, color=look["color"], alpha=0.15, lw=0)
             ax.set_yticks(range(0, 101, 20))
-            ax.set_ylim(0, 102 + (18 * len(strengths) if style.narrow() else 0))  # the legend lies above the curves
+            room = 18 * len(strengths) if style.narrow() and not alone else 0  # the legend lies above the curves
+            ax.set_ylim(0, 102 + room)
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-            ax.legend(fontsize=6, loc="upper right", frameon=True, framealpha=0.85, edgecolor="none")
+            if not alone:
+                ax.legend(fontsize=6, loc="upper right", frameon=True, framealpha=0.85, edgecolor="none")
     dashes = (("five steps", "-"), ("one step", ":"))
     handles = [Line2D([], [], color="k", ls=dash, label=label) for label, dash in dashes]
     common.legend(figure, handles)
