@@ -1,10 +1,12 @@
 """A finished experiment as a Workflow Run RO-Crate, as a library for crates reads it."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +42,14 @@ def test_a_crate_says_what_made_its_files_and_has_them(finished):
         assert set(archive.namelist()) == {*results, "config.json", "Snakefile", "ro-crate-metadata.json"}
         for name, entity in results.items():
             assert hashlib.sha256(archive.read(name)).hexdigest() == entity["sha256"]
+        written = json.loads(archive.read("ro-crate-metadata.json"))
+    terms = json.loads((Path(crates.__file__).parent / "data/ro-crate.jsonld").read_text())["@context"]
+    keys = {key for entity in written["@graph"] for key in entity if not key.startswith("@")}
+    assert keys <= terms.keys()
+    assert written["@context"] == [
+        "https://w3id.org/ro/crate/1.1/context",
+        "https://w3id.org/ro/terms/workflow-run/context",  # defines sha256
+    ]
     finished.append("gradreg/reporting/plots/errors.py", "\nEDITED = True\n")
     done = export(finished, "tiny")
     assert done.returncode == 1

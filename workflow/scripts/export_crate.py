@@ -18,7 +18,14 @@ from gradreg.planning.experiment import Experiment
 from gradreg.storage.files import atomic_path, read_json, sha256
 
 RESULTS = Path("results")
-PROFILES = {"process": "Process Run Crate", "workflow": "Workflow Run Crate"}
+PROFILES = {
+    "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
+    "https://w3id.org/ro/wfrun/workflow/0.5": "Workflow Run Crate",
+    "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
+}
+TERMS = "https://w3id.org/ro/terms/workflow-run/context"  # of sha256, which RO-Crate 1.1 does not define
+SOFTWARE = {"torch": "https://pytorch.org", "python": "https://www.python.org"}
+LICENSE = "https://spdx.org/licenses/MIT"
 PARTS = ("metrics", "groups", "tables", "figures")
 
 
@@ -39,6 +46,7 @@ def main() -> None:
     except ValueError as error:
         sys.exit(f"Error: {error}")
     crate = ROCrate(version="1.1")  # that of the profile
+    crate.metadata.extra_contexts.append(TERMS)
     described(crate, source)
     out = source / f"{args.experiment}.crate.zip"
     with atomic_path(out) as temporary:
@@ -59,11 +67,16 @@ def described(crate: Any, source: Path) -> None:
         main=True,
         lang="snakemake",
         lang_version=version("snakemake"),
-        properties={"name": "gradreg", "version": f"{__version__}, commit {', '.join(made['commit'])}"},
+        properties={
+            "name": "gradreg",
+            "version": f"{__version__}, commit {', '.join(made['commit'])}",
+            "encodingFormat": "text/plain",
+        },
     )
-    for package in ("torch", "python"):
+    for package, url in SOFTWARE.items():
         for number in made[package]:
-            software = SoftwareApplication(crate, f"#{package}-{number}", {"name": package, "version": number})
+            about = {"name": package, "version": number, "url": url}
+            software = SoftwareApplication(crate, f"#{package}-{number}", about)
             workflow.append_to("softwareRequirements", crate.add(software))
     data = []
     for name, digests in made["sha256 of data"].items():
@@ -84,11 +97,10 @@ def described(crate: Any, source: Path) -> None:
     crate.root_dataset["mentions"] = action
     crate.name = f"gradreg: {source.name}"
     crate.description = "Gradient regularisation against adversarial examples: what was trained, attacked and measured."
-    crate.license = "https://spdx.org/licenses/MIT"
-    for name, title in PROFILES.items():
-        address = f"https://w3id.org/ro/wfrun/{name}/0.5"
-        profile = ContextEntity(crate, address, {"@type": "CreativeWork", "name": title, "version": "0.5"})
-        crate.root_dataset.append_to("conformsTo", crate.add(profile))
+    crate.license = crate.add(ContextEntity(crate, LICENSE, {"@type": "CreativeWork", "name": "MIT License"}))
+    for address, title in PROFILES.items():
+        about = {"@type": "CreativeWork", "name": title, "version": address.rpartition("/")[2]}
+        crate.root_dataset.append_to("conformsTo", crate.add(ContextEntity(crate, address, about)))
 
 
 def added(crate: Any, file: Path, source: Path) -> Any:
