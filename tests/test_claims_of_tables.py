@@ -50,6 +50,7 @@ def test_the_table_of_the_page_of_reproduction_is_that_of_the_published_experime
         [
             row.model,
             row.training,
+            row.setting.removeprefix("eps = ") if "eps" in row.setting else "–",
             f"{row.noise}, {row.images}" if row.noise else "none",
             f"{row.published:.2f}",
             f"{row.mean:.2f} ± {row.half:.2f}",
@@ -59,7 +60,7 @@ def test_the_table_of_the_page_of_reproduction_is_that_of_the_published_experime
         ]
         for row in table.itertuples()
     ]
-    assert table_of("docs/reproduction.md", "network | training | noise") == expected
+    assert table_of("docs/reproduction.md", "network | training | eps | noise") == expected
 
 
 def test_the_table_of_the_page_of_objectives_is_that_of_the_published_experiment():

@@ -16,7 +16,7 @@ from gradreg.models.preprocessing import Whitening
 from gradreg.planning.specs import ModelSpec
 
 CELL = "results/tiny/cells/digits-300/softmax/perturb"
-PAGE = "results/quickstart/cells/digits-1297/maxout/perturb/p-2/eps-0.8/seed-0"
+PAGE = "results/quickstart/cells/digits-1297/maxout/perturb/p-2/eps-0.2/seed-0"
 
 
 @pytest.fixture
