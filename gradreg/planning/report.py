@@ -167,11 +167,10 @@ def _numbered(files: Mapping[str, tuple[str, dict[str, str]]]) -> dict[str, Entr
     return entries
 
 
-def place(experiment: Experiment, study: Study, file: str) -> dict[str, Any]:
-    """Where a file of the contents stands in the report of provenance, as arguments of Snakemake's ``report``."""
+def place(experiment: Experiment, study: Study, entry: Entry) -> dict[str, Any]:
+    """Where an entry of a study stands in the report of provenance, as arguments of Snakemake's ``report``."""
     dataset, n_train = study
     size = f"{n_train} training images" if n_train else "every size"
-    entry = contents(experiment, study)[file]
     # Not two labels: where one of them has two values, Snakemake's report makes a switch of it.
     return {
         "caption": f"../report/{entry.name}.rst",

@@ -105,9 +105,10 @@ def optional(flag):
     return lambda wildcards, input: [f"--{flag}", *input[flag]] if input.get(flag) else []
 
 
-def shown(study, file):
-    """A file of the experiment's folder in its place of the report."""
-    return report(f"{ROOT}/{file}", **reporting.place(EXPERIMENT, study, file))
+def shown(study, contents, folder):
+    """The files of a folder among the contents of a report, each in its place there."""
+    files = [file for file in contents if file.startswith(folder)]
+    return [report(f"{ROOT}/{file}", **reporting.place(EXPERIMENT, study, contents[file])) for file in files]
 
 
 JOBS = Jobs(EXPERIMENT, chosen)

@@ -35,7 +35,7 @@ for _study in EXPERIMENT.studies:
             code=closure("workflow/scripts/make_table.py"),
         output:
             _tables,
-            [shown(_study, file) for file in _shown if file.startswith("tables/")],
+            shown(_study, _shown, "tables/"),
         log:
             f"{ROOT}/logs/tables/{_name}.log",
         localrule: True
@@ -57,7 +57,7 @@ for _study in EXPERIMENT.studies:
             galleries=JOBS.study_files(_study, "gallery.npz", reporting.models_with_galleries(EXPERIMENT, _study)),
             code=closure("workflow/scripts/plot_figures.py"),
         output:
-            [shown(_study, file) for file in _shown if file.startswith("figures/")],
+            shown(_study, _shown, "figures/"),
             [f"{ROOT}/figures/{_name}/{figure}.png" for figure in _figures],
         log:
             f"{ROOT}/logs/figures/{_name}.log",
@@ -90,7 +90,7 @@ for _dataset in EXPERIMENT.in_several_sizes:
             test=TABLES["test"],
             code=closure("workflow/scripts/plot_figures.py"),
         output:
-            shown((_dataset, 0), f"figures/{_dataset}/sample_size.svg"),
+            shown((_dataset, 0), reporting.contents(EXPERIMENT, (_dataset, 0)), "figures/"),
             f"{ROOT}/figures/{_dataset}/sample_size.png",
         log:
             f"{ROOT}/logs/figures/{_dataset}.log",

@@ -112,7 +112,8 @@ def _strengths(
 def probe(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
     """The error of the collapse probe by epoch, under one and five steps: a panel per p, all eps of the sweep.
 
-    history: of the selection runs; chosen: measurements of the final runs, whose eps have thick lines.
+    history: of the selection runs; chosen: measurements of the final runs, whose eps have thick lines. Where every
+    panel has one eps, it stands in the title.
     """
     probed = set(history.dropna(subset=["probe_error_5"]).objective)
     table = history[history.objective.isin(probed) & summaries.regularised(history)]
@@ -125,11 +126,11 @@ def probe(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
     least = 1.6 if style.narrow() else common.LEAST  # for the legends
     figure, rows = common.by_training(parts, "epoch", f"probe {ERROR}", sharex=True, sharey=True, least=least)
     final = set(chosen[NETWORK].itertuples(index=False, name=None))
-    alone = all(panel.eps.nunique() == 1 for row in rows for *_, panel in row)  # named in titles, not in legends
+    single = all(panel.eps.nunique() == 1 for row in rows for *_, panel in row)  # a legend would lie on low lines
     for row in rows:
         for ax, _, panel in row:
             p, strengths = panel.p.iloc[0], numerals.by_number(panel.eps)
-            if alone:
+            if single:
                 ax.set_title(", ".join(filter(None, [ax.get_title(), common.strength(strengths[0])])))
             for i, eps in enumerate(strengths):
                 line = panel[panel.eps == eps]
@@ -146,10 +147,10 @@ def probe(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
                     low, high = summary["mean"] - half, summary["mean"] + half
                     ax.fill_between(summary.epoch, low, high, color=look["color"], alpha=0.15, lw=0)
             ax.set_yticks(range(0, 101, 20))
-            room = 18 * len(strengths) if style.narrow() and not alone else 0  # the legend lies above the curves
+            room = 18 * len(strengths) if style.narrow() and not single else 0  # the legend lies above the curves
             ax.set_ylim(0, 102 + room)
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-            if not alone:
+            if not single:
                 ax.legend(fontsize=6, loc="upper right", frameon=True, framealpha=0.85, edgecolor="none")
     dashes = (("five steps", "-"), ("one step", ":"))
     handles = [Line2D([], [], color="k", ls=dash, label=label) for label, dash in dashes]
