@@ -28,6 +28,16 @@ def cell(template, tmp_path):
     return shutil.copytree(folder, tmp_path / PAGE)
 
 
+@pytest.mark.parametrize("page", ["docs/howto.md", "docs/library.md"])
+def test_pages_load_networks_that_the_default_experiment_makes(page):
+    """Those of the eps that was chosen in the published run."""
+    named = re.findall(r"results/quickstart/cells/(\S+?)/eps-(\S+?)/seed-0", (ROOT / page).read_text())
+    assert named
+    for group, eps in named:
+        choice = ROOT / "results/published/quickstart/groups" / group / "choice.json"
+        assert json.loads(choice.read_text())["eps"] == eps
+
+
 def test_a_folder_and_a_file_give_the_network_and_what_it_was_trained_with(cell, tmp_path):
     network = gradreg.load(cell)
     test = splits.load(tmp_path / "results/data/digits.npz", "test").first(20)
