@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from given import export
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from project import ROOT
 
@@ -41,9 +41,16 @@ SIZES = st.fixed_dictionaries(
         "norms": st.lists(st.sampled_from([1, 1.3, 2, 4, "inf"]), min_size=1, max_size=3, unique=True),
         "together": st.lists(st.sampled_from(["worst-norm", "average-norm", "random-norm"]), max_size=2, unique=True),
         "given": st.booleans(),
+        "patience": st.booleans(),
         "strong": st.sampled_from([{}, {"hard": ["targeted"]}, {"hard": ["targeted", "apgd_ce", "apgd_t", "square"]}]),
     }
 )
+
+
+# A network whose patience watches an attack, and so has a column more in its history, beside one without a patience.
+WATCHED = {"shape": (1, 8, 8), "classes": 3, "n_train": 30, "n_validation": 10, "n_test": 20, "images": 10}
+WATCHED |= {"seeds": 2, "selection_seeds": 1, "epochs": 2, "lr": 0.1, "weights": 0.05, "model": "maxout", "norms": [2]}
+WATCHED |= {"together": [], "given": False, "patience": True, "strong": {}}
 
 
 def config(sizes):
@@ -76,6 +83,9 @@ def config(sizes):
         entry["objectives"] |= {kind: {"kind": kind.replace("-", "_"), "eps": every} for kind in sizes["together"]}
         joined = {"p": next(iter(every)), "eps": [0.05] * len(sizes["norms"])}
         entry["selection"]["by"] = {"attack": "multi_step", **joined}
+    if sizes["patience"]:
+        entry["models"]["patient"] = {**model, "train": {"patience": 1}}
+        entry["selection"].setdefault("by", {"attack": "multi_step", "p": sizes["norms"][0], "eps": 0.05})
     entry["gallery"] = {"classes": [0, 1]}
     if sizes["given"]:
         entry["networks"] = {"theirs": {"file": "theirs.pt2", "model": "net"}}
@@ -156,7 +166,8 @@ def whole(experiment, data):
 
 
 @given(SIZES, st.integers(0, 99))
-@settings(max_examples=6, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@example(WATCHED, 0)
+@settings(max_examples=5, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
 def test_an_experiment_of_any_size_ends_in_a_report_or_is_refused_at_once(tmp_path_factory, sizes, seed):
     folder = tmp_path_factory.mktemp("small")
     generator = np.random.default_rng(seed)

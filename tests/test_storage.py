@@ -1,12 +1,16 @@
 """Files are written completely or not at all, and damaged ones are reported in one line."""
 
 import errno
+import math
 import os
 import stat
+import subprocess
+import sys
 import time
 
 import pytest
 import torch
+from project import ROOT
 
 from gradreg import cli
 from gradreg.models import checkpoint
@@ -81,3 +85,26 @@ def test_a_truncated_file_of_each_kind_is_damaged(tmp_path):
             (tmp_path / name).write_bytes(whole[:length])
             with pytest.raises(DamagedFileError):
                 read(tmp_path / name)
+
+
+def test_tables_are_joined_whose_columns_some_lack(tmp_path):
+    """As histories, of which only those of a patience that watches an attack have its error."""
+    tables = {
+        "plain": [{"p": "none", "epoch": 1, "error": 0.25}],
+        "watched": [{"p": "inf", "epoch": 1, "error": 0.5, "watched_error": 0.75}],
+        "again": [{"p": "none", "epoch": 1, "error": 0.25}],
+        "empty": [],
+    }
+    for name, rows in tables.items():
+        metrics.write(tmp_path / f"{name}.csv", rows)
+    for order in (("plain", "watched", "again", "empty"), ("empty", "watched", "plain")):
+        out = tmp_path / f"{order[0]}-first.csv"
+        command = [sys.executable, ROOT / "workflow/scripts/join_tables.py", "--out", out]
+        done = subprocess.run(
+            [*command, *(tmp_path / f"{name}.csv" for name in order)], check=True, capture_output=True, text=True
+        )
+        assert done.stdout.startswith("2 rows")
+        joined = metrics.read(out).set_index("p")
+        assert joined.error.to_dict() == {"none": 0.25, "inf": 0.5}
+        assert math.isnan(joined.watched_error["none"])
+        assert joined.watched_error["inf"] == 0.75
