@@ -1,9 +1,10 @@
 """Shared settings of the tests: one thread, as every job has, and reproducible examples."""
 
 import fcntl
-import functools
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 
 import matplotlib.pyplot as plt
@@ -30,21 +31,26 @@ def pytest_sessionfinish(session):
         session.exitstatus = 1
 
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory):
-    """The tiny experiment, run to its report, in a folder whose name has a space. Tests copy it, or only look.
-
-    It is run once for all processes of a test run; the others wait.
-    """
-    base = tmp_path_factory.getbasetemp()
+def once(factory, name, make):
+    """A folder, and what ``make`` said of filling it: once for all processes of a test run; the others wait."""
+    base = factory.getbasetemp()
     base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    project, said = Project(base / "flow" / "a project"), base / "flow.json"
-    with (base / "flow.lock").open("w") as lock:
+    folder, said = base / name, base / f"{name}.json"
+    with (base / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not said.exists():
-            done = create(project.folder).snakemake("--cores", 2)
+            shutil.rmtree(folder, ignore_errors=True)  # of a try that failed
+            done = make(folder)
             said.write_text(json.dumps([done.stdout, done.stderr]))
-    project.output = subprocess.CompletedProcess([], 0, *json.loads(said.read_text()))
+    return folder, json.loads(said.read_text())
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory):
+    """The tiny experiment, run to its report, in a folder whose name has a space. Tests copy it, or only look."""
+    folder, said = once(tmp_path_factory, "flow", lambda folder: create(folder / "a project").snakemake("--cores", 2))
+    project = Project(folder / "a project")
+    project.output = subprocess.CompletedProcess([], 0, *said)
     return project
 
 
@@ -56,15 +62,18 @@ def finished(template, tmp_path):
 
 @pytest.fixture(scope="session")
 def untouched(tmp_path_factory):
-    """What nothing befell: a function of a config and of targets, run once for each."""
+    """What nothing befell: a function of a config and of targets. Tests copy it, or only look."""
 
-    @functools.cache
-    def run(text, targets):
-        project = create(tmp_path_factory.mktemp("untouched") / "p", yaml.safe_load(text))
-        project.snakemake("--cores", 2, *targets)
-        return project
+    def run(config, targets):
+        key = hashlib.sha256(yaml.safe_dump([config, list(targets)]).encode()).hexdigest()[:10]
+        folder, _ = once(
+            tmp_path_factory,
+            f"untouched-{key}",
+            lambda folder: create(folder / "p", config).snakemake("--cores", 2, *targets),
+        )
+        return Project(folder / "p")
 
-    return lambda config, targets: run(yaml.safe_dump(config), tuple(targets))
+    return run
 
 
 @pytest.fixture

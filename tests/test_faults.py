@@ -47,7 +47,7 @@ gallery: {classes: []}
 selection: {n_train: 200, n_validation: 100, seeds: 1}
 """)
 NETWORKS = TINY | {"sweep": [{"dataset": "digits", "n_train": 300, "seeds": 2} | ENTRY]}
-KILLS = 5
+KILLS = 4
 CELL = "results/tiny/cells/digits-200/softmax/plain/p-none/eps-0"
 RESUME = "results/tiny/resume/digits-200/softmax/plain/p-none/eps-0"
 CELLS = [f"{CELL}/seed-{seed}/train.json" for seed in (0, 1)]

@@ -24,6 +24,7 @@ def test_every_network_objective_and_norm_is_there(file):
         assert plan.seeds == 1
         assert plan.training.n_train < scale.FINAL + 10
         assert (plan.training.recipe.epochs, plan.training.recipe.batch_size) == (1, scale.BATCH)
+        assert plan.training.recipe.precision != "tf32", "it needs a GPU"
         assert plan.attack.images == scale.ATTACKED
         for attack, seeds in plan.strong.values():
             assert (attack.attacks, attack.images, seeds) == (["random"], scale.ATTACKED, 1)

@@ -46,4 +46,11 @@ def _cut(entry: dict[str, Any]) -> None:
         for setting in entry[part].values():
             for key in ("epochs", "batch_size", "min_steps"):
                 setting.get("train", {}).pop(key, None)
+            _without_gpu(setting.get("train", {}))
+    _without_gpu(entry["train"])
     entry["train"] |= {"epochs": 1, "batch_size": BATCH, "min_steps": 0}
+
+
+def _without_gpu(train: dict[str, Any]) -> None:
+    if train.get("precision") == "tf32":
+        train["precision"] = "float32"
