@@ -7,6 +7,7 @@ import shutil
 import pytest
 import torch
 from project import ROOT
+from published import PUBLISHED
 from safetensors.torch import save_file
 
 import gradreg
@@ -14,6 +15,7 @@ from gradreg.data import splits
 from gradreg.models import checkpoint
 from gradreg.models.preprocessing import Whitening
 from gradreg.planning.specs import ModelSpec
+from gradreg.storage import metrics
 
 CELL = "results/tiny/cells/digits-300/softmax/perturb"
 PAGE = "results/quickstart/cells/digits-1297/maxout/perturb/p-2/eps-0.2/seed-0"
@@ -26,6 +28,31 @@ def cell(template, tmp_path):
     shutil.copytree(template.folder / "results/data", tmp_path / "results/data")
     folder = next((template.folder / CELL).glob("p-2/eps-*/seed-0"))
     return shutil.copytree(folder, tmp_path / PAGE)
+
+
+def test_networks_that_pages_name_are_published_and_are_those_of_their_records(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    pages = [*(ROOT / "docs").glob("*.md"), *PUBLISHED.glob("*/networks/**/*.md")]
+    text = "\n".join(page.read_text() for page in pages)
+    names = set(re.findall(r'load\("(.+?)"\)', text)) | set(re.findall(r'from results/published: "(.+?)"', text))
+    names = {name for name in names if not name.startswith("results/")}
+    assert {"mnist/maxout/p-2", "conv-mnist/p-2", "mnist/mnist-60000/maxout/perturb/p-2"} < names
+    for name in names:
+        network = gradreg.load(name)
+        assert checkpoint.digest(dict(network.network.named_parameters())) == network.trained_with["weights"], name
+
+
+@pytest.mark.parametrize(
+    "study", [folder.parent for folder in PUBLISHED.glob("*/networks")], ids=lambda path: path.name
+)
+def test_cards_of_published_networks_have_the_errors_that_are_published(study):
+    table = metrics.read(study / "metrics/test.csv")
+    for record in (study / "networks").rglob("train.json"):
+        cell = json.loads(record.read_text())["cell"]
+        rows = table[(table[list(cell)] == list(cell.values())).all(axis=1)]
+        (error,) = rows[(rows.attack == "none") & (rows.metric == "error")].value
+        lines = record.with_name("README.md").read_text().splitlines()
+        assert f"| {100 * error:.2f} " in next(line for line in lines if line.startswith("| none "))
 
 
 @pytest.mark.parametrize("page", ["docs/howto.md", "docs/library.md"])

@@ -36,7 +36,7 @@ def load(source: str | Path, device: str | torch.device = "cpu", whitening: str 
     """A trained network in evaluation mode, with frozen weights.
 
     source: the folder of a cell, ``results/.../seed-0``, a file of weights, or the name of a network in
-    ``results/published``: parts of its path that only this one has, as "rivals/maxout/virtual/p-2".
+    ``results/published``: parts of its path that only this one has, as "mnist/maxout/p-2".
     whitening: its file, for a network that has one; without it, the file is looked for where the workflow keeps it.
     Raises FileNotFoundError where there is nothing to load, and ValueError for a name of several, or for a file that is
     damaged, that is not a network of this package, or that belongs to another whitening.
