@@ -150,7 +150,7 @@ def test_the_size_of_the_training_set_is_an_axis():
     assert sorted({run.n_train for run in planned.selection}) == [100, 1080]
     for group, runs in planned.groups.items():
         assert {run.n_train for run in runs} == {{120: 100, 1297: 1080}[group.n_train]}
-    assert planned.selection_size("digits", 120, "net") == 100
+    assert report.facts(planned, ("digits", 120))["n_selection"] == 100
 
 
 def test_one_selection_may_serve_several_sizes():

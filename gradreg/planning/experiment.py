@@ -33,8 +33,8 @@ NO_P, NO_EPS = "none", "0"
 GIVEN = "given"  # in place of p, of networks that were trained elsewhere
 PROGRAM = "program"  # the kind of networks that torch.export saved
 HALF_SEEDS = 2  # of the networks on halves of the training data: enough to compare with what seeds do
-RUN_PATTERN = "{dataset}-{n_train}/{model}/{objective}/p-{p}/eps-{eps}"
 GROUP_PATTERN = "{dataset}-{n_train}/{model}/{objective}/p-{p}"
+RUN_PATTERN = GROUP_PATTERN + "/eps-{eps}"
 
 
 @dataclass(frozen=True)
@@ -147,11 +147,6 @@ class Experiment:
         """The files of networks that are not there: needed to run an experiment, not to read a finished one."""
         files = {plan.training.file for plan in self.final.values()}
         return sorted(file for file in files if file is not None and not Path(file).is_file())
-
-    def selection_size(self, dataset: str, n_train: int, model: str) -> int:
-        """The n_train of the selection runs behind the final runs of a network."""
-        group = next(g for g in self.groups if (g.dataset, g.n_train, g.model) == (dataset, n_train, model))
-        return self.groups[group][0].n_train
 
     def plan(self, run: Run) -> Plan:
         """How a run is trained and evaluated. Raises KeyError for a run that the config does not ask for."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gradreg.planning.experiment import Experiment, Plan
-from gradreg.planning.jobs import TRAINED, Jobs
+from gradreg.planning.jobs import TRAINED, WEIGHTS, Jobs
 from gradreg.planning.specs import AttackSpec, StrongAttackSpec, TrainingSpec, to_json
 from gradreg.storage import states
 from gradreg.storage.files import remove
@@ -69,7 +69,7 @@ def remaining_work(jobs: Jobs, planned: Iterable[Any]) -> list[Work]:
     for job in planned:
         stage, outputs = job.rule.name.split("_")[0], [str(file) for file in job.output]
         if stage == "train":
-            of(jobs.run(job.wildcards))[0].train += sum(file.endswith("model.safetensors") for file in outputs)
+            of(jobs.run(job.wildcards))[0].train += sum(file.endswith(WEIGHTS) for file in outputs)
         elif stage == "evaluate":
             of(jobs.run(job.wildcards))[0].evaluate += sum(file.endswith("metrics.csv") for file in outputs)
         elif stage == "strong":

@@ -13,7 +13,7 @@ from typing import Any
 
 from gradreg import registry
 from gradreg.planning.code_inputs import closure
-from gradreg.planning.experiment import Experiment, Group, Plan, Run
+from gradreg.planning.experiment import RUN_PATTERN, Experiment, Group, Plan, Run
 from gradreg.planning.numerals import from_path, to_path
 from gradreg.planning.specs import to_json
 from gradreg.storage.files import sha256
@@ -77,8 +77,7 @@ class Jobs:
 
     def block_files(self, seeds: Iterable[int], names: Sequence[str]) -> list[str]:
         """Patterns of files of the cells of a block of seeds."""
-        cells = f"{self.root}/cells/{{dataset}}-{{n_train}}/{{model}}/{{objective}}/p-{{p}}/eps-{{eps}}"
-        return [f"{cells}/seed-{seed}/{name}" for seed in seeds for name in names]
+        return [f"{self.root}/cells/{RUN_PATTERN}/seed-{seed}/{name}" for seed in seeds for name in names]
 
     def cell_files(self, runs: Iterable[Run], name: str) -> list[str]:
         """One file of every cell of some runs."""
@@ -134,7 +133,7 @@ class Jobs:
     def first_cell(self, wildcards: Wildcards) -> list[str]:
         """The record and the network of the first seed of a group's chosen run."""
         folder = f"{self.root}/cells/{self.run(wildcards).path}/seed-0"
-        return [f"{folder}/{name}" for name in ("train.json", "model.safetensors")]
+        return [f"{folder}/{name}" for name in (RECORD, WEIGHTS)]
 
     def given_file(self, wildcards: Wildcards) -> str:
         """The file of a network that was trained elsewhere."""
@@ -151,7 +150,7 @@ class Jobs:
     def transfer_files(self, wildcards: Wildcards) -> dict[str, list[str]]:
         """The networks of a transfer with their records, and what whitens their images."""
         cells = list(self._transferred(wildcards))
-        files = [f"{folder}/{name}" for _, folder in cells for name in ("model.safetensors", "train.json")]
+        files = [f"{folder}/{name}" for _, folder in cells for name in (WEIGHTS, RECORD)]
         return {"cells": files, "whitenings": sorted({file for run, _ in cells for file in self._whitening(run)})}
 
     def transfer_cells(self, wildcards: Wildcards) -> list[str]:
@@ -246,10 +245,7 @@ class Jobs:
         return [json.dumps(setting, sort_keys=True) for setting in settings]
 
 
-@functools.cache
-def digest(file: str) -> str:
-    """The SHA-256 of a file; a copy may have an older date than what was made of the file before it."""
-    return sha256(file)
+digest = functools.cache(sha256)  # a copy may have an older date than what was made of the file before it
 
 
 def group_wildcards(group: Group) -> dict[str, str]:

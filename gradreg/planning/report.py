@@ -185,18 +185,17 @@ def facts(experiment: Experiment, study: Study) -> dict[str, Any]:
     dataset, n_train = study
     final = _trained(experiment, study)
     run, plan = final[0]
-    size = experiment.selection_size(*study, run.model)
-    selection = next(p for r, p in experiment.selection.items() if (r.dataset, r.n_train) == (dataset, size))
     groups = [group for group in experiment.groups if (group.dataset, group.n_train) == study]
+    sizes = {group.model: experiment.groups[group][0].n_train for group in sorted(groups, key=lambda group: group.path)}
+    size = sizes[run.model]
+    selection = next(p for r, p in experiment.selection.items() if (r.dataset, r.n_train) == (dataset, size))
     transferred = experiment.transfers.get(study)
     return {
         "dataset": dataset,
         "n_train": n_train,
         "n_test": plan.attack.n_test,
         "n_selection": size,
-        "selections": {
-            group.model: experiment.groups[group][0].n_train for group in sorted(groups, key=lambda group: group.path)
-        },
+        "selections": sizes,
         "n_validation": selection.training.n_validation,
         "by": str(experiment.criteria[study]),
         "seeds": plan.seeds,

@@ -1,7 +1,4 @@
-"""Draw the tables and figures of published experiments again, from the measurements that are published beside them.
-
-Figures for which nothing is published, as galleries of older runs, stay as they are.
-"""
+"""Draw the tables and figures of published experiments again, from the measurements that are published beside them."""
 
 import argparse
 import shutil
@@ -62,10 +59,8 @@ def with_others(source: Path, experiment: Experiment, study: Study) -> list[obje
 
 
 def draw(source: Path, target: Path, folder: str, arguments: list[object]) -> None:
-    """The published figures of a folder; those that are galleries only where these are published."""
+    """The published figures of a folder."""
     names = sorted(file.stem for file in (source / "figures" / folder).glob("*.svg"))
-    if "--galleries" not in arguments:
-        names = [name for name in names if name.partition("_")[0] not in ("gallery", "dreams")]
     with tempfile.TemporaryDirectory() as scratch:
         run("plot_figures", *names, *arguments, "--out", scratch)
         replace(Path(scratch), target / "figures" / folder)
