@@ -24,7 +24,7 @@ def table_of(page, first):
 def errors(study):
     """The published table of errors of a study, without what the literature has."""
     table = metrics.read(PUBLISHED / study / "errors.csv").astype(str)
-    return table[~table.model.str.startswith("published")]
+    return table[~table.model.str.startswith("literature")]
 
 
 def cell(value):

@@ -11,7 +11,7 @@ def test_the_table_of_the_readme_is_that_of_the_published_experiment():
     """Without noisy images that were clipped, as the paper's were most likely not."""
     table = metrics.read(PUBLISHED / "paper-dense/tables/mnist-60000/reproduction.csv")
     expected = [
-        [row.model, row.training, row.noise or "–", f"{row.published:.2f}", f"{row.mean:.2f} ± {row.half:.2f}"]
+        [row.model, row.training, row.noise or "–", f"{row.literature:.2f}", f"{row.mean:.2f} ± {row.half:.2f}"]
         for row in table[table.images != "clipped"].itertuples()
     ]
     assert table_of("README.md", "network") == expected
@@ -52,7 +52,7 @@ def test_the_table_of_the_page_of_reproduction_is_that_of_the_published_experime
             row.training,
             row.setting.removeprefix("eps = ") if "eps" in row.setting else "–",
             f"{row.noise}, {row.images}" if row.noise else "none",
-            f"{row.published:.2f}",
+            f"{row.literature:.2f}",
             f"{row.mean:.2f} ± {row.half:.2f}",
             f"{row.least:.2f} to {row.most:.2f}",
             f"{row.difference:+.2f}",

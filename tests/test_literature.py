@@ -50,7 +50,7 @@ def test_the_tables_of_the_paper_are_there():
 
 def test_an_entry_may_need_an_objective_with_certain_settings():
     half = {"perturb": {"kind": "perturb"}, "half": {"kind": "perturb", "alpha": 0.5}}
-    rows = report.published(experiment(objectives=half, eps={"inf": [0.1]}), STUDY)
+    rows = report.in_literature(experiment(objectives=half, eps={"inf": [0.1]}), STUDY)
     assert [(row["objective"], row["error"]) for row in rows if row["p"] == "inf"] == [("half", 0.84)]
 
 
@@ -60,7 +60,7 @@ def test_an_entry_without_a_clean_error_is_compared_under_noise(monkeypatch):
         {"network": "some", "training": "plain", "source": "some", "p": "none", "model": DENSE, "noise": {0.1: 3}},
     )
     monkeypatch.setattr(literature, "ENTRIES", {"mnist": [entry]})
-    assert [(row["noise"], row["error"]) for row in report.published(experiment(), STUDY)] == [("0.1", 3.0)]
+    assert [(row["noise"], row["error"]) for row in report.in_literature(experiment(), STUDY)] == [("0.1", 3.0)]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_what_would_never_be_compared_is_refused(changes, message):
 
 
 def test_networks_like_those_of_the_literature_stand_beside_them():
-    rows = report.published(experiment(), STUDY)
+    rows = report.in_literature(experiment(), STUDY)
     beside = [(row["objective"], row["p"], row["noise"], row["error"]) for row in rows]
     assert beside == [
         ("", "none", "", 0.94),
@@ -103,7 +103,7 @@ def test_networks_like_those_of_the_literature_stand_beside_them():
 def test_others_do_not(changes):
     other = experiment(**changes)
     study = ("mnist", changes.get("n_train", 60000))
-    assert report.published(other, study) == []
+    assert report.in_literature(other, study) == []
     assert "reproduction" not in report.figures(other, study)
     assert list(report.tables(other, study)) == ["errors", "flags"]
 
@@ -114,17 +114,17 @@ def measured(values, p="2", attack="none", eps=""):
     return [cell | {"seed": i, "value": v / 100} for i, v in enumerate(values)]
 
 
-def test_ours_are_compared_with_what_was_published():
+def test_ours_are_compared_with_the_literature():
     ours = [0.9, 0.7, 1.1, 0.8, 1.0]
     rows = measured(ours) + measured([1.5] * 5, attack="gaussian", eps="0.10")
     rows += measured([1.6] * 5, attack="gaussian_unclipped", eps="0.1")
     rows += measured([9] * 5, attack="gaussian", eps="0.3")
-    published = [row for row in report.published(experiment(), STUDY) if row["p"] == "2"]
-    table = reproduction.table(pd.DataFrame(rows), published)
+    entries = [row for row in report.in_literature(experiment(), STUDY) if row["p"] == "2"]
+    table = reproduction.table(pd.DataFrame(rows), entries)
     assert table.noise.tolist() == ["", "0.1", "0.1"]
     assert table.images.tolist() == ["", "clipped", "not clipped"]
     first = table.iloc[0]
-    assert (first.published, first.seeds, first.least, first.most) == (0.78, 5, pytest.approx(0.7), pytest.approx(1.1))
+    assert (first.literature, first.seeds, first.least, first.most) == (0.78, 5, pytest.approx(0.7), pytest.approx(1.1))
     assert (first["mean"], first.difference) == (pytest.approx(0.9), pytest.approx(0.12))
     # The prediction interval for one more draw of the same normal distribution.
     half = stats.t.ppf(0.975, 4) * pd.Series(ours).std() * (1 + 1 / 5) ** 0.5
@@ -136,37 +136,37 @@ def test_ours_are_compared_with_what_was_published():
 
 
 def test_failed_trainings_are_counted_and_have_no_interval():
-    published = [row for row in report.published(experiment(), STUDY) if row["p"] == "2" and not row["noise"]]
+    entries = [row for row in report.in_literature(experiment(), STUDY) if row["p"] == "2" and not row["noise"]]
     rows = measured([0.9, 1.0, 1.1, 90.2])
     rows[-1]["flags"] = "no-better-than-constant:9+box-not-enough"
-    table = reproduction.table(pd.DataFrame(rows), published)
+    table = reproduction.table(pd.DataFrame(rows), entries)
     assert table.failed.tolist() == [1]
     text = reproduction.rounded(table).iloc[0]
     assert (text.failed, text["one network of ours"], text["within"]) == (1, "–", "–")
     rows[-1]["flags"] = "box-not-enough"
-    table = reproduction.table(pd.DataFrame(rows), published)
+    table = reproduction.table(pd.DataFrame(rows), entries)
     assert (table.failed.tolist(), table.single_low.tolist(), table.single_high.tolist()) == ([0], [0], [100])
     assert "failed" not in reproduction.rounded(table)
 
 
 def test_one_seed_has_no_interval():
-    published = [row for row in report.published(experiment(), STUDY) if row["p"] == "2" and not row["noise"]]
-    text = reproduction.rounded(reproduction.table(pd.DataFrame(measured([0.9])), published)).iloc[0]
+    entries = [row for row in report.in_literature(experiment(), STUDY) if row["p"] == "2" and not row["noise"]]
+    text = reproduction.rounded(reproduction.table(pd.DataFrame(measured([0.9])), entries)).iloc[0]
     assert (text.ours, text["one network of ours"], text["within"]) == ("0.90", "–", "–")
 
 
 @pytest.mark.usefixtures("close_figures")
 def test_the_figure_has_a_panel_per_level_of_noise():
-    rows, published = [], []
+    rows, entries = [], []
     for p, errors in (("none", (0.94, 1.14, 2.42)), ("2", (0.78, 0.83, 1.29))):
         for level, error in zip(("", "0.1", "0.3"), errors, strict=True):
             kinds = ("gaussian", "gaussian_unclipped") if level else ("none",)
             rows += [row for kind in kinds for row in measured([1.0, 1.1, 1.3], p=p, attack=kind, eps=level)]
             network = {"model": "net", "objective": "perturb", "p": p}
-            published.append(network | {"noise": level, "error": error, "source": "some"})
+            entries.append(network | {"noise": level, "error": error, "source": "some"})
     for row in rows:
         row["flags"] = "collapsed" if row["p"] == "2" and row["attack_eps"] == "0.3" else ""
-    figure = draw(reproduction.table(pd.DataFrame(rows), published))
+    figure = draw(reproduction.table(pd.DataFrame(rows), entries))
     assert [ax.get_title() for ax in figure.axes] == ["test images", "Gaussian noise 0.1", "Gaussian noise 0.3"]
     lines = [line for ax in figure.axes for line in ax.lines]
     stars = [line.get_xdata()[0] for line in lines if line.get_marker() == "*"]
@@ -175,4 +175,4 @@ def test_the_figure_has_a_panel_per_level_of_noise():
     assert len(hollow) == 4
     assert len([line for line in lines if line.get_marker() == "s"]) == 2  # framed: clipped and not
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert legend == ["published", "ours", "ours, not clipped", "flagged: see the table of flags"]
+    assert legend == ["literature", "ours", "ours, not clipped", "flagged: see the table of flags"]

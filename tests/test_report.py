@@ -121,7 +121,7 @@ def test_the_provenance_names_the_jobs_and_their_code(template, opened):
 @pytest.mark.parametrize("dataset", ["digits", "mnist"])
 @pytest.mark.parametrize("width", [1000, 1400])
 def test_a_page_of_errors_fits_and_no_value_is_broken(opened, tmp_path, width, dataset):
-    """Five norms, three attacks on each; MNIST has published errors with long sources."""
+    """Five norms, three attacks on each; MNIST has errors in the literature, with long sources."""
     test = measurements(seeds=5).assign(dataset=dataset)
     for attack, p in itertools.product(("multi_step", "apgd", "standard"), ("1", "1.3", "2", "4", "inf")):
         test = with_rows(test, (attack, p, "0.5", "error", 0.9123, ""))

@@ -53,9 +53,9 @@ def test_errors_in_the_literature_stand_below_with_their_source():
     assert table["test error, %"].map(str).tolist()[8:11] == ["0.94", "0.78", "0.84"]
     assert table.source.tolist()[:8] == [""] * 8
     assert table.source[8:].str.contains("Lyu et al. 2015, table").all()
-    assert table.model[8] == "published: maxout, dense, dropout, 60000 training images"  # the study has fewer
+    assert table.model[8] == "literature: maxout, dense, dropout, 60000 training images"  # the study has fewer
     as_many = tables.errors(measurements(n_train=60000).assign(dataset="mnist"))
-    assert as_many.model[8] == "published: maxout, dense, dropout"
+    assert as_many.model[8] == "literature: maxout, dense, dropout"
 
 
 def test_intervals_are_written_with_their_mean():

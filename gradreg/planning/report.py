@@ -23,7 +23,7 @@ SECTIONS = {
     "5. What do perturbations look like?": ["gallery", "dreams", "alignment"],
     "6. Why do adversarial examples generalise?": ["transfer", "transfer_matrix"],
     "7. How were the settings chosen?": ["validation_error", "learning_curves"],
-    "8. Does it reproduce published results?": ["reproduction", "reproduction_table"],
+    "8. Does it reproduce the literature?": ["reproduction", "reproduction_table"],
 }
 TITLES = {
     "errors": "Errors, and whether they differ from plain",
@@ -47,8 +47,8 @@ TITLES = {
     "transfer_matrix": "Every network against every other",
     "validation_error": "Validation error against training eps",
     "learning_curves": "Learning curves",
-    "reproduction": "Published errors beside ours",
-    "reproduction_table": "Published errors beside ours, in numbers",
+    "reproduction": "Errors in the literature beside ours",
+    "reproduction_table": "Errors in the literature beside ours, in numbers",
 }
 
 
@@ -73,7 +73,7 @@ def figures(experiment: Experiment, study: Study) -> dict[str, tuple[str, dict[s
         names.append("probe")
     if study in experiment.transfers:
         names += ["transfer", "transfer_matrix"] if min(plan.seeds for plan in plans) > 1 else ["transfer"]
-    if published(experiment, study):
+    if in_literature(experiment, study):
         names.append("reproduction")
     pictures = ["gallery", *(["dreams"] if DATASETS[study[0]].image_shape[1] >= LEGIBLE else [])]
     of_models = [
@@ -93,19 +93,19 @@ def _trained(experiment: Experiment, study: Study) -> list[tuple[Run, Plan]]:
 def tables(experiment: Experiment, study: Study) -> dict[str, str]:
     """The tables of a study that are shown: file -> name."""
     shown = {"errors": "errors", "flags": "flags"}
-    return shown | ({"reproduction": "reproduction_table"} if published(experiment, study) else {})
+    return shown | ({"reproduction": "reproduction_table"} if in_literature(experiment, study) else {})
 
 
 def arguments(experiment: Experiment, study: Study) -> list[str]:
     """What the scripts that make the tables and draw the figures of a study take beside files."""
     dataset, n_train = study
-    about = facts(experiment, study)["selections"], vars(experiment.criteria[study]), published(experiment, study)
+    about = facts(experiment, study)["selections"], vars(experiment.criteria[study]), in_literature(experiment, study)
     selections, by, errors = map(to_json, about)
     numbers = ["--dataset", dataset, "--n-train", str(n_train), "--selections", selections]
-    return [*numbers, "--by", by, "--published", errors]
+    return [*numbers, "--by", by, "--literature", errors]
 
 
-def published(experiment: Experiment, study: Study) -> list[dict[str, Any]]:
+def in_literature(experiment: Experiment, study: Study) -> list[dict[str, Any]]:
     """Errors in the literature that networks of a study are compared with, each with the network and its training.
 
     noise: the standard deviation of Gaussian noise, if there was any, else empty; only if the study measures it.

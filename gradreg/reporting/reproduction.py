@@ -12,23 +12,23 @@ from gradreg.planning.report import GAUSSIAN
 from gradreg.reporting import summaries
 from gradreg.reporting.tables import OF_TRAINING, interval
 
-COLUMNS = ["model", "training", "setting", "noise", "images", "published", "mean", "half", "seeds", "failed", "least"]
+COLUMNS = ["model", "training", "setting", "noise", "images", "literature", "mean", "half", "seeds", "failed", "least"]
 COLUMNS += ["most", "difference", "single_low", "single_high", "source"]
 
 
-def table(test: pd.DataFrame, published: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def table(test: pd.DataFrame, literature: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per error in the literature and way in which we measured it; errors in percent.
 
-    test: measurements of the final runs of one study; published: as ``planning.report.published`` lists it. noise: the
-    standard deviation, empty for unperturbed images. images: whether noisy ones were clipped to [0, 1], else empty.
-    half: of the 95 % interval of our mean over seeds. single_low, single_high: in between lies a further network of
-    ours with probability .95 (the prediction interval of Student's distribution, mean ± t s sqrt(1 + 1/n), cut at 0 and
-    100); a published error that is one network's is to be compared with it. failed: seeds whose training has a flag
+    test: measurements of the final runs of one study; literature: as ``planning.report.in_literature`` lists it.
+    noise: the standard deviation, empty for unperturbed images. images: whether noisy ones were clipped to [0, 1], else
+    empty. half: of the 95 % interval of our mean over seeds. single_low, single_high: in between lies a further network
+    of ours with probability .95 (the prediction interval of Student's distribution, mean ± t s sqrt(1 + 1/n), cut at 0
+    and 100); an error that is one network's is to be compared with it. failed: seeds whose training has a flag
     (``tables.OF_TRAINING``); where there are any, there is no such interval.
     """
     test = summaries.with_training(test[test.metric == "error"])
     rows = []
-    for entry in published:
+    for entry in literature:
         ours = test[(test.model == entry["model"]) & (test.p == entry["p"])]
         if entry["p"] != "none":
             ours = ours[ours.objective == entry["objective"]]
@@ -52,23 +52,23 @@ def _row(part: pd.DataFrame, images: str, entry: Mapping[str, Any]) -> tuple[Any
     training, objective, eps = part[["training", "objective", "eps"]].iloc[0]
     setting = objective if training.plain else f"eps = {eps}"
     single = math.nan if failed else half * math.sqrt(n + 1)  # half is t s / sqrt(n)
-    published, ends = entry["error"], np.clip([mean - single, mean + single], 0, 100)
-    ours = mean, half, n, failed, min(errors), max(errors), mean - published
-    return entry["model"], training, setting, entry["noise"], images, published, *ours, *ends, entry["source"]
+    theirs, ends = entry["error"], np.clip([mean - single, mean + single], 0, 100)
+    ours = mean, half, n, failed, min(errors), max(errors), mean - theirs
+    return entry["model"], training, setting, entry["noise"], images, theirs, *ours, *ends, entry["source"]
 
 
 def rounded(compared: pd.DataFrame) -> pd.DataFrame:
     """What ``table`` returned, as text to read."""
     text = compared[["model", "training", "setting"]].copy()
     text["noise"] = (compared.noise + ", " + compared.images).where(compared.noise != "", "none")
-    text["published"] = compared.published.map("{:.2f}".format)
+    text["literature"] = compared.literature.map("{:.2f}".format)
     text["ours"] = [interval(mean, half) for mean, half in zip(compared["mean"], compared.half, strict=True)]
     text["seeds"] = compared.seeds
     if compared.failed.any():
         text["failed"] = compared.failed
     text["range"] = [f"{low:.2f} to {high:.2f}" for low, high in zip(compared.least, compared.most, strict=True)]
     text["difference"] = compared.difference.map("{:+.2f}".format)
-    inside = (compared.single_low <= compared.published) & (compared.published <= compared.single_high)
+    inside = (compared.single_low <= compared.literature) & (compared.literature <= compared.single_high)
     text["one network of ours"] = [
         "–" if math.isnan(low) else f"{low:.2f} to {high:.2f}"
         for low, high in zip(compared.single_low, compared.single_high, strict=True)

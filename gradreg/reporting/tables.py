@@ -116,7 +116,7 @@ def errors(test: pd.DataFrame, compared: pd.DataFrame | None = None) -> pd.DataF
         if entry.error is not None:
             as_many = entry.n_train == test.n_train.iloc[0]
             name = entry.network + ("" if as_many else f", {entry.n_train} training images")
-            row = {"model": f"published: {name}", "training": entry.training, "source": entry.source}
+            row = {"model": f"literature: {name}", "training": entry.training, "source": entry.source}
             rows.append(row | {"test error, %": Mean(entry.error)})
     return _table(rows)
 

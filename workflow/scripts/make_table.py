@@ -19,7 +19,7 @@ from gradreg.storage.files import write_text
 
 COMPARISON = "Difference from plain in percentage points, 95 % interval over seeds and images, P values"
 FLAGS = "Flags: results that cannot be trusted"
-REPRODUCTION = "Published errors beside ours, %"
+REPRODUCTION = "Errors in the literature beside ours, %"
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--n-train", required=True, type=int)
     parser.add_argument("--selections", required=True, type=json.loads, help="model: training images, as JSON")
     parser.add_argument("--by", default={}, type=json.loads, help="the error that settings competed by, as JSON")
-    parser.add_argument("--published", default=[], type=json.loads, help="errors in the literature to compare, as JSON")
+    parser.add_argument("--literature", default=[], type=json.loads, help="errors to compare, as JSON")
     parser.add_argument("--out", required=True, type=Path, help="folder")
     args = parser.parse_args()
     test, validation = metrics.read(args.test), metrics.read(args.validation)
@@ -59,8 +59,8 @@ def main() -> None:
     by = Criterion(**args.by)
     told = errors if by == CLEAN else tables.with_criterion(errors, str(by))
     shown = {"errors": (told, told), "comparison": (compared, rounded), "flags": (flags, flags)}
-    if args.published:
-        table = reproduction.table(test, args.published)
+    if args.literature:
+        table = reproduction.table(test, args.literature)
         shown["reproduction"] = (table, reproduction.rounded(table))
     for name, (table, text) in shown.items():
         metrics.write(args.out / f"{name}.csv", table)
@@ -71,9 +71,9 @@ def main() -> None:
     page = tables.to_html(parts, f"Errors on {args.dataset}", f"{tables.NOTE} {sources}")
     write_text(args.out / "errors.html", page)
     write_text(args.out / "flags.html", tables.to_html({FLAGS: flags}, f"Flags on {args.dataset}", numbers=False))
-    if args.published:
+    if args.literature:
         beside = shown["reproduction"][1]
-        sources = f"Published: {'; '.join(dict.fromkeys(beside.source))}."
+        sources = f"Literature: {'; '.join(dict.fromkeys(beside.source))}."
         page = tables.to_html({REPRODUCTION: beside.drop(columns=["seeds", "source"])}, REPRODUCTION, sources)
         write_text(args.out / "reproduction.html", page)
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from gradreg import cli
 from gradreg.planning.attacked import Criterion
 from gradreg.reporting.plots import errors, images, reproduction, style, theory, training_norm, transfer, trust
-from gradreg.reporting.reproduction import table as beside_published
+from gradreg.reporting.reproduction import table as beside_literature
 from gradreg.storage import metrics
 
 FIGURES: dict[str, tuple[Callable[..., Figure], list[str]]] = {  # name: function, and the tables that it takes
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--n-train", type=int, help="training images of the final runs; all sizes unless given")
     parser.add_argument("--selections", type=json.loads, help="model: training images of its selection runs, as JSON")
     parser.add_argument("--by", default={}, type=json.loads, help="the error that settings competed by, as JSON")
-    parser.add_argument("--published", default=[], type=json.loads, help="errors in the literature to compare, as JSON")
+    parser.add_argument("--literature", default=[], type=json.loads, help="errors to compare, as JSON")
     parser.add_argument("--width", type=float, default=style.TEXT_WIDTH, help="inches that figures are wide at most")
     parser.add_argument("--out", required=True, type=Path, help="folder")
     args = parser.parse_args()
@@ -74,7 +74,7 @@ def main() -> None:
         if gallery in GALLERIES:
             figure = GALLERIES[gallery](args.galleries, model)
         elif name == "reproduction":
-            figure = reproduction.reproduction(beside_published(table("test"), args.published))
+            figure = reproduction.reproduction(beside_literature(table("test"), args.literature))
         elif name == "validation_error":
             figure = errors.validation_error(table("validation"), table("test"), Criterion(**args.by))
         else:

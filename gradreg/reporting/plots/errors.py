@@ -140,7 +140,7 @@ def robust_error(test: pd.DataFrame) -> Figure:
     for attack, look in attack_looks.items():
         handles.append(Line2D([], [], color="k", label=attack.replace("_", "-"), **{"marker": "", **look}))
     handles += [common.flagged()] if framed else []
-    handles += [Line2D([], [], label="published, one step", **STAR)] if stars else []
+    handles += [Line2D([], [], label="literature, one step", **STAR)] if stars else []
     common.legend(figure, handles)
     return figure
 

@@ -17,7 +17,7 @@ from gradreg.reporting.plots.errors import STAR
 
 
 def reproduction(compared: pd.DataFrame) -> Figure:
-    """A row per network, a panel per level of noise: the published error, and ours with two intervals.
+    """A row per network, a panel per level of noise: the error in the literature, and ours with two intervals.
 
     compared: of ``reporting.reproduction.table``. The thick line is the 95 % interval of our mean, the thin one that of
     a further network of ours; from three seeds on, and if no training failed. Hollow marks: noisy images that were not
@@ -34,8 +34,8 @@ def reproduction(compared: pd.DataFrame) -> Figure:
         panel = compared[compared.noise == size]
         for place, network in enumerate(networks):
             rows = panel[(panel.model == network[0]) & (panel.training == network[1])]
-            ax.plot(rows.published.unique(), [place] * rows.published.nunique(), zorder=4, **STAR)
-            rows = rows.drop_duplicates("images")  # the same of ours beside two published errors
+            ax.plot(rows.literature.unique(), [place] * rows.literature.nunique(), zorder=4, **STAR)
+            rows = rows.drop_duplicates("images")  # the same of ours beside two errors in the literature
             offsets = np.linspace(-0.17, 0.17, len(rows)) if len(rows) > 1 else np.zeros(len(rows))
             for offset, row in zip(offsets, rows.itertuples(), strict=True):
                 _network(ax, place + offset, row, looks[row.training])
@@ -46,7 +46,7 @@ def reproduction(compared: pd.DataFrame) -> Figure:
         ax.set_xlabel(ERROR)
         ax.grid(axis="y", lw=0.3, color="#dddddd")
         common.label_rows(ax, _names(networks) if column == 0 else [""] * len(networks))
-    handles = [Line2D([], [], label="published", **STAR), Line2D([], [], label="ours", color="#444444", marker="o")]
+    handles = [Line2D([], [], label="literature", **STAR), Line2D([], [], label="ours", color="#444444", marker="o")]
     if (compared.images == "not clipped").any():
         handles.append(Line2D([], [], label="ours, not clipped", color="#444444", marker="o", mfc="white"))
     handles += [common.flagged()] if failed else []
