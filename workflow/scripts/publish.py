@@ -70,6 +70,9 @@ def networks(experiment: Experiment, source: Path, target: Path) -> dict[Path, b
         text = cards.card(experiment.config["experiment"], group.path, record, test)
         files |= {folder / name: read_bytes(cell / name) for name in (WEIGHTS, RECORD)}
         files[folder / "README.md"] = text.encode()
+        strong = {name: spec.attacks for name, (spec, _) in experiment.plan(run).strong.items()}
+        for threat, entry in cards.robustbench(record, test, strong).items():
+            files[folder / f"robustbench-{threat}.json"] = json.dumps(entry, indent=2).encode()
     others = [file for file in target.parent.glob(f"*/networks/**/{WEIGHTS}") if target not in file.parents]
     size = sum(file.stat().st_size for file in others)
     size += sum(len(content) for file, content in files.items() if file.name == WEIGHTS)
