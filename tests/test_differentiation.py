@@ -110,12 +110,14 @@ def test_vmap_over_replicas_equals_each_alone(name, p):
 
 
 def compiled():
-    """Compiling takes seconds: each objective in one norm, perturb in all, and the others in the long tests."""
+    """Compiling takes seconds: perturb in all norms, the others in one, and in another one in the long tests."""
     exponents = [1.0, 1.5, 2.0, math.inf]
     for i, name in enumerate(EVERY):
         for j, p in enumerate(exponents):
-            short = name == "perturb" or j == i % len(exponents)
-            yield pytest.param(name, p, marks=[] if short else pytest.mark.faults)
+            if name == "perturb" or j == i % 4:
+                yield pytest.param(name, p)
+            elif j == (i + 2) % 4:
+                yield pytest.param(name, p, marks=pytest.mark.faults)
 
 
 @pytest.mark.parametrize(("name", "p"), list(compiled()))

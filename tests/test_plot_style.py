@@ -153,7 +153,7 @@ def test_no_text_lies_on_another(tmp_path, width, joined, models, norms):
 
 
 @pytest.mark.faults
-@settings(max_examples=8, phases=[Phase.generate])
+@settings(max_examples=5, phases=[Phase.generate])
 @given(st.data())
 def test_no_text_lies_on_another_whatever_the_study(tmp_path_factory, data):
     width = data.draw(st.sampled_from([style.TEXT_WIDTH, style.COLUMN_WIDTH]))

@@ -167,7 +167,7 @@ def whole(experiment, data):
 
 @given(SIZES, st.integers(0, 99))
 @example(WATCHED, 0)
-@settings(max_examples=5, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=4, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
 def test_an_experiment_of_any_size_ends_in_a_report_or_is_refused_at_once(tmp_path_factory, sizes, seed):
     folder = tmp_path_factory.mktemp("small")
     generator = np.random.default_rng(seed)

@@ -96,6 +96,6 @@ def test_whatever_happens_the_same_command_ends_in_the_results_of_a_fresh_run(tm
     run_state_machine_as_test(
         lambda: Updates(untouched, tmp_path),
         settings=settings(
-            max_examples=4, stateful_step_count=5, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+            max_examples=3, stateful_step_count=5, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
         ),
     )
