@@ -42,15 +42,12 @@ def _cut(entry: dict[str, Any]) -> None:
     entry["gallery"].pop("eps", None)
     if "transfer" in entry:
         entry["transfer"] |= {"images": ATTACKED, "eps": {}}
-    for part in ("models", "baseline", "objectives"):
-        for setting in entry[part].values():
-            for key in ("epochs", "batch_size", "min_steps"):
-                setting.get("train", {}).pop(key, None)
-            _without_gpu(setting.get("train", {}))
-    _without_gpu(entry["train"])
+    parts = [setting for part in ("models", "baseline", "objectives") for setting in entry[part].values()]
+    trains = [setting["train"] for setting in parts if "train" in setting]
+    for train in trains:
+        for key in ("epochs", "batch_size", "min_steps"):
+            train.pop(key, None)
+    for train in (entry["train"], *trains):
+        if train.get("precision") == "tf32":  # which needs a GPU
+            train["precision"] = "float32"
     entry["train"] |= {"epochs": 1, "batch_size": BATCH, "min_steps": 0}
-
-
-def _without_gpu(train: dict[str, Any]) -> None:
-    if train.get("precision") == "tf32":
-        train["precision"] = "float32"
