@@ -1,6 +1,5 @@
 """How long an experiment will take: each kind of step is timed on random images, and then counted."""
 
-import itertools
 import math
 import statistics
 import time
@@ -12,7 +11,7 @@ import torch
 from gradreg import registry
 from gradreg.attacks.gradients import loss_gradient
 from gradreg.data.splits import Split
-from gradreg.device import CPU
+from gradreg.device import CPU, wait_for
 from gradreg.evaluation.measure import answers, evaluate
 from gradreg.models import given, preprocessing
 from gradreg.models.checkpoint import build
@@ -20,21 +19,23 @@ from gradreg.planning.hooks import Work
 from gradreg.planning.numerals import Numeral
 from gradreg.planning.specs import to_json
 from gradreg.registry.datasets import DATASETS
-from gradreg.training.block import train_block
+from gradreg.training.replicas import Stack
 from gradreg.training.schedules import batches
 
-STEPS, REPEATS = 5, 3
+STEPS = 15
 LONG = 0.5  # seconds of a step that is timed once only
 GRADIENTS = 100  # of an attack whose registration does not say how many it takes
-READ, ATTACKED, FEW = 200, 20, 2  # images; few where reading one takes long
+READ, FEW = 200, 2  # images
+OF_A_STEP = ("optimizer", "precision", "compile", "averaging", "pad", "flip")  # settings that its cost depends on
 
 
 @dataclass
 class Seconds:
-    """Seconds of one core."""
+    """Seconds of one core. longest: of jobs that wait for each other, the least time on however many cores."""
 
     training: float = 0.0
     evaluation: float = 0.0
+    longest: float = 0.0
 
 
 def estimate(work: Iterable[Work], device: torch.device = CPU) -> Seconds:
@@ -43,14 +44,17 @@ def estimate(work: Iterable[Work], device: torch.device = CPU) -> Seconds:
     It is the most they take: attacks count as if every image withstood all their steps, and recipes that stop on
     validation as if they never did.
     """
-    steps: dict[str, float] = {}
+    steps: dict[str, tuple[float, float]] = {}
     readings: dict[str, tuple[float, float, float]] = {}
     total = Seconds()
+    longest = {False: 0.0, True: 0.0}  # of the jobs before choices, and of those after them
     for item in work:
         training, attack = item.training, item.attack
         network = f"{item.dataset} {to_json(training.model)}"
         batch, steps_of_epoch = batches(training.n_train, training.recipe)
-        kind = f"{network} {to_json(replace(training.objective, eps=0.0))} {batch}"  # a step costs the same at any eps
+        # A step costs the same at any eps and rate.
+        recipe = {key: value for key, value in vars(training.recipe).items() if key in OF_A_STEP}
+        kind = f"{network} {to_json(replace(training.objective, eps=0.0))} {batch} {to_json(recipe)}"
         reading = f"{network} {training.file} {to_json(attack)}"
         if kind not in steps and training.file is None:
             steps[kind] = _step(item, batch, device)
@@ -58,18 +62,24 @@ def estimate(work: Iterable[Work], device: torch.device = CPU) -> Seconds:
             readings[reading] = _reading(item, device)
         per_image, per_attacked, per_gradient = readings[reading]
         watched = training.n_validation or training.n_stop or 0
-        epoch = steps_of_epoch * steps.get(kind, 0) + watched * per_image
+        step, probes = steps.get(kind, (0, 0))
+        epoch = steps_of_epoch * step + probes + watched * per_image
         if watch := training.watch:
             several = watch.attack["kind"] == "multi_step"
             gradients = attack.steps if several else _gradients(watch.attack["kind"])
             epoch += min(watch.images, watched) * len(watch.eps) * gradients * per_gradient
         phases = 2 if training.recipe.retrain != "none" and training.n_stop else 1
-        total.training += item.train * phases * training.recipe.epochs * epoch
+        trained = phases * training.recipe.epochs * epoch
+        total.training += item.train * trained
         attacked = min(attack.images, item.n_evaluated)
-        total.evaluation += item.evaluate * (item.n_evaluated * per_image + attacked * per_attacked)
+        evaluated = item.n_evaluated * per_image + attacked * per_attacked
+        total.evaluation += item.evaluate * evaluated
+        alone = (trained if item.train else 0) + (evaluated if item.evaluate else 0)
+        longest[item.final] = max(longest[item.final], item.block * alone)
         for strong, count in item.strong.values():
             gradients = sum(_gradients(kind) for kind in strong.attacks)
             total.evaluation += count * strong.images * len(strong.eps) * gradients * per_gradient
+    total.longest = sum(longest.values())
     return total
 
 
@@ -78,24 +88,21 @@ def _gradients(attack: str) -> int:
     return int(registry.lookup("attacks", attack).get("gradients", GRADIENTS))
 
 
-def _step(item: Work, batch: int, device: torch.device) -> float:
-    """Seconds of one training step of one replica."""
-    (first,) = _epochs(item, batch, device, steps=1, repeats=1)
-    if first > LONG:
-        return first
-    return statistics.median(_epochs(item, batch, device, STEPS, REPEATS)) / STEPS
-
-
-def _epochs(item: Work, batch: int, device: torch.device, steps: int, repeats: int) -> list[float]:
-    """Seconds of epochs of ``steps`` steps, after a first one that warms up."""
-    marks: list[float] = []
-    spec = item.training.with_recipe(epochs=1 + repeats, min_steps=steps, patience=None, retrain="none")
-
-    def on_epoch(epoch: int, rows: object) -> None:
-        marks.append(time.perf_counter())
-
-    train_block([0], _random(item.dataset, batch), None, spec, device, _whitening(item), on_epoch)
-    return [later - earlier for earlier, later in itertools.pairwise(marks)]
+def _step(item: Work, batch: int, device: torch.device) -> tuple[float, float]:
+    """Seconds of one training step of one replica, and of the readings on training images after each epoch."""
+    spec = item.training.with_recipe(epochs=2, min_steps=0)
+    stack = Stack([0], _random(item.dataset, batch).to(device), None, spec, _whitening(item))
+    stack.run_epoch()  # warms up, and compiles
+    times: list[float] = []
+    while len(times) < STEPS and (not times or times[0] < LONG):
+        start = time.perf_counter()
+        stack.descend(2)  # an epoch of one step
+        wait_for(device)
+        times.append(time.perf_counter() - start)
+    start = time.perf_counter()
+    stack.run_epoch()
+    step = statistics.median(times)
+    return step, max(time.perf_counter() - start - step, 0)
 
 
 def _reading(item: Work, device: torch.device) -> tuple[float, float, float]:
@@ -108,23 +115,25 @@ def _reading(item: Work, device: torch.device) -> tuple[float, float, float]:
     else:
         network = given.network(item.training.file, model, dataset.image_shape, dataset.classes)
     network.to(device)
-    split = _random(item.dataset, READ).to(device)
-    answers(network, split.pixels())  # the first pass loads what later ones need
+    at_once = min(item.attack.images, item.attack.batch_size, item.n_evaluated)
+    split = _random(item.dataset, max(READ, at_once)).to(device)
+    some = split.first(READ)
+    answers(network, some.pixels())  # the first pass loads what later ones need
     start = time.perf_counter()
-    _, answer = answers(network, split.pixels())
-    answer.sum().item()  # a GPU is waited for
-    per_image = (time.perf_counter() - start) / len(split)
+    answers(network, some.pixels())[1].sum().item()  # a GPU is waited for
+    per_image = (time.perf_counter() - start) / READ
     # Right answers and tiny perturbations: no image is given up early.
-    count = READ if device.type == "cuda" else ATTACKED if per_image < LONG / 100 else FEW
-    standing = Split(split.images, answer, split.top, split.classes).first(count)
+    standing = Split(split.images, answers(network, split.pixels())[1], split.top, split.classes)
     grid = {p: [Numeral("0.000001")] * len(strengths) for p, strengths in item.attack.eps.items()}
+    count, seconds = 0, 0.0
+    while seconds < LONG and count < at_once:  # an image costs less, the more there are
+        count = min(at_once, math.ceil(4 * LONG / seconds * count) if count else FEW)
+        start = time.perf_counter()
+        evaluate(network, standing.first(count), replace(item.attack, eps=grid))
+        seconds = time.perf_counter() - start
     start = time.perf_counter()
-    evaluate(network, standing, replace(item.attack, eps=grid))
-    per_attacked = (time.perf_counter() - start) / count
-    start = time.perf_counter()
-    gradient = loss_gradient(network, split.pixels(), split.labels)
-    gradient.sum().item()
-    return per_image, per_attacked, (time.perf_counter() - start) / len(split)
+    loss_gradient(network, some.pixels(), some.labels).sum().item()
+    return per_image, seconds / count, (time.perf_counter() - start) / READ
 
 
 def _whitening(item: Work) -> preprocessing.Whitening | None:

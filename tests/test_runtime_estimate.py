@@ -15,6 +15,7 @@ from gradreg.planning.entries import recipe
 from gradreg.planning.hooks import Work
 from gradreg.planning.specs import AttackSpec, ModelSpec, ObjectiveSpec, StrongAttackSpec, TrainingSpec, grid, to_json
 from gradreg.training.block import train_block
+from gradreg.training.replicas import Stack
 
 TRAINING = TrainingSpec(
     ModelSpec("sigmoid_mlp", settings={"units": [8]}),
@@ -28,23 +29,36 @@ ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
 
 
-def work(train=1, evaluate=1, training=TRAINING, attack=ATTACK, strong=None):
-    return Work("digits", training, attack, 200, train, evaluate, strong or {})
+def work(train=1, evaluate=1, training=TRAINING, attack=ATTACK, strong=None, **about):
+    return Work("digits", training, attack, 200, train, evaluate, strong=strong or {}, **about)
 
 
 @pytest.fixture
 def measured(monkeypatch):
     """Measurements replaced by round numbers."""
     steps = []
-    monkeypatch.setattr(runtime_estimate, "_step", lambda item, batch, device: steps.append(batch) or 0.5)
+    monkeypatch.setattr(runtime_estimate, "_step", lambda item, batch, device: steps.append(batch) or (0.5, 3.0))
     monkeypatch.setattr(runtime_estimate, "_reading", lambda item, device: (0.001, 0.1, 0.01))
     return steps
 
 
 def test_costs_are_counted(measured):
     seconds = runtime_estimate.estimate([work(train=3, evaluate=2)])
-    assert seconds.training == pytest.approx(3 * 4 * (20 * 0.5 + 200 * 0.001))
+    assert seconds.training == pytest.approx(3 * 4 * (20 * 0.5 + 3 + 200 * 0.001))
     assert seconds.evaluation == pytest.approx(2 * (200 * 0.001 + 100 * 0.1))
+
+
+def test_many_cores_help_as_far_as_there_are_jobs(measured):
+    """The longest job before the choices, and the longest after them, each of a block of seeds."""
+    one = runtime_estimate.estimate([work()])
+    alone = one.training + one.evaluation
+    assert one.longest == pytest.approx(alone)
+    items = [
+        work(train=6, evaluate=6, block=3),
+        work(train=1, evaluate=0),
+        work(train=5, evaluate=5, block=5, final=True),
+    ]
+    assert runtime_estimate.estimate(items).longest == pytest.approx(8 * alone)
 
 
 def test_strong_attacks_are_counted_by_their_gradients(measured):
@@ -55,7 +69,7 @@ def test_strong_attacks_are_counted_by_their_gradients(measured):
 
 def test_small_sets_have_at_least_their_steps(measured):
     training = replace(TRAINING, n_train=20, n_validation=None).with_recipe(min_steps=7)
-    assert runtime_estimate.estimate([work(training=training, evaluate=0)]).training == pytest.approx(4 * 7 * 0.5)
+    assert runtime_estimate.estimate([work(training=training, evaluate=0)]).training == pytest.approx(4 * (7 * 0.5 + 3))
     assert measured == [20]  # a step is one of all the images there are
 
 
@@ -64,14 +78,15 @@ def test_retraining_counts_as_much_again(measured):
     once, twice = (
         runtime_estimate.estimate([work(training=replace(training, n_stop=n_stop))]).training for n_stop in (None, 200)
     )
-    assert once == pytest.approx(4 * 20 * 0.5)
-    assert twice == pytest.approx(2 * 4 * (20 * 0.5 + 200 * 0.001))  # and what is held out is read
+    assert once == pytest.approx(4 * (20 * 0.5 + 3))
+    assert twice == pytest.approx(2 * 4 * (20 * 0.5 + 3 + 200 * 0.001))  # and what is held out is read
 
 
 def test_each_kind_of_step_is_measured_once(measured):
     stronger, other = (replace(TRAINING, objective=ObjectiveSpec("perturb", p=p, eps=0.2)) for p in (2.0, 1.0))
-    runtime_estimate.estimate([work(), work(training=stronger), work(training=other)])
-    assert len(measured) == 2
+    slower, lower = TRAINING.with_recipe(precision="bfloat16"), TRAINING.with_recipe(lr=0.01, weight_decay=1e-4)
+    runtime_estimate.estimate([work(training=training) for training in (TRAINING, stronger, other, slower, lower)])
+    assert len(measured) == 3  # other norms and other arithmetic
 
 
 def test_the_estimate_is_of_the_order_of_the_truth():
@@ -86,13 +101,50 @@ def test_the_estimate_is_of_the_order_of_the_truth():
     assert 0.2 < expected / (time.perf_counter() - start) < 5
 
 
+def slow(monkeypatch, name, seconds):
+    """A method of a stack of replicas takes so much longer; how often it was called."""
+    calls, method = [], getattr(Stack, name)
+
+    def slowed(self, *arguments):
+        calls.append(name)
+        time.sleep(seconds)
+        return method(self, *arguments)
+
+    monkeypatch.setattr(Stack, name, slowed)
+    return calls
+
+
+def test_readings_after_an_epoch_are_no_part_of_a_step(monkeypatch):
+    """A step of a convolutional network is short beside the attacks on training images after each epoch."""
+    slow(monkeypatch, "run_epoch", 0.4)
+    step, readings = runtime_estimate._step(work(), 50, CPU)
+    assert step < 0.2
+    assert readings > 0.3
+
+
 def test_long_steps_are_timed_once(monkeypatch):
-    asked = []
+    calls = slow(monkeypatch, "descend", runtime_estimate.LONG)
+    step, readings = runtime_estimate._step(work(), 50, CPU)
+    assert step == pytest.approx(runtime_estimate.LONG, rel=0.5)
+    assert readings < runtime_estimate.LONG / 2
+    assert len(calls) == 3  # to warm up, to be timed, and in the epoch whose readings are
+
+
+def test_attacks_are_timed_on_as_many_images_as_they_take_at_once(monkeypatch):
+    """Unless few take long: an attack on a few images costs nearly as much as one on many."""
+    counts, pause = [], 0.001
     monkeypatch.setattr(
-        runtime_estimate, "_epochs", lambda item, batch, device, steps, repeats: asked.append(steps) or [9.0]
+        runtime_estimate, "evaluate", lambda net, split, attack: counts.append(len(split)) or time.sleep(pause)
     )
-    assert runtime_estimate._step(work(), 50, CPU) == 9.0
-    assert asked == [1]
+    attack = replace(ATTACK, images=150, batch_size=100)
+    _, per_attacked, _ = runtime_estimate._reading(work(attack=attack), CPU)
+    assert (counts[0], counts[-1]) == (2, 100)
+    assert per_attacked < 0.005
+    counts.clear()
+    pause = 0.6
+    _, per_attacked, _ = runtime_estimate._reading(work(attack=attack), CPU)
+    assert counts == [2]
+    assert per_attacked == pytest.approx(0.3, rel=0.2)
 
 
 def test_attacks_cost_what_they_do():

@@ -21,7 +21,8 @@ from gradreg.storage.files import remove
 class Work:
     """Networks of equal cost: how many are to be trained and evaluated, and how many get each strong attack.
 
-    n_evaluated: the number of images that each is evaluated on. strong: name -> (attack, number of networks).
+    n_evaluated: the number of images that each is evaluated on. strong: name -> (attack, number of networks). block:
+    how many one job takes at most, one after another. final: whether they wait for a choice.
     """
 
     dataset: str
@@ -30,6 +31,8 @@ class Work:
     n_evaluated: int
     train: int = 0
     evaluate: int = 0
+    block: int = 1
+    final: bool = False
     strong: dict[str, tuple[StrongAttackSpec, int]] = field(default_factory=dict)
 
     @classmethod
@@ -47,7 +50,8 @@ def remaining_work(jobs: Jobs, planned: Iterable[Any]) -> list[Work]:
 
     def of(run: Any) -> tuple[Work, Plan]:
         plan = experiment.plan(run)
-        return work.setdefault(run, Work(run.dataset, plan.training, plan.attack, plan.n_evaluated)), plan
+        new = Work(run.dataset, plan.training, plan.attack, plan.n_evaluated, final=run not in experiment.selection)
+        return work.setdefault(run, new), plan
 
     def attacked(item: Work, plan: Plan, name: str, count: int) -> None:
         spec, before = plan.strong[name][0], item.strong.get(name, (None, 0))[1]
@@ -60,6 +64,7 @@ def remaining_work(jobs: Jobs, planned: Iterable[Any]) -> list[Work]:
         item, plan = of(run)
         item.train += 0 if run.given else plan.seeds
         item.evaluate += plan.seeds
+        item.block = max(item.block, min(plan.seeds, experiment.config["seeds_per_job"]))
         for name, (_, seeds) in plan.strong.items():
             attacked(item, plan, name, seeds)
         for of_half in experiment.half_runs(group, candidate):
@@ -68,10 +73,12 @@ def remaining_work(jobs: Jobs, planned: Iterable[Any]) -> list[Work]:
 
     for job in planned:
         stage, outputs = job.rule.name.split("_")[0], [str(file) for file in job.output]
-        if stage == "train":
-            of(jobs.run(job.wildcards))[0].train += sum(file.endswith(WEIGHTS) for file in outputs)
-        elif stage == "evaluate":
-            of(jobs.run(job.wildcards))[0].evaluate += sum(file.endswith("metrics.csv") for file in outputs)
+        if stage in ("train", "evaluate"):
+            item = of(jobs.run(job.wildcards))[0]
+            count = sum(file.endswith((WEIGHTS, "metrics.csv")) for file in outputs)
+            item.train += count if stage == "train" else 0
+            item.evaluate += count if stage == "evaluate" else 0
+            item.block = max(item.block, count)
         elif stage == "strong":
             count = sum(file.endswith(".csv") for file in outputs)
             attacked(*of(jobs.run(job.wildcards)), job.params.name, count)

@@ -25,10 +25,12 @@ def main() -> None:
     except ValueError as error:
         sys.exit(f"Error: {error}")
     parts = (seconds.training, seconds.evaluation, args.jobs * start_up)
+    # More cores than there are jobs help no further.
+    total = max(sum(parts) / args.parallel, seconds.longest)
     training, attacks, starting = (f"{100 * part / sum(parts):.0f} %" for part in parts)
     print(
         f"At most {trained} networks to train, {evaluated} to evaluate. About "
-        f"{runtime_estimate.minutes(sum(parts) / args.parallel)} with {args.parallel} jobs at a time: training "
+        f"{runtime_estimate.minutes(total)} with {args.parallel} jobs at a time: training "
         f"{training}, attacks at most {attacks}, starting {args.jobs} jobs {starting} (from a few steps of each kind, "
         "timed on this machine)."
     )
