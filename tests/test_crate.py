@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from test_publish import leave_behind
 
 
 def export(project, *arguments):
@@ -19,6 +20,7 @@ def export(project, *arguments):
 
 def test_a_crate_says_what_made_its_files_and_has_them(finished):
     crates = pytest.importorskip("rocrate.rocrate")
+    left = leave_behind(finished.folder / "results/tiny")
     done = export(finished, "tiny")
     assert done.returncode == 0, done.stderr
     file = finished.folder / done.stdout.strip()
@@ -28,6 +30,7 @@ def test_a_crate_says_what_made_its_files_and_has_them(finished):
     assert crate.version == "1.1"
     assert crate.mainEntity.id == "Snakefile"
     assert crate.mainEntity["programmingLanguage"]["name"] == "Snakemake"
+    assert not left & {entity.id for entity in crate.get_entities()}
     action = crate.root_dataset["mentions"]
     action = action[0] if isinstance(action, list) else action
     assert action["instrument"] is crate.mainEntity

@@ -157,6 +157,17 @@ def contents(experiment: Experiment, study: Study) -> dict[str, Entry]:
     return _numbered(files)
 
 
+def beside(experiment: Experiment, study: Study) -> list[str]:
+    """What is shown of a study beside its report: tables as text, figures as pixels; files as in ``contents``."""
+    dataset, n_train = study
+    if not n_train:
+        return [f"figures/{dataset}/sample_size.png"]
+    of_study = f"{dataset}-{n_train}"
+    names = ("comparison", *tables(experiment, study))
+    texts = [f"tables/{of_study}/{name}.{suffix}" for name in names for suffix in ("csv", "md", "tex")]
+    return texts + [f"figures/{of_study}/{name}.png" for name in figures(experiment, study)]
+
+
 def _numbered(files: Mapping[str, tuple[str, dict[str, str]]]) -> dict[str, Entry]:
     entries = {}
     for section, names in SECTIONS.items():

@@ -17,13 +17,9 @@ for _study in EXPERIMENT.studies:
     _arguments = reporting.arguments(EXPERIMENT, _study)
     # Scripts read it from the registry; as a parameter, a changed entry reruns only the studies of its data set.
     _literature = to_json(literature.entries(_study[0]))
-    _tables = [
-        f"{ROOT}/tables/{_name}/{table}.{suffix}"
-        for table in ("comparison", *reporting.tables(EXPERIMENT, _study))
-        for suffix in ("csv", "md", "tex")
-    ]
+    _beside = [f"{ROOT}/{file}" for file in reporting.beside(EXPERIMENT, _study)]
     REPORTED += [f"{ROOT}/{file}" for file in _shown]
-    SHOWN += [*_tables, *(f"{ROOT}/figures/{_name}/{figure}.png" for figure in _figures)]
+    SHOWN += _beside
 
     rule:
         name:
@@ -34,7 +30,7 @@ for _study in EXPERIMENT.studies:
             outcomes=JOBS.study_files(_study, "outcomes.npz"),
             code=closure("workflow/scripts/make_table.py"),
         output:
-            _tables,
+            [file for file in _beside if file.startswith(f"{ROOT}/tables/")],
             shown(_study, _shown, "tables/"),
         log:
             f"{ROOT}/logs/tables/{_name}.log",
@@ -58,7 +54,7 @@ for _study in EXPERIMENT.studies:
             code=closure("workflow/scripts/plot_figures.py"),
         output:
             shown(_study, _shown, "figures/"),
-            [f"{ROOT}/figures/{_name}/{figure}.png" for figure in _figures],
+            [file for file in _beside if file.startswith(f"{ROOT}/figures/")],
         log:
             f"{ROOT}/logs/figures/{_name}.log",
         localrule: True
@@ -80,8 +76,10 @@ for _study in EXPERIMENT.studies:
 # Where the training set's size is an axis, one figure goes across the studies.
 for _dataset in EXPERIMENT.in_several_sizes:
     _studies = [study for study in EXPERIMENT.studies if study[0] == _dataset]
-    REPORTED.append(f"{ROOT}/figures/{_dataset}/sample_size.svg")
-    SHOWN.append(f"{ROOT}/figures/{_dataset}/sample_size.png")
+    _shown = reporting.contents(EXPERIMENT, (_dataset, 0))
+    _beside = [f"{ROOT}/{file}" for file in reporting.beside(EXPERIMENT, (_dataset, 0))]
+    REPORTED += [f"{ROOT}/{file}" for file in _shown]
+    SHOWN += _beside
 
     rule:
         name:
@@ -90,8 +88,8 @@ for _dataset in EXPERIMENT.in_several_sizes:
             test=TABLES["test"],
             code=closure("workflow/scripts/plot_figures.py"),
         output:
-            shown((_dataset, 0), reporting.contents(EXPERIMENT, (_dataset, 0)), "figures/"),
-            f"{ROOT}/figures/{_dataset}/sample_size.png",
+            shown((_dataset, 0), _shown, "figures/"),
+            _beside,
         log:
             f"{ROOT}/logs/figures/{_dataset}.log",
         localrule: True

@@ -26,7 +26,6 @@ PROFILES = {
 TERMS = "https://w3id.org/ro/terms/workflow-run/context"  # of sha256, which RO-Crate 1.1 does not define
 SOFTWARE = {"torch": "https://pytorch.org", "python": "https://www.python.org"}
 LICENSE = "https://spdx.org/licenses/MIT"
-PARTS = ("metrics", "groups", "tables", "figures")
 
 
 def main() -> None:
@@ -41,26 +40,26 @@ def main() -> None:
         from rocrate.rocrate import ROCrate
     except ImportError:
         sys.exit("Error: this needs the package rocrate: pip install -e '.[crate]' -c constraints.txt")
+    experiment = Experiment(read_json(source / "config.json"))
     try:
-        finished.check(source)
+        finished.check(experiment)
     except ValueError as error:
         sys.exit(f"Error: {error}")
     crate = ROCrate(version="1.1")  # that of the profile
     crate.metadata.extra_contexts.append(TERMS)
-    described(crate, source)
+    described(crate, experiment, source)
     out = source / f"{args.experiment}.crate.zip"
     with atomic_path(out) as temporary:
         crate.write_zip(temporary)
     print(out)
 
 
-def described(crate: Any, source: Path) -> None:
+def described(crate: Any, experiment: Experiment, source: Path) -> None:
     """Describe the run of an experiment in a crate, with its files."""
     from rocrate.model.contextentity import ContextEntity
     from rocrate.model.softwareapplication import SoftwareApplication
 
-    config = read_json(source / "config.json")
-    made = finished.made(Experiment(config), source)
+    made = finished.made(experiment)
     workflow = crate.add_workflow(
         PACKAGE.parent / "Snakefile",
         "Snakefile",
@@ -86,8 +85,7 @@ def described(crate: Any, source: Path) -> None:
     for file, digest in made.get("sha256 of networks from files", {}).items():
         about = {"@type": "CreativeWork", "name": f"network {file}", "sha256": digest}
         data.append(crate.add(ContextEntity(crate, f"#network-{digest[:12]}", about)))
-    files = [source / "report.html", source / "provenance.html"]
-    files += sorted(file for part in PARTS for file in (source / part).rglob("[!.]*") if file.is_file())
+    files = [source / "report.html", source / "provenance.html", *finished.results(experiment)]
     results = [added(crate, file, source) for file in files]
     ends = [datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds") for time in span(source)]
     about = {"name": f"run of {source.name}", "startTime": ends[0], "endTime": ends[1]}

@@ -3,8 +3,7 @@
 With them go the networks of seed 0 of all chosen settings, each with its card, as long as all that are published stay
 below a limit. What was run at smoke scale means nothing and is left out.
 
-Only what the experiment's config means is copied, not what earlier configs left behind; pages are not: the report and
-the tables' hold what the other files hold.
+Only what the experiment's config means is copied, not what earlier configs left behind.
 """
 
 import argparse
@@ -23,6 +22,7 @@ from gradreg.storage.files import read_bytes, read_json
 
 RESULTS = Path("results")
 NETWORKS = 25e6  # bytes of all published networks
+OF_GROUPS = ("choice.json", "gallery.npz")
 PARTS = ("metrics", "groups", "tables", "figures", "networks")  # what else lies there is not ours to delete
 
 
@@ -34,27 +34,24 @@ def main() -> None:
         if experiment.config["scale"] == "smoke":
             continue
         try:
-            finished.check(source)
+            finished.check(experiment)
         except ValueError as error:
             sys.exit(f"Error: {error}")
-        studies = {f"{group.dataset}-{group.n_train}" for group in experiment.groups}
-        studies |= {group.dataset for group in experiment.groups}  # figures that go across sizes
-        files = [source / "config.json", *sorted((source / "metrics").glob("*.csv"))]
-        groups = [source / "groups" / group.path for group in experiment.groups]
-        files += [group / "choice.json" for group in groups]
-        files += [file for group in groups if (file := group / "gallery.npz").exists()]  # to draw figures again
-        folders = [source / part / study for study in sorted(studies) for part in ("tables", "figures")]
-        shown = [file for folder in folders for file in folder.glob("[!.]*")]
-        files += [file for file in shown if file.suffix != ".html"]
+        files = [source / "config.json", *filter(is_published, finished.results(experiment))]
         copies = {target / file.relative_to(source): read_bytes(file) for file in files}
         copies |= networks(experiment, source, target)
-        copies[target / "made.json"] = json.dumps(finished.made(experiment, source), indent=1).encode()
+        copies[target / "made.json"] = json.dumps(finished.made(experiment), indent=1).encode()
         for part in PARTS:
             shutil.rmtree(target / part, ignore_errors=True)
         for copy, content in copies.items():
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(content)
         print(f"{source} -> {target}: {len(copies)} files")
+
+
+def is_published(result: Path) -> bool:
+    """Pages hold what other files hold; of groups, metrics/ has all but choices and galleries, to draw these again."""
+    return result.suffix != ".html" and ("groups" not in result.parts or result.name in OF_GROUPS)
 
 
 def networks(experiment: Experiment, source: Path, target: Path) -> dict[Path, bytes]:
