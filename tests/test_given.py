@@ -96,6 +96,12 @@ class Detached(nn.Module):
         return x.flatten(1)[:, :CLASSES].detach() * 5
 
 
+class Rooted(nn.Module):
+    def forward(self, x):
+        z = x.flatten(1)[:, :CLASSES] - 0.5
+        return torch.where(z > 0, z.sqrt(), 0)
+
+
 class Two(nn.Module):
     def forward(self, x):
         return x.flatten(1)[:, :CLASSES], x
@@ -108,6 +114,7 @@ class Two(nn.Module):
         (Across(), {}, "depends on the other images of the batch"),
         (Rounded(), {}, "no gradient for the images"),
         (Detached(), {}, "no gradient for the images"),
+        (Rooted(), {}, "the gradient of its answers for the images is not finite"),
         (Two(), {}, "answers 7 images with a tuple, not with logits (7, 10)"),
         (Linear(), {"dynamic_shapes": ({0: torch.export.Dim("batch", min=1, max=64)},)}, "cannot answer 500 images"),
         (nn.Flatten(), {}, "answers 7 images with (7, 64), not with logits (7, 10)"),

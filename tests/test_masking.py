@@ -76,9 +76,10 @@ def test_each_sign_flags_the_rows_that_it_concerns(rows, expected):
     assert set(found[len(rows) + 1 :]) == {""}
 
 
+@pytest.mark.parametrize("blind", ["random", "square"])
 @pytest.mark.parametrize("before", ["random", "apgd_t"])
-def test_square_is_compared_with_attacks_that_follow_gradients(before):
-    rows = [row("hard", metric=f"error_after_{kind}", value=v) for kind, v in ((before, 0.5), ("square", 0.9))]
+def test_blind_attacks_are_compared_with_those_that_follow_gradients(before, blind):
+    rows = [row("hard", metric=f"error_after_{kind}", value=v) for kind, v in ((before, 0.5), (blind, 0.9))]
     assert set(flags(rows)) == ({"square-stronger"} if before == "apgd_t" else {""})
 
 
@@ -190,3 +191,14 @@ def test_training_that_fails_without_infinities_is_flagged(train, flag):
 )
 def test_training_is_compared_with_constant_answers(history, epoch):
     assert masking.failure([{"loss": loss, "error": error} for loss, error in history], 10) == epoch
+
+
+def test_a_direction_that_is_not_a_number_is_none():
+    class Rooted(nn.Module):
+        def forward(self, x):
+            z = x.flatten(1)[:, :10] - 0.5
+            return torch.where(z > 0, z.sqrt(), 0)
+
+    images = TRAIN.first(20)
+    rows = table(evaluation.evaluate(Rooted().eval(), images, ATTACK).rows)
+    assert rows["none", "", "", "zero_gradient"]["value"] > 0.9

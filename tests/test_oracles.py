@@ -1,5 +1,6 @@
 """Every attack against linear networks with a known distance, and what an attack must not do."""
 
+import contextlib
 import copy
 import functools
 import math
@@ -13,6 +14,7 @@ from gradreg import registry
 from gradreg.attacks import autoattack, minimum_norm
 from gradreg.attacks import steepest as attacks
 from gradreg.norms import norm
+from gradreg.registry import tiles
 
 RATIO = 1.01
 many = functools.partial(attacks.multi_step, steps=20)
@@ -22,6 +24,8 @@ EXACT += [(2, autoattack.apgd_ce, p) for p in (2.0, math.inf)] + [(10, autoattac
 for classes in (2, 10):
     EXACT += [(classes, attacks.targeted, p) for p in linear.DISTANCES]
     EXACT += [(classes, autoattack.fab_t, p) for p in autoattack.NORMS]
+
+IMPORTED = [autoattack.apgd_ce, autoattack.apgd_t, autoattack.fab_t, autoattack.square]
 
 
 def label(value):
@@ -73,11 +77,29 @@ def test_the_nearest_error_of_two_classes_is_found(p):
     length = norm((moved - x).double(), p)
     assert (length / distance).max() <= RATIO
     assert (length / distance).min() >= 1 / RATIO
+    state = torch.random.get_rng_state()
     assert torch.equal(moved, minimum_norm.fmn(net, x, y, p))
+    assert torch.equal(torch.random.get_rng_state(), state)
     assert all(parameter.grad is None for parameter in net.parameters())
 
 
-IMPORTED = [autoattack.apgd_ce, autoattack.apgd_t, autoattack.fab_t, autoattack.square]
+@pytest.mark.parametrize("attack", IMPORTED, ids=label)
+@pytest.mark.parametrize("p", autoattack.NORMS)
+def test_without_room_imported_attacks_return_the_images(attack, p):
+    net, x = linear.network(10), torch.rand(2, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(attack(net, x, net(x).argmax(1), p, 0.0), x)
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0])
+@pytest.mark.parametrize("width", [3, 7, 20, 24])
+def test_square_runs_where_its_tiles_fit(p, width):
+    """And is refused elsewhere, before the library fails."""
+    for height in (4, 5, 12, 13, 14, 18, 19, 24, 28):
+        net = nn.Sequential(nn.Flatten(), nn.Linear(height * width, 4)).eval()
+        x = torch.full((1, 1, height, width), 0.5)
+        answer = net(x).argmax(1)
+        with contextlib.nullcontext() if tiles.fit(height, width) else pytest.raises(ValueError, match="first tiles"):
+            autoattack.square(net, x, answer, p, 50.0)
 
 
 @pytest.mark.parametrize("attack", IMPORTED, ids=label)

@@ -304,6 +304,20 @@ def test_edited_code_reruns_what_depends_on_it(finished, file, expected):
         assert counts["strong"] == 3
 
 
+@pytest.mark.parametrize(
+    ("file", "before", "after", "stage"),
+    [
+        ("objectives", "penalty.penalty\n  eps: factor", "penalty.penalty\n  eps: length", "train"),
+        ("attacks", "gradients: 180", "gradients: 180\n  blind: true", "strong"),
+    ],
+)
+def test_a_corrected_registration_reruns_what_it_concerns(finished, file, before, after, stage):
+    path = finished.folder / f"gradreg/registry/{file}.yaml"
+    assert before in path.read_text()
+    path.write_text(path.read_text().replace(before, after))
+    assert finished.counts()[stage] > 0
+
+
 def test_an_edited_objective_reruns_its_own_networks(finished):
     finished.append("gradreg/objectives/penalty.py", "\nEDITED = True\n")
     trained = [job.output for job in finished.plan() if job.stage == "train"]

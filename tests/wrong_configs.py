@@ -221,6 +221,10 @@ MISTAKES = [
         "sweep[0].objectives.o.direction: for p = 1.5 the ascent is by Frank-Wolfe, which has none",
     ),
     (
+        {"attack": {"eps": {2: [1]}, "others": {"multi-step": {"kind": "random"}}}},
+        "others.multi-step: this name is taken by what is always",
+    ),
+    (
         {"attack": {"eps": {2: [1]}, "others": {"none": {"kind": "random"}}}},
         "others.none: this name is taken by what is always",
     ),

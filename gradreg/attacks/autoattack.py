@@ -3,7 +3,8 @@
 Inputs, labels, networks and results are as in ``gradreg.attacks.steepest``; p is 1, 2 or inf. Each attack gets the
 images of one call as one batch, since the batch changes what it answers, and one seed: the same input always gives the
 same output, and the caller's random state stays as it was. All raise ValueError for another p, for inputs outside
-[0, 1], for a network in training mode, and where a loss needs more classes than there are.
+[0, 1], for a network in training mode, where a loss needs more classes than there are, and for images in which the
+tiles of ``square`` do not fit (``tiles``).
 """
 
 import copy
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from gradreg.attacks.checks import check_attackable, inside
 from gradreg.attacks.gradients import Network
+from gradreg.registry import tiles
 
 NORMS = {1.0: "L1", 2.0: "L2", math.inf: "Linf"}
 SEED = 0
@@ -52,6 +54,9 @@ def _run(name: str, network: Network, x: Tensor, y: Tensor, p: float, eps: float
         classes = network(x[:1]).shape[1]
     if name == "apgd-t" and classes < LEAST_CLASSES:
         raise ValueError(f"{name} needs {LEAST_CLASSES} classes or more, there are {classes}")
+    if name == "square" and p in (1, 2) and not tiles.fit(*x.shape[2:]):
+        size = " x ".join(map(str, x.shape[2:]))
+        raise ValueError(f"{name} at p = {p:g} cannot lay its first tiles in images of {size} pixels")
     with torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
         attack = AutoAttack(network, norm=NORMS[p], eps=eps, seed=SEED, device=x.device, version="standard")
         attack.attacks_to_run = [name]

@@ -47,5 +47,5 @@ def check_attackable(network: Network, x: Tensor) -> None:
 def inside(x: Tensor, moved: Tensor, p: float, eps: float) -> Tensor:
     """``moved``, clipped to [0, 1] and drawn towards x where its p-norm distance is more than eps by rounding."""
     s = moved.clamp(0, 1).double() - x.double()
-    length = norm(s, p).clamp(min=eps).view(-1, *[1] * (x.ndim - 1))
-    return (x.double() + s * (eps / length)).to(x.dtype)
+    length = norm(s, p).view(-1, *[1] * (x.ndim - 1))
+    return (x.double() + s * torch.where(length > eps, eps / length, 1)).to(x.dtype)

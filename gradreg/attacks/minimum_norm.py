@@ -7,6 +7,7 @@ search saw none.
 import copy
 import math
 
+import torch
 from torch import Tensor, nn
 
 from gradreg.attacks.checks import check_attackable
@@ -32,6 +33,7 @@ def fmn(network: Network, x: Tensor, y: Tensor, p: float, steps: int = 200, step
         raise ValueError("the network must be a torch.nn.Module")
     model = BasePyTorchClassifier(copy.deepcopy(network).requires_grad_(False).cpu())
     attack = FMN(perturbation_model=NORMS[p], num_steps=steps, step_size=step)
-    moved, _ = next(iter(attack(model, DataLoader(TensorDataset(x.cpu(), y.cpu()), batch_size=len(x)))))
+    with torch.random.fork_rng(devices=[]):  # iterating over a DataLoader draws a number
+        moved, _ = next(iter(attack(model, DataLoader(TensorDataset(x.cpu(), y.cpu()), batch_size=len(x)))))
     nearest: Tensor = moved.to(x).clamp(0, 1)
     return nearest

@@ -138,7 +138,7 @@ def _of_attack(rows: Sequence[Row]) -> list[str]:
     followed = False  # whether an attack with gradients came before
     for (eps, first, before), (same, kind, value) in itertools.pairwise(after):
         followed = (followed and eps == same) or first not in blind
-        if eps == same and followed and kind == "error_after_square" and value > before + SLACK:
+        if eps == same and followed and kind in blind and value > before + SLACK:
             flags.append("square-stronger")
             break
     return flags

@@ -108,7 +108,7 @@ def strong(network: nn.Module, split: Split, attack: StrongAttackSpec, name: str
     Rows: ``error``, in each norm and in their union; ``error_after_kind`` for each of its kinds;
     ``error_of_multi_step``, that of the multi-step attack on the same images, for comparison; and the checks that
     ``masking`` reads, as in ``evaluate``. A minimum-norm attack is run once per p for the whole grid, and has the row
-    ``distance``, the median distance of its errors, infinite where it has none.
+    ``distance``, the median over all images of the distance to their error, infinite where it found none.
     """
     images = split.first(attack.images)
     x, y = images.pixels(), images.labels
@@ -260,7 +260,9 @@ def _gradients(
     """Rows of the attack ``name`` that show whether there are gradients, of all pixels, for attacks to follow."""
     in_batches = functools.partial(batched, size=attack.batch_size)
     direction = in_batches(functools.partial(gradients.ascent_direction, network), x, y)
-    measured.add(name, "", "", len(x), zero_gradient=(direction.flatten(1) == 0).all(1).double().mean().item())
+    flat = direction.flatten(1)
+    none = (flat == 0).all(1) | ~flat.isfinite().all(1)  # not a number is no direction either
+    measured.add(name, "", "", len(x), zero_gradient=none.double().mean().item())
     few = x[:CHECKED], y[:CHECKED]
     measured.add(name, "", "", len(few[0]), explained=local_estimates.explained(network, *few, in_batches))
 

@@ -57,6 +57,8 @@ def check_given(network: nn.Module, x: Tensor, classes: int) -> None:
             slope = _slope(answer, x)
             if slope is not None and not slope.any():  # as of answers that are rounded
                 fault = fault or NO_GRADIENT
+            if slope is not None and not slope.isfinite().all():
+                fault = fault or "the gradient of its answers for the images is not finite"
             for count in (1, MANY):
                 answer(x.repeat(-(-count // len(x)), 1, 1, 1)[:count], 0)
         except Exception as error:  # of somebody else's network

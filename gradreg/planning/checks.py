@@ -21,6 +21,7 @@ from gradreg.planning.numerals import Numeral, is_joined, members
 from gradreg.planning.schema import schema, selectable
 from gradreg.planning.specs import Grid, JoinedGrid, Recipe
 from gradreg.planning.yaml_files import KeyPath
+from gradreg.registry import tiles
 from gradreg.registry.datasets import DATASETS
 
 Mistakes = Iterator[tuple[KeyPath, str]]
@@ -290,7 +291,9 @@ def _not_rounded_away(entry: Entry) -> Mistakes:
 def _attack_names(entry: Entry) -> Mistakes:
     attack = entry["attack"]
     for part in ("others", "strong"):
-        for name in attack[part].keys() & RESERVED:
+        for name in attack[part]:
+            if name.replace("-", "_") not in RESERVED:  # tables show one for the other
+                continue
             yield ("attack", part, name), "this name is taken by what is always measured"
     for name in attack["others"].keys() & attack["strong"].keys():
         yield ("attack", "strong", name), "there is another attack of this name"
@@ -339,7 +342,7 @@ def _what_settings_compete_by(entry: Entry) -> Mistakes:
 
 
 def _attacks_that_fit(entry: Entry) -> Mistakes:
-    """Some attacks need a least number of classes, or images of a least height."""
+    """Some attacks need a least number of classes, or images in which their tiles fit."""
     dataset, attack = DATASETS[entry["dataset"]], entry["attack"]
     asked: list[tuple[KeyPath, str, Iterable[str]]] = [
         (("others", name, "kind"), other["kind"], attack["eps"]) for name, other in attack["others"].items()
@@ -348,14 +351,14 @@ def _attacks_that_fit(entry: Entry) -> Mistakes:
         norms = block.get("eps") or strong_norms(entry, block)
         asked += [(("strong", name, "attacks", i), kind, norms) for i, kind in enumerate(block["attacks"])]
     for path, kind, norms in asked:
-        registered, height = registry.lookup("attacks", kind), dataset.image_shape[1]
+        registered, (_, height, width) = registry.lookup("attacks", kind), dataset.image_shape
         least = registered.get("least_classes", 1)
         if dataset.classes < least:
             yield ("attack", *path), f"{kind} needs {least} classes or more; {entry['dataset']} has {dataset.classes}"
-        for p in norms:
-            least = registered.get("least_height", {}).get(p, 1)
-            if height < least:
-                yield ("attack", *path), f"{kind} at p = {p} needs images {least} pixels high; they have {height}"
+        for p in registered.get("tiles", []):
+            if p in norms and not tiles.fit(height, width):
+                what = f"cannot lay its first tiles in images of {height} x {width} pixels"
+                yield ("attack", *path), f"{kind} at p = {p} {what}"
 
 
 def _figures(entry: Entry) -> Mistakes:

@@ -76,7 +76,9 @@ def _equal_settings(sweep: Entries) -> Mistakes:
         shared: list[tuple[KeyPath, int, Any]] = []
         if (dataset, n_selection) not in evaluated:  # a mistake in itself
             shared = [(("seeds",), n_train, entry["seeds"]), (("selection", "seeds"), n_selection, selection["seeds"])]
-            shared.append((("selection", "by"), n_train, selection["by"]))
+            shared += [(("selection", name), n_train, selection[name]) for name in ("by", "n_validation")]
+        shared.append((("n_test",), n_train, entries.test_size(entry)))
+        shared += [(("attack", name), n_train, entry["attack"][name]) for name in ("images", "steps")]
         for name, block in entry["attack"]["strong"].items():
             same = {"seeds": entries.strong_seeds(entry, block), "images": block["images"], "attacks": block["attacks"]}
             shared += [(("attack", "strong", name, key), n_train, value) for key, value in same.items()]
@@ -87,6 +89,20 @@ def _equal_settings(sweep: Entries) -> Mistakes:
             before = seen.setdefault((dataset, n, place), value)
             if before != value:
                 yield (*path, *key), f"{value}, but {before} elsewhere for {dataset} with n_train = {n}"
+
+
+def _equal_grids(sweep: Entries) -> Mistakes:
+    """Selection runs of one model on as many images are shown together: the same settings must compete."""
+    seen: dict[tuple[str, int, str], tuple[KeyPath, Any]] = {}
+    for path, entry, _, n_selection in _each_size(sweep):
+        for name in entry["models"]:
+            settings = [entry.get(key) for key in ("eps", "objectives", "baseline")]
+            where, before = seen.setdefault((entry["dataset"], n_selection, name), (path, settings))
+            if before != settings:
+                text = (
+                    f"sweep[{where[1]}] has selection runs of {name} on {n_selection} images too, with other settings"
+                )
+                yield (*path, "selection", "n_train"), f"{text}; take another number"
 
 
 def _one_entry_per_model(sweep: Entries) -> Mistakes:
@@ -122,6 +138,7 @@ RULES: tuple[Callable[[Entries], Mistakes], ...] = (
     _enough_images,
     _nothing_chosen_on_the_test_set,
     _equal_settings,
+    _equal_grids,
     _one_entry_per_model,
     _halves_of_their_own,
 )

@@ -31,8 +31,8 @@ SCRIPTS = {
     "transfer": "workflow/scripts/transfer.py",
 }
 # What results depend on of a registration, beside the settings, which are in the spec.
-REGISTERED = {"models": ("function",), "objectives": ("function", "draw")}
-REGISTERED["attacks"] = ("function", "norms", "minimum", "settings")
+REGISTERED = {"models": ("function",), "objectives": ("function", "draw", "eps")}
+REGISTERED["attacks"] = ("function", "norms", "minimum", "blind", "settings")
 
 
 class Jobs:

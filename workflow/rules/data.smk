@@ -1,7 +1,7 @@
 # Data: fetched once for all experiments, verified against known checksums.
 
 
-# Made once and never again while its checksums stay: neither the code that fetches the arrays nor the folder they come
+# Made once and never again while checksums, range and classes stay: neither the code that fetches the arrays nor the folder they come
 # from is a reason to fetch them again, and with them all that was trained on them.
 rule data:
     output:
@@ -15,6 +15,7 @@ rule data:
         runtime="30m",
     params:
         checksums=lambda wildcards: DATASETS[wildcards.dataset].fingerprint,
+        values=lambda wildcards: (DATASETS[wildcards.dataset].top, DATASETS[wildcards.dataset].classes),
     shell:
         "logged {log:q} run prepare_data.py {wildcards.dataset} {output:q} --data-dir={resources.data_dir:q}"
 
