@@ -97,7 +97,12 @@ def steepest_step_in_union(g: Tensor, p: Sequence[float], eps: Sequence[float | 
     """
     balls = list(zip(p, eps, strict=True))
     steps = [steepest_step(g, exponent, length) for exponent, length in balls]
-    return of_largest(steps, [length * norm(g, dual_exponent(exponent)) for exponent, length in balls])
+    return of_largest(steps, [_rise(g, exponent, length) for exponent, length in balls])
+
+
+def _rise(g: Tensor, p: float, eps: float | Tensor) -> Tensor:
+    """eps * ||g||_q, by which a step of p-norm eps raises the loss, to first order, (N,)."""
+    return (eps * norm(g, dual_exponent(p)).unsqueeze(1)).squeeze(1)
 
 
 def steepest_step_in_box(g: Tensor, x: Tensor, p: float, eps: float | Tensor) -> Tensor:
@@ -172,6 +177,8 @@ def project(s: Tensor, p: float, eps: float | Tensor) -> Tensor:
     flat = s.flatten(1)
     if p == math.inf:
         return (flat.sign() * flat.abs().clamp(max=eps)).view_as(s)
+    if s.dtype.itemsize < 4:
+        return project(s.float(), p, eps).to(s.dtype)
     if p == 2:
         length = norm(flat, 2).unsqueeze(1)
         return (flat * torch.where(length > eps, eps / torch.where(length > 0, length, 1), 1)).view_as(s)

@@ -228,3 +228,21 @@ def test_a_sure_sample_leaves_the_differentiated_step_finite(p, alpha):
         gradients = torch.func.grad(loss)(params)
         assert all(value.isfinite().all() for value in gradients.values()), apart
         assert gradients["w"].abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("p", [1.0, 2.0, math.inf])
+def test_sure_answers_leave_every_gradient_finite(name, p):
+    """In single precision, probabilities underflow where logits are far apart."""
+    params, x, draw = {key: value.float() for key, value in PARAMS.items()}, X.float(), DRAW.float()
+    for apart in (20, 60, 100, 105, 300):
+
+        def forward(params, x, apart=apart):
+            logits = smooth(params, x)
+            return apart * logits / (logits.amax(1) - logits.amin(1)).detach().amin()
+
+        def loss(values, forward=forward):
+            return bound(name, p)(forward, values, x, Y, 0.2, draw)[0]
+
+        slopes = torch.func.grad(loss)(params)
+        assert all(value.isfinite().all() for value in slopes.values()), apart

@@ -215,6 +215,15 @@ def test_many_entries_of_half_precision_are_summed_without_overflow():
     assert norm(torch.ones(1, 70000).half(), 2).item() == pytest.approx(70000**0.5, rel=1e-3)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("p", [1, 2, math.inf])
+def test_projections_of_many_entries_are_right_in_half_precision(dtype, p):
+    s = torch.randn(4, 784, generator=torch.Generator().manual_seed(0)).to(dtype)
+    projected = project(s, p, 0.5)
+    assert projected.dtype == dtype
+    torch.testing.assert_close(projected.double(), project(s.double(), p, 0.5), rtol=0.01, atol=1e-5)
+
+
 def test_the_derivative_of_the_normalised_gradient_is_right_at_zero_entries():
     g = torch.tensor([[3.0, 0.0, 4.0]], dtype=torch.float64)
     jacobian = torch.autograd.functional.jacobian(lambda g: steepest_step(g, 2, 1)[0], g).squeeze(1)

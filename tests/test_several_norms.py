@@ -55,6 +55,20 @@ def test_a_zero_gradient_gives_a_zero_step():
     assert not steepest_step_in_union(torch.zeros(2, 3), P, EPS).any()
 
 
+def test_each_sample_may_have_its_own_eps():
+    g = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
+    eps = [torch.tensor([[0.1], [0.2], [5.0]]), torch.tensor([[1.0], [0.1], [0.1]])]
+    each = [steepest_step_in_union(g[i : i + 1], (2.0, math.inf), [float(size[i]) for size in eps]) for i in range(3)]
+    torch.testing.assert_close(steepest_step_in_union(g, (2.0, math.inf), eps), torch.cat(each))
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_norm_without_a_projection_has_no_step(kind, steps):
+    with pytest.raises(ValueError, match="Frank-Wolfe, which has no step"):
+        objective(kind, p=(3.0,), eps=(0.5,), steps=steps, step=0.1)
+
+
 def test_as_many_eps_as_norms_are_needed():
     with pytest.raises(ValueError, match="zip"):
         steepest_step_in_union(torch.ones(2, 3), P, EPS[:2])

@@ -88,6 +88,16 @@ def test_numbers_may_be_tensors(kind, optimizer):
         torch.testing.assert_close(tensors.descent.averages[name], numbers.descent.averages[name], **close)
 
 
+def test_steps_go_on_in_the_same_tensors():
+    """Also once momentum begins: a tensor that a recorded step made would be made anew in each replay."""
+    replicas = stack([0, 1], MAXOUT, "plain", epochs=3, momentum=0.0, momentum_end=0.9, momentum_epochs=2)
+    places = {name: value.data_ptr() for name, value in replicas.descent.state().items()}
+    assert {name.split("/")[0] for name in places} == {"averages", "momenta"}
+    for epoch in (1, 2, 3):
+        replicas.descend(epoch)
+        assert {name: value.data_ptr() for name, value in replicas.descent.state().items()} == places
+
+
 class Device:
     """Stands in for CUDA's streams and graphs, and keeps what is asked of it."""
 

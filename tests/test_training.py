@@ -179,6 +179,18 @@ def test_noise_leaves_the_order_of_samples_as_it_is():
     assert not torch.equal(first, second)
 
 
+@pytest.mark.parametrize("model", [{"kind": "maxout", "units": [20, 20], "pieces": 2}, CONVOLUTIONAL], ids=str)
+def test_what_is_kept_has_finite_answers(model):
+    """Though the last step of an epoch led to finite weights whose answers are not."""
+    settings = spec(model, {"kind": "plain"}, epochs=8, lr=1e3, max_norm=None, lr_schedule="constant", batch_size=100)
+    (replica,) = training.train_block([0], TRAIN.first(100), TRAIN.last(50), settings, CPU)
+    network = checkpoint.build(settings.model, (1, 8, 8), 10)
+    logits = torch.func.functional_call(network, replica.parameters, (TRAIN.first(100).pixels(),))
+    assert logits.isfinite().all()
+    assert replica.diverged is not None
+    assert all(math.isfinite(row["held_out_loss"]) for row in replica.history)
+
+
 def test_divergence_leaves_the_others_of_a_stack_alone():
     settings = spec(max_norm=None, objective={"kind": "plain"})
     stack = Stack([0, 1], TRAIN.first(200), None, settings)

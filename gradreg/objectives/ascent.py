@@ -67,6 +67,8 @@ def ascend_in_one_of(
     """
     if len(p) > 1 and not set(p) <= set(EXACT_PROJECTIONS):
         raise ValueError(f"several steps in several norms need p in (1, 2, inf), got {tuple(p)}")
+    if step is not None and p[0] not in EXACT_PROJECTIONS:
+        raise ValueError(f"for p = {p[0]} the ascent is by Frank-Wolfe, which has no step")
     s = torch.zeros_like(x)
     for k in range(steps):
         g = input_gradient(forward, params, x + s, y)

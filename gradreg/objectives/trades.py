@@ -31,6 +31,6 @@ def trades(
     if not start > 0:
         raise ValueError(f"start must be more than 0, got {start}")
     loss, logits = plain(forward, params, x, y)
-    own = answers(logits)
+    own = answers(logits).exp()
     s = ascend(forward, params, x, own, p=p, eps=eps, steps=steps, step=step, start=start, draw=draw)
-    return loss + weight * divergence(logits.softmax(1), forward(params, x + s)).mean(), logits
+    return loss + weight * divergence(logits.log_softmax(1), forward(params, x + s)).mean(), logits

@@ -30,5 +30,5 @@ def virtual(
     loss, logits = plain(forward, params, x, y)
     own = answers(logits)
     # The cross-entropy for constant probabilities differs from the divergence by a constant.
-    s = steepest_step(input_gradient(forward, params, x + scaled(draw, p, h), own), p, eps)
+    s = steepest_step(input_gradient(forward, params, x + scaled(draw, p, h), own.exp()), p, eps)
     return loss + weight * divergence(own, forward(params, x + s)).mean(), logits

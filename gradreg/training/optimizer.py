@@ -22,7 +22,7 @@ class _Alike:
 
     names: list[tuple[str, int]]
     values: list[Tensor]
-    kept: dict[str, list[Tensor | None]]
+    kept: dict[str, list[Tensor]]
 
 
 class Descent:
@@ -48,12 +48,12 @@ class Descent:
                 for key, begun in self._begun(value).items():
                     alike.kept[key].append(begun)
 
-    def _begun(self, value: Tensor) -> dict[str, Tensor | None]:
+    def _begun(self, value: Tensor) -> dict[str, Tensor]:
         """What steps keep of a parameter, before the first one."""
+        momenta = {"momenta": torch.zeros_like(value)}
         if self.recipe.optimizer == "sgd":
-            return {"momenta": None}  # made by the first step
-        count = torch.zeros((), device=value.device)
-        return {"momenta": torch.zeros_like(value), "squares": torch.zeros_like(value), "steps": count}
+            return momenta
+        return momenta | {"squares": torch.zeros_like(value), "steps": torch.zeros((), device=value.device)}
 
     def state(self) -> dict[str, Tensor]:
         """The tensors that steps change beside the parameters: ``momenta/NAME/REPLICA``, and others by their names."""
@@ -61,7 +61,7 @@ class Descent:
         for alike in self.alike.values():
             for key, kept in alike.kept.items():
                 named = zip(alike.names, kept, strict=True)
-                tensors |= {f"{key}/{name}/{i}": value for (name, i), value in named if value is not None}
+                tensors |= {f"{key}/{name}/{i}": value for (name, i), value in named}
         return tensors
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
@@ -71,8 +71,7 @@ class Descent:
         for alike in self.alike.values():
             for key, kept in alike.kept.items():
                 for k, (name, i) in enumerate(alike.names):
-                    saved = state.get(f"{key}/{name}/{i}")
-                    kept[k] = None if saved is None else saved.to(alike.values[k].device, copy=True)
+                    kept[k] = state[f"{key}/{name}/{i}"].to(alike.values[k].device, copy=True)
 
     def decay(self, steps: int) -> float:
         """The decay of the average after ``steps`` steps: a shorter memory at first, so that the start fades."""
@@ -88,7 +87,9 @@ class Descent:
             common: dict[str, Any] = {"weight_decay": self.recipe.weight_decay, "maximize": False, "fused": True}
             common["lr"] = rate * share
             if self.recipe.optimizer == "sgd":
-                momenta, nesterov = alike.kept["momenta"], self.recipe.nesterov and momentum > 0
+                momenta: Any = alike.kept["momenta"]
+                nesterov = self.recipe.nesterov and momentum > 0
+                # From zeros: where the first step made them, a recorded one would make them anew in each replay.
                 sgd(alike.values, slopes, momenta, momentum=momentum, dampening=0.0, nesterov=nesterov, **common)
             else:
                 moments: Any = [alike.kept["momenta"], alike.kept["squares"], [], alike.kept["steps"]]

@@ -40,6 +40,16 @@ def loss_and_error(loss: TrainingLoss, parameters: Params, split: Split) -> tupl
     return losses, errors
 
 
+@torch.no_grad()
+def has_finite_answers(loss: TrainingLoss, parameters: Params, train: Split) -> Tensor:
+    """Whether the logits of each replica on the first training images are finite, (R,)."""
+
+    def finite(values: Params, x: Tensor) -> Tensor:
+        return loss.logits(values, x).isfinite().all()
+
+    return _of_each(finite, parameters, loss.to_space(train.first(min(PROBE_IMAGES, len(train))).pixels()))
+
+
 def probe_error(loss: TrainingLoss, parameters: Params, train: Split, eps: Strength, steps: int) -> list[float] | None:
     """Error of each replica on the first training images, each moved by ``steps`` ascent steps to p-norm eps.
 

@@ -218,12 +218,15 @@ class Stack:
         finite = self.loss_sum.isfinite()
         for value in self.parameters.values():
             finite = finite & value.flatten(1).isfinite().all(1)
+        # The loss of a step is that before it: after the last one, finite parameters may have answers that are not.
+        ended = self.descent.averages or self.parameters
+        finite = finite & readings.has_finite_answers(self.loss, ended, self.train)
         for i, is_finite in enumerate(finite.tolist()):
             if not is_finite and self.diverged[i] is None:
                 self.diverged[i] = epoch
             for name, kept in self.kept.items():
                 if self.diverged[i] is None:
-                    kept[i] = (self.descent.averages or self.parameters)[name][i]
+                    kept[i] = ended[name][i]
                 else:
                     self.parameters[name][i] = kept[i]
 
