@@ -175,6 +175,20 @@ def test_the_error_that_settings_competed_by_is_drawn_for_several_norms_together
     assert any(np.allclose(line.get_ydata(), error) for line in last.lines if len(line.get_xdata()) == 1)
 
 
+def test_joined_strengths_stand_side_by_side_though_their_first_numbers_are_equal():
+    settings = (("plain", "none", "0"), ("worst", "2+inf", "4+0.1"), ("worst", "2+inf", "4+0.2"))
+    validation = measurements(80, "validation", models=("net",), settings=settings)
+    is_worse = validation.eps == "4+0.1"
+    validation.loc[is_worse, "value"] += 0.2
+    figure = errors.validation_error(validation, measurements(models=("net",), settings=(settings[0], settings[2])))
+    (ax,) = panels(figure)
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["4\n0.1", "4\n0.2"]
+    (ring,) = [line for line in ax.lines if line.get_markersize() == 9]
+    chosen = validation[(validation.eps == "4+0.2") & (validation.attack == "none") & (validation.metric == "error")]
+    assert (ring.get_xdata(), ring.get_ydata()) == (2, pytest.approx(100 * chosen.value.mean()))
+    assert "logarithmic" not in ax.get_xlabel()
+
+
 def test_one_strength_is_drawn_as_a_mark():
     test = measurements()
     figure = errors.robust_error(test[test.attack_eps.isin(["", "0.5", "0.1"])])

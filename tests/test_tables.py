@@ -44,6 +44,13 @@ def test_flagged_values_are_marked_and_listed():
     assert set(flags.seeds) == {"3 of 3"}
 
 
+def test_flags_count_the_seeds_that_an_attack_was_run_on():
+    test = with_flags(measurements())
+    hard = (test.attack == "hard") & (test.seed > 0)
+    flags = tables.flags(test[~hard], measurements(n_train=80, part="validation"))
+    assert set(flags.seeds) == {"1 of 1"}
+
+
 def test_without_a_flag_the_table_says_so():
     assert tables.flags(measurements(), measurements()).flag.tolist() == [tables.NO_FLAG]
 

@@ -226,18 +226,21 @@ def flags(test: pd.DataFrame, validation: pd.DataFrame) -> pd.DataFrame:
 
 def _flags_of(part: str, table: pd.DataFrame) -> Iterator[dict[str, str]]:
     for network, rows in table.groupby(NETWORK, sort=False):
-        by_row = rows["flags"].str.split("+")
+        by_row, measured = rows["flags"].str.split("+"), rows.attack + " " + rows.attack_p
         for flag in sorted(set(by_row.explode()) - {""}):
-            flagged = rows[by_row.map(lambda flags, flag=flag: flag in flags)]
-            attacked = flagged[flagged.attack_p != ""]
-            where = sorted({f"{row.attack} {norm_name(row.attack_p)}" for row in attacked.itertuples()})
             name, _, epoch = flag.partition(":")
+            has_it = by_row.map(lambda flags, flag=flag: flag in flags)
+            flagged = rows[has_it]
+            attacked = flagged[flagged.attack_p != ""]
+            # An attack may be run on a few seeds only.
+            possible = rows if name in OF_TRAINING else rows[measured.isin(measured[has_it])]
+            where = sorted({f"{row.attack} {norm_name(row.attack_p)}" for row in attacked.itertuples()})
             everywhere = f"all, since epoch {epoch} of training" if epoch else "all"
             yield {
                 "part": part,
                 **dict(zip(NETWORK, network, strict=True)),
                 "flag": name,
-                "seeds": f"{flagged.seed.nunique()} of {rows.seed.nunique()}",
+                "seeds": f"{flagged.seed.nunique()} of {possible.seed.nunique()}",
                 "in": everywhere if name in OF_TRAINING else ", ".join(where),
             }
 

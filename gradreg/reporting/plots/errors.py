@@ -68,6 +68,13 @@ def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame, by: Criteri
 
 def _strengths(ax: Axes, panel: pd.DataFrame, final: pd.DataFrame, look: Look) -> None:
     """Error of one objective at one p against its eps; divergence is annotated, the chosen eps is ringed."""
+    ticks, places = numerals.by_number(panel.eps), None
+    if numerals.is_joined(panel.p.iloc[0]):  # there is no one number: the eps stand side by side
+        places = range(1, len(ticks) + 1)
+        numbers = dict(zip(ticks, map(str, places), strict=True))
+        panel, final = (
+            table.assign(eps=table.eps.map(numbers)) for table in (panel, final[final.p == panel.p.iloc[0]])
+        )
     x, mean, half = common.curve(panel, "eps", FEWEST)
     ax.errorbar(x, mean, half, capsize=2, elinewidth=0.7, **look)
     ax.plot(panel.eps.map(numerals.parse), panel.value, ".", ms=2.5, color=look["color"], alpha=0.5)
@@ -78,10 +85,11 @@ def _strengths(ax: Axes, panel: pd.DataFrame, final: pd.DataFrame, look: Look) -
             ax.annotate(text, (eps, heights[eps]), (0, 6), textcoords="offset points", ha="center", fontsize=6)
     for eps in heights.keys() & set(final[final.p == panel.p.iloc[0]].eps.map(numerals.parse)):
         ax.plot(eps, heights[eps], "o", ms=9, mfc="none", mec=look["color"], mew=0.8)
-    ticks = numerals.by_number(panel.eps)
-    if len(ticks) > 1:
+    if places:
+        ax.set_xlabel(ax.get_xlabel().replace(" (logarithmic)", ""))
+    elif len(ticks) > 1:
         ax.set_xscale("log")
-    common.label_strengths(ax, ticks)
+    common.label_strengths(ax, ticks, places)
     ax.xaxis.set_minor_locator(NullLocator())
 
 
@@ -282,7 +290,7 @@ def objectives(test: pd.DataFrame) -> Figure:
         in_norm = attacked[attacked.attack_p == p]
         eps = numerals.middle(in_norm.attack_eps)
         title = f"{ERROR}, attack\nin {common.attack_name(p, eps)}"
-        if style.width() / len(columns) < common.ROOMY:
+        if style.width() / (1 + len(attack_norms)) < common.ROOMY:
             title = f"{ERROR}, in\n{style.norm_name(p)},\n{common.strength(eps, 2)}"
         columns.append((title, in_norm[in_norm.attack_eps == eps]))
     norms = [Training(p) for p in numerals.by_number(regularised.p)]

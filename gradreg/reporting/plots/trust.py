@@ -117,9 +117,9 @@ def probe(history: pd.DataFrame, chosen: pd.DataFrame) -> Figure:
     """
     probed = set(history.dropna(subset=["probe_error_5"]).objective)
     table = history[history.objective.isin(probed) & summaries.regularised(history)]
-    if table.empty:  # all diverged at once
+    if table.empty:  # all diverged at once, or are of norms in which there is no probe
         figure, axes = common.grid(1, 1)
-        axes[0, 0].set_title("no network reached the end of an epoch")
+        axes[0, 0].set_title("no network was probed")
         return figure
     parts = summaries.by_objective(table)
     looks = style.series([Training(p) for p in numerals.by_number(table.p)])
