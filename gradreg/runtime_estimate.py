@@ -19,6 +19,7 @@ from gradreg.planning.hooks import Work
 from gradreg.planning.numerals import Numeral
 from gradreg.planning.specs import to_json
 from gradreg.registry.datasets import DATASETS
+from gradreg.training.readings import PROBE_IMAGES
 from gradreg.training.replicas import Stack
 from gradreg.training.schedules import batches
 
@@ -54,10 +55,11 @@ def estimate(work: Iterable[Work], device: torch.device = CPU) -> Seconds:
         batch, steps_of_epoch = batches(training.n_train, training.recipe)
         # A step costs the same at any eps and rate.
         recipe = {key: value for key, value in vars(training.recipe).items() if key in OF_A_STEP}
-        kind = f"{network} {to_json(replace(training.objective, eps=0.0))} {batch} {to_json(recipe)}"
+        sizes = batch, max(batch, min(PROBE_IMAGES, training.n_train))
+        kind = f"{network} {to_json(replace(training.objective, eps=0.0))} {sizes} {to_json(recipe)}"
         reading = f"{network} {training.file} {to_json(attack)}"
         if kind not in steps and training.file is None:
-            steps[kind] = _step(item, batch, device)
+            steps[kind] = _step(item, sizes[1], device)
         if reading not in readings:
             readings[reading] = _reading(item, device)
         per_image, per_attacked, per_gradient = readings[reading]
@@ -74,11 +76,14 @@ def estimate(work: Iterable[Work], device: torch.device = CPU) -> Seconds:
         attacked = min(attack.images, item.n_evaluated)
         evaluated = item.n_evaluated * per_image + attacked * per_attacked
         total.evaluation += item.evaluate * evaluated
-        alone = (trained if item.train else 0) + (evaluated if item.evaluate else 0)
-        longest[item.final] = max(longest[item.final], item.block * alone)
+        attacks = [item.block * evaluated if item.evaluate else 0]  # jobs that wait for the training of a block
         for strong, count in item.strong.values():
             gradients = sum(_gradients(kind) for kind in strong.attacks)
-            total.evaluation += count * strong.images * len(strong.eps) * gradients * per_gradient
+            seconds = strong.images * len(strong.eps) * gradients * per_gradient
+            total.evaluation += count * seconds
+            attacks.append(min(item.block, count) * seconds)
+        chain = (item.block * trained if item.train else 0) + max(attacks)
+        longest[item.final] = max(longest[item.final], chain)
     total.longest = sum(longest.values())
     return total
 
@@ -88,21 +93,24 @@ def _gradients(attack: str) -> int:
     return int(registry.lookup("attacks", attack).get("gradients", GRADIENTS))
 
 
-def _step(item: Work, batch: int, device: torch.device) -> tuple[float, float]:
-    """Seconds of one training step of one replica, and of the readings on training images after each epoch."""
+def _step(item: Work, n_train: int, device: torch.device) -> tuple[float, float]:
+    """Seconds of one training step of one replica, and of the readings on training images after each epoch.
+
+    n_train: a batch, or as many images as are read.
+    """
     spec = item.training.with_recipe(epochs=2, min_steps=0)
-    stack = Stack([0], _random(item.dataset, batch).to(device), None, spec, _whitening(item))
+    stack = Stack([0], _random(item.dataset, n_train).to(device), None, spec, _whitening(item))
     stack.run_epoch()  # warms up, and compiles
     times: list[float] = []
     while len(times) < STEPS and (not times or times[0] < LONG):
         start = time.perf_counter()
-        stack.descend(2)  # an epoch of one step
+        stack.descend(2)
         wait_for(device)
         times.append(time.perf_counter() - start)
     start = time.perf_counter()
     stack.run_epoch()
-    step = statistics.median(times)
-    return step, max(time.perf_counter() - start - step, 0)
+    steps = statistics.median(times)
+    return steps / stack.batches.steps, max(time.perf_counter() - start - steps, 0)
 
 
 def _reading(item: Work, device: torch.device) -> tuple[float, float, float]:

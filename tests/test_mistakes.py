@@ -142,7 +142,7 @@ ATTACKED = {"eps": {2: [0.5]}, "strong": {"hard": {"attacks": ["targeted"]}}}
     [
         ({"transfer": {"images": 7}}, "sweep[1].transfer: {'images': 7"),
         ({"n_test": 200}, "sweep[1].n_test: 200, but 500 elsewhere for digits with n_train = 1297"),
-        ({"attack": ATTACKED | {"images": 30}}, "sweep[1].attack.images: 30, but 1000 elsewhere"),
+        ({"attack": ATTACKED | {"images": 30}}, "sweep[1].attack.images: 30, but 500 elsewhere"),
         ({"attack": ATTACKED | {"steps": 3}}, "sweep[1].attack.steps: 3, but 20 elsewhere"),
         (
             {"selection": {"n_train": 900, "n_validation": 200}},
@@ -160,7 +160,8 @@ def test_entries_of_one_study_agree_on_what_is_shown_together(change, line):
     config["sweep"].append(other | {"models": {"more": {"kind": "sigmoid_mlp", "units": [4]}}} | change)
     found = mistakes(config)
     assert line in found[0]
-    assert all(".transfer: " in more for more in found[1:])  # which has the same numbers
+    # Others that follow from it.
+    assert all(".transfer: " in more or ".attack.images: " in more for more in found[1:])
 
 
 def test_selection_runs_that_are_shown_together_have_the_same_settings():
@@ -172,6 +173,16 @@ def test_selection_runs_that_are_shown_together_have_the_same_settings():
         "sweep[1].selection.n_train: sweep[0] has selection runs of net on 500 images too, with other"
     )
     other["selection"] = {"n_train": 501, "n_validation": 200}
+    resolve(config)
+    other |= {"selection": {"n_train": 500, "n_validation": 200}, "objectives": {"perturb": {"kind": "perturb"}}}
+    other["objectives"]["perturb"]["eps"] = {"2": [0.2, "1/10"]}  # as for the first, in other words
+    resolve(config)
+
+
+def test_numbers_of_images_are_compared_as_far_as_there_are_any():
+    config = edited(n_test=400)
+    other = copy.deepcopy(config["sweep"][0]) | {"models": {"more": {"kind": "sigmoid_mlp", "units": [4]}}}
+    config["sweep"].append(other | {"attack": {"eps": {2: [0.5]}, "images": 400}})
     resolve(config)
 
 

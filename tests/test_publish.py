@@ -46,6 +46,14 @@ def test_a_finished_experiment_is_published_and_what_is_not_up_to_date_is_refuse
     assert not (target / "figures/gone").exists()
     before = (target / "metrics/test.csv").read_bytes()
 
+    config = finished.folder / "results/tiny/config.json"
+    asked = config.read_text()
+    for old, new in (('"seeds": 2', '"seeds": 3'), ('"0.1"', '"0.11"')):  # not run again yet
+        assert old in asked
+        config.write_text(asked.replace(old, new))
+        refused = publish(finished)
+        assert "Error: results/tiny is not what its config, code and data mean now" in refused.stderr
+    config.write_text(asked)
     finished.append("gradreg/reporting/plots/errors.py", "\nEDITED = True\n")
     done = publish(finished)
     assert done.returncode == 1

@@ -307,6 +307,7 @@ def test_edited_code_reruns_what_depends_on_it(finished, file, expected):
 @pytest.mark.parametrize(
     ("file", "before", "after", "stage"),
     [
+        ("datasets", "  top: 16\n", "  top: 17\n", "data"),
         ("objectives", "penalty.penalty\n  eps: factor", "penalty.penalty\n  eps: length", "train"),
         ("attacks", "gradients: 180", "gradients: 180\n  blind: true", "strong"),
     ],

@@ -59,6 +59,11 @@ def test_many_cores_help_as_far_as_there_are_jobs(measured):
         work(train=5, evaluate=5, block=5, final=True),
     ]
     assert runtime_estimate.estimate(items).longest == pytest.approx(8 * alone)
+    attack = StrongAttackSpec(["apgd_ce"], 50, 20, 50, grid({"2": ["1"]}))  # 100 s for a network, and more than usual
+    items[-1].strong["hard"] = (attack, 5)
+    assert runtime_estimate.estimate(items).longest == pytest.approx(3 * alone + 5 * (one.training + 100))
+    items[-1].strong["hard"] = (attack, 1)  # for one seed
+    assert runtime_estimate.estimate(items).longest == pytest.approx(3 * alone + 5 * one.training + 100)
 
 
 def test_strong_attacks_are_counted_by_their_gradients(measured):
@@ -120,6 +125,21 @@ def test_readings_after_an_epoch_are_no_part_of_a_step(monkeypatch):
     step, readings = runtime_estimate._step(work(), 50, CPU)
     assert step < 0.2
     assert readings > 0.3
+
+
+def test_readings_are_of_as_many_images_as_in_training(measured):
+    """A small batch is no measure of them."""
+    small = replace(TRAINING, n_train=60).with_recipe(batch_size=8)
+    runtime_estimate.estimate([work(training=small), work(training=replace(small, n_train=1000))])
+    assert measured == [60, 100]
+
+
+def test_a_step_is_one_of_several_of_an_epoch(monkeypatch):
+    slow(monkeypatch, "descend", 0.4)
+    small = replace(TRAINING, n_train=100).with_recipe(batch_size=8)
+    step, readings = runtime_estimate._step(work(training=small), 100, CPU)
+    assert step == pytest.approx(0.4 / 12, rel=0.5)
+    assert readings < 0.3
 
 
 def test_long_steps_are_timed_once(monkeypatch):

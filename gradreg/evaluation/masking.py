@@ -8,7 +8,7 @@ flag names one thing that should not happen to an attack that works:
 - ``zero-gradients``: there is no gradient to follow at a share of the images;
 - ``hidden-pixels``: some pixels change the answer, and the gradient knows far less of them than of others;
 - ``not-monotone``: a larger eps, fewer errors;
-- ``square-stronger``: random search finds errors that the attacks before it, with their gradients, missed;
+- ``square-stronger``: an attack without gradients finds errors that those before it, with gradients, missed;
 
 and two things that happen to training:
 

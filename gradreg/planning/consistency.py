@@ -77,8 +77,10 @@ def _equal_settings(sweep: Entries) -> Mistakes:
         if (dataset, n_selection) not in evaluated:  # a mistake in itself
             shared = [(("seeds",), n_train, entry["seeds"]), (("selection", "seeds"), n_selection, selection["seeds"])]
             shared += [(("selection", name), n_train, selection[name]) for name in ("by", "n_validation")]
-        shared.append((("n_test",), n_train, entries.test_size(entry)))
-        shared += [(("attack", name), n_train, entry["attack"][name]) for name in ("images", "steps")]
+        n_test = entries.test_size(entry)
+        attacked = min(entry["attack"]["images"], max(n_test, selection["n_validation"]))
+        shared += [(("n_test",), n_train, n_test), (("attack", "images"), n_train, attacked)]
+        shared.append((("attack", "steps"), n_train, entry["attack"]["steps"]))
         for name, block in entry["attack"]["strong"].items():
             same = {"seeds": entries.strong_seeds(entry, block), "images": block["images"], "attacks": block["attacks"]}
             shared += [(("attack", "strong", name, key), n_train, value) for key, value in same.items()]
@@ -95,14 +97,19 @@ def _equal_grids(sweep: Entries) -> Mistakes:
     """Selection runs of one model on as many images are shown together: the same settings must compete."""
     seen: dict[tuple[str, int, str], tuple[KeyPath, Any]] = {}
     for path, entry, _, n_selection in _each_size(sweep):
+        settings = [entry["baseline"], *((name, _competing(entry, name)) for name in sorted(entry["objectives"]))]
         for name in entry["models"]:
-            settings = [entry.get(key) for key in ("eps", "objectives", "baseline")]
             where, before = seen.setdefault((entry["dataset"], n_selection, name), (path, settings))
             if before != settings:
-                text = (
-                    f"sweep[{where[1]}] has selection runs of {name} on {n_selection} images too, with other settings"
-                )
-                yield (*path, "selection", "n_train"), f"{text}; take another number"
+                text = f"sweep[{where[1]}] has selection runs of {name} on {n_selection} images too"
+                yield (*path, "selection", "n_train"), f"{text}, with other settings; take another number"
+
+
+def _competing(entry: Entry, objective: str) -> dict[str, Any]:
+    """The settings of an objective, with the eps that compete in any order."""
+    block = entry["objectives"][objective]
+    grid = block.get("eps", entry.get("eps", {}))
+    return {**block, "eps": {p: sorted(map(str, eps)) for p, eps in grid.items()}}
 
 
 def _one_entry_per_model(sweep: Entries) -> Mistakes:

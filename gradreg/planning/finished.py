@@ -1,6 +1,6 @@
 """A finished experiment: whether it is what its config, code and data mean now, its results, with what they were made.
 
-What earlier configs left in its folder is no part of it.
+What earlier configs left in its folder is no part of it, but for the seconds of jobs.
 """
 
 import subprocess
@@ -25,14 +25,16 @@ def check(experiment: Experiment) -> None:
     snakefile = PACKAGE.parent / "Snakefile"
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--workflow-profile", "none"]
     command += ["--configfile", str(source / "config.json"), "--dry-run", "--cores", "1"]
-    command += ["--config", f"seeds_per_job={seeds_per_job(experiment)}"]
+    stale = f"{source} is not what its config, code and data mean now; give the command that made it again"
+    try:
+        command += ["--config", f"seeds_per_job={seeds_per_job(experiment)}"]
+    except (FileNotFoundError, KeyError):  # a record that there is not, or a choice that is none any more
+        raise ValueError(stale) from None
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise ValueError(f"{source} cannot be planned: {(done.stderr.strip() or done.stdout.strip())[-300:]}")
     if "Nothing to be done" not in done.stdout + done.stderr:
-        raise ValueError(
-            f"{source} is not what its config, code and data mean now; give the command that made it again"
-        )
+        raise ValueError(stale)
 
 
 def results(experiment: Experiment) -> list[Path]:

@@ -70,6 +70,7 @@ def remaining_work(jobs: Jobs, planned: Iterable[Any]) -> list[Work]:
         for of_half in experiment.half_runs(group, candidate):
             half, plan = of(of_half)
             half.train += plan.seeds
+            half.block = max(half.block, min(plan.seeds, experiment.config["seeds_per_job"]))
 
     for job in planned:
         stage, outputs = job.rule.name.split("_")[0], [str(file) for file in job.output]
@@ -81,7 +82,9 @@ def remaining_work(jobs: Jobs, planned: Iterable[Any]) -> list[Work]:
             item.block = max(item.block, count)
         elif stage == "strong":
             count = sum(file.endswith(".csv") for file in outputs)
-            attacked(*of(jobs.run(job.wildcards)), job.params.name, count)
+            item, plan = of(jobs.run(job.wildcards))
+            attacked(item, plan, job.params.name, count)
+            item.block = max(item.block, count)
         elif stage == "choose":
             final(jobs.group(job.wildcards))
     return list(work.values())

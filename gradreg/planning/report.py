@@ -199,7 +199,8 @@ def facts(experiment: Experiment, study: Study) -> dict[str, Any]:
     groups = [group for group in experiment.groups if (group.dataset, group.n_train) == study]
     sizes = {group.model: experiment.groups[group][0].n_train for group in sorted(groups, key=lambda group: group.path)}
     size = sizes[run.model]
-    selection = next(p for r, p in experiment.selection.items() if (r.dataset, r.n_train) == (dataset, size))
+    same = (dataset, size, run.model)
+    selection = next(p for r, p in experiment.selection.items() if (r.dataset, r.n_train, r.model) == same)
     transferred = experiment.transfers.get(study)
     return {
         "dataset": dataset,

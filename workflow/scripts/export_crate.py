@@ -40,8 +40,8 @@ def main() -> None:
         from rocrate.rocrate import ROCrate
     except ImportError:
         sys.exit("Error: this needs the package rocrate: pip install -e '.[crate]' -c constraints.txt")
-    experiment = Experiment(read_json(source / "config.json"))
     try:
+        experiment = Experiment(read_json(source / "config.json"))
         finished.check(experiment)
     except ValueError as error:
         sys.exit(f"Error: {error}")
@@ -109,7 +109,7 @@ def added(crate: Any, file: Path, source: Path) -> Any:
 
 
 def span(source: Path) -> tuple[float, float]:
-    """When the first and the last of an experiment's files that are there were written, in seconds."""
+    """When the first and the last of an experiment's files were written, those of earlier configs too, in seconds."""
     times = [file.stat().st_mtime for file in source.rglob("[!.]*") if file.is_file() and file.suffix != ".zip"]
     return min(times), max(times)
 

@@ -30,10 +30,11 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     for report in sorted(RESULTS.glob("*/report.html")):
         source, target = report.parent, RESULTS / "published" / report.parent.name
-        experiment = Experiment(read_json(source / "config.json"))
-        if experiment.config["scale"] == "smoke":
+        config = read_json(source / "config.json")
+        if config["scale"] == "smoke":
             continue
         try:
+            experiment = Experiment(config)
             finished.check(experiment)
         except ValueError as error:
             sys.exit(f"Error: {error}")
