@@ -26,7 +26,7 @@ from gradreg.training.schedules import batches
 STEPS = 15
 LONG = 0.5  # seconds of a step that is timed once only
 GRADIENTS = 100  # of an attack whose registration does not say how many it takes
-READ, FEW = 200, 2  # images
+READ, SOME, FEW = 200, 20, 2  # images; few where reading one takes long
 OF_A_STEP = ("optimizer", "precision", "compile", "averaging", "pad", "flip")  # settings that its cost depends on
 
 
@@ -134,8 +134,8 @@ def _reading(item: Work, device: torch.device) -> tuple[float, float, float]:
     standing = Split(split.images, answers(network, split.pixels())[1], split.top, split.classes)
     grid = {p: [Numeral("0.000001")] * len(strengths) for p, strengths in item.attack.eps.items()}
     count, seconds = 0, 0.0
-    while seconds < LONG and count < at_once:  # an image costs less, the more there are
-        count = min(at_once, math.ceil(4 * LONG / seconds * count) if count else FEW)
+    while seconds < 4 * LONG and count < at_once:  # an image costs less, the more there are, and the first call more
+        count = min(at_once, 5 * count or (SOME if per_image < LONG / 100 else FEW))
         start = time.perf_counter()
         evaluate(network, standing.first(count), replace(item.attack, eps=grid))
         seconds = time.perf_counter() - start
