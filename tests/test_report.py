@@ -4,6 +4,7 @@ import itertools
 import os
 import shutil
 
+import pandas as pd
 import pytest
 from synthetic import measurements, with_rows
 
@@ -136,3 +137,21 @@ def test_a_page_of_errors_fits_and_no_value_is_broken(opened, tmp_path, width, d
     lines = "cell => cell.getBoundingClientRect().height / parseFloat(getComputedStyle(cell).lineHeight)"
     values = "[...document.querySelectorAll('td')].filter(cell => cell.innerText.includes('±'))"
     assert shown.evaluate(f"Math.max(...{values}.map({lines}))") < 2
+
+
+def test_comparisons_fit_into_the_page_of_a_report(opened, tmp_path):
+    """Their names of measurements are long where there are several norms; P after Holm's correction stands last."""
+    row = (
+        "sigmoid-mlp",
+        "p = inf",
+        "error, %, multi-step any norm eps = 12+1.5+0.15",
+        10000,
+        5,
+        -33.76,
+        -37.52,
+        -30.25,
+    )
+    compared = pd.DataFrame([(*row, 0.0001, 0.0001)], columns=[*tables.COMPARED, "p_holm"])
+    (tmp_path / "errors.html").write_text(tables.to_html({"Differences": tables.rounded(compared)}, "Differences"))
+    shown = opened(tmp_path / "errors.html", 950)
+    assert shown.evaluate("document.documentElement.scrollWidth") <= 950

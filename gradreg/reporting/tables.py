@@ -36,7 +36,7 @@ STYLE = (
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
     "th,td{padding:.3em .7em;text-align:left;border-bottom:1px solid #ccc}td{white-space:nowrap}"
     "th{border-bottom:2px solid #444;vertical-align:bottom}.numbers :is(th,td):nth-child(n+4){text-align:right}"
-    ".numbers td:nth-child(-n+2){white-space:normal}"
+    ".numbers td:nth-child(-n+2),.measured td:nth-child(3){white-space:normal}"
 )
 SHOWN = {"difference": "difference", "low": "from", "high": "to", "p_value": "P", "p_holm": "P, Holm"}
 Outcomes = Mapping[tuple[str, Training, int], Mapping[str, Any]]
@@ -289,7 +289,8 @@ def to_html(tables: Mapping[str, pd.DataFrame], title: str, note: str = "", *, n
     body = f"<p>{html.escape(note)}</p>" if note else ""
     for caption, table in tables.items():
         text = _as_text(table.rename(columns=SHOWN), html.escape, "<b>{}</b>")
-        cells = text.to_html(index=False, border=0, escape=False, classes="numbers" if numbers else None)
+        classes = ["numbers"] * numbers + ["measured"] * ("measured" in table)
+        cells = text.to_html(index=False, border=0, escape=False, classes=classes)
         body += f"<h2>{html.escape(caption)}</h2>{cells}"
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
