@@ -1,8 +1,8 @@
 # Data: fetched once for all experiments, verified against known checksums.
 
 
-# Made once and never again while checksums, range and classes stay: neither the code that fetches the arrays nor the folder they come
-# from is a reason to fetch them again, and with them all that was trained on them.
+# Made once and never again while checksums, range of pixels and number of classes stay: neither the code that fetches
+# the arrays nor the folder they come from is a reason to fetch them again, and with them all that was trained on them.
 rule data:
     output:
         DATA,
