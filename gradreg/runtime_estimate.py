@@ -55,11 +55,11 @@ def estimate(work: Iterable[Work], device: torch.device = CPU) -> Seconds:
         batch, steps_of_epoch = batches(training.n_train, training.recipe)
         # A step costs the same at any eps and rate.
         recipe = {key: value for key, value in vars(training.recipe).items() if key in OF_A_STEP}
-        sizes = batch, max(batch, min(PROBE_IMAGES, training.n_train))
-        kind = f"{network} {to_json(replace(training.objective, eps=0.0))} {sizes} {to_json(recipe)}"
+        images = max(batch, min(PROBE_IMAGES, training.n_train))
+        kind = f"{network} {to_json(replace(training.objective, eps=0.0))} {batch} {images} {to_json(recipe)}"
         reading = f"{network} {training.file} {to_json(attack)}"
         if kind not in steps and training.file is None:
-            steps[kind] = _step(item, sizes[1], device)
+            steps[kind] = _step(item, images, device)
         if reading not in readings:
             readings[reading] = _reading(item, device)
         per_image, per_attacked, per_gradient = readings[reading]
@@ -96,7 +96,7 @@ def _gradients(attack: str) -> int:
 def _step(item: Work, n_train: int, device: torch.device) -> tuple[float, float]:
     """Seconds of one training step of one replica, and of the readings on training images after each epoch.
 
-    n_train: a batch, or as many images as are read.
+    n_train: training images, at least a batch and as many as are read.
     """
     spec = item.training.with_recipe(epochs=2, min_steps=0)
     stack = Stack([0], _random(item.dataset, n_train).to(device), None, spec, _whitening(item))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_given import Rooted
 from test_measure import ATTACK, table
 from test_training import CPU, TRAIN, spec
 from torch import nn
@@ -194,11 +195,6 @@ def test_training_is_compared_with_constant_answers(history, epoch):
 
 
 def test_a_direction_that_is_not_a_number_is_none():
-    class Rooted(nn.Module):
-        def forward(self, x):
-            z = x.flatten(1)[:, :10] - 0.5
-            return torch.where(z > 0, z.sqrt(), 0)
-
     images = TRAIN.first(20)
     rows = table(evaluation.evaluate(Rooted().eval(), images, ATTACK).rows)
     assert rows["none", "", "", "zero_gradient"]["value"] > 0.9

@@ -292,9 +292,8 @@ def _attack_names(entry: Entry) -> Mistakes:
     attack = entry["attack"]
     for part in ("others", "strong"):
         for name in attack[part]:
-            if name.replace("-", "_") not in RESERVED:  # tables show one for the other
-                continue
-            yield ("attack", part, name), "this name is taken by what is always measured"
+            if name.replace("-", "_") in RESERVED:  # tables show one for the other
+                yield ("attack", part, name), "this name is taken by what is always measured"
     for name in attack["others"].keys() & attack["strong"].keys():
         yield ("attack", "strong", name), "there is another attack of this name"
 

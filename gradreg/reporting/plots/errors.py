@@ -68,13 +68,12 @@ def validation_error(validation: pd.DataFrame, chosen: pd.DataFrame, by: Criteri
 
 def _strengths(ax: Axes, panel: pd.DataFrame, final: pd.DataFrame, look: Look) -> None:
     """Error of one objective at one p against its eps; divergence is annotated, the chosen eps is ringed."""
-    ticks, places = numerals.by_number(panel.eps), None
-    if numerals.is_joined(panel.p.iloc[0]):  # there is no one number: the eps stand side by side
+    p, ticks, places = panel.p.iloc[0], numerals.by_number(panel.eps), None
+    final = final[final.p == p]
+    if numerals.is_joined(p):  # there is no one number: the eps stand side by side
         places = range(1, len(ticks) + 1)
         numbers = dict(zip(ticks, map(str, places), strict=True))
-        panel, final = (
-            table.assign(eps=table.eps.map(numbers)) for table in (panel, final[final.p == panel.p.iloc[0]])
-        )
+        panel, final = (table.assign(eps=table.eps.map(numbers)) for table in (panel, final))
     x, mean, half = common.curve(panel, "eps", FEWEST)
     ax.errorbar(x, mean, half, capsize=2, elinewidth=0.7, **look)
     ax.plot(panel.eps.map(numerals.parse), panel.value, ".", ms=2.5, color=look["color"], alpha=0.5)
@@ -83,7 +82,7 @@ def _strengths(ax: Axes, panel: pd.DataFrame, final: pd.DataFrame, look: Look) -
         if summaries.diverged(networks).any():
             text = f"diverged:\n{summaries.divergence(networks)}"
             ax.annotate(text, (eps, heights[eps]), (0, 6), textcoords="offset points", ha="center", fontsize=6)
-    for eps in heights.keys() & set(final[final.p == panel.p.iloc[0]].eps.map(numerals.parse)):
+    for eps in heights.keys() & set(final.eps.map(numerals.parse)):
         ax.plot(eps, heights[eps], "o", ms=9, mfc="none", mec=look["color"], mew=0.8)
     if places:
         ax.set_xlabel(ax.get_xlabel().replace(" (logarithmic)", ""))
