@@ -13,10 +13,14 @@ from gradreg.planning import finished
 from gradreg.storage import metrics
 
 
-def publish(project):
-    command = [sys.executable, "workflow/scripts/publish.py"]
+def run(project, script):
+    command = [sys.executable, f"workflow/scripts/{script}"]
     environment = os.environ | {"PYTHONPATH": str(project.folder)}
     return subprocess.run(command, cwd=project.folder, env=environment, capture_output=True, text=True)
+
+
+def publish(project):
+    return run(project, "publish.py")
 
 
 def test_a_finished_experiment_is_published_and_what_is_not_up_to_date_is_refused(finished):
@@ -39,10 +43,13 @@ def test_a_finished_experiment_is_published_and_what_is_not_up_to_date_is_refuse
     assert made["seconds of jobs"].keys() == {"evaluate", "strong", "train", "transfer"}
     assert set(made["sha256 of data"]) == {"digits", "twin"}
     check_network(finished, target, folder)
+    weights = list(target.glob("networks/**/model.safetensors"))
     script = finished.folder / "workflow/scripts/publish.py"
-    script.write_text(script.read_text().replace("NETWORKS = 25e6", "NETWORKS = 10"))
-    assert "its networks are left out" in publish(finished).stdout
-    assert not (target / "networks").exists()
+    for limit, left in ((sum(file.stat().st_size for file in weights) - 1, len(weights) - 1), (10, 0)):
+        text = script.read_text()
+        script.write_text(re.sub("NETWORKS = .*  #", f"NETWORKS = {limit}  #", text))
+        assert "no room for the network" in publish(finished).stdout
+        assert len(list(target.glob("networks/**/model.safetensors"))) == left
     assert not (target / "figures/gone").exists()
     before = (target / "metrics/test.csv").read_bytes()
 
@@ -59,6 +66,13 @@ def test_a_finished_experiment_is_published_and_what_is_not_up_to_date_is_refuse
     assert done.returncode == 1
     assert "Error: results/tiny is not what its config, code and data mean now" in done.stderr
     assert (target / "metrics/test.csv").read_bytes() == before
+
+    asked = (target / "config.json").read_text()
+    (target / "config.json").write_text(asked.replace('"sweep":', '"swep":'))
+    done = run(finished, "redraw.py")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: tiny cannot be drawn again: ")
+    assert "Traceback" not in done.stderr
 
 
 def leave_behind(folder):

@@ -1,7 +1,7 @@
 """Copy tables, figures, choices and joined metrics of every finished experiment to results/published/, kept by git.
 
-With them go the networks of seed 0 of all chosen settings, each with its card, as long as all that are published stay
-below a limit. What was run at smoke scale means nothing and is left out.
+With them go the networks of seed 0 of chosen settings, each with its card: in the order of the config, as many as there
+is room for below a limit on all that are published. What was run at smoke scale means nothing and is left out.
 
 Only what the experiment's config means is copied, not what earlier configs left behind.
 """
@@ -56,27 +56,27 @@ def is_published(result: Path) -> bool:
 
 
 def networks(experiment: Experiment, source: Path, target: Path) -> dict[Path, bytes]:
-    """The files of the networks to be published, or none where there is no room for them."""
+    """The files of the networks to be published, as far as there is room for them."""
     test = metrics.read(source / "metrics" / "test.csv")
     files: dict[Path, bytes] = {}
+    others = [file for file in target.parent.glob(f"*/networks/**/{WEIGHTS}") if target not in file.parents]
+    room = NETWORKS - sum(file.stat().st_size for file in others)
     for group in experiment.groups:
         run = experiment.final_run(group, read_json(source / "groups" / group.path / "choice.json"))
         cell, folder = source / "cells" / run.path / "seed-0", target / "networks" / group.path
         record = read_json(cell / RECORD)
         if run.given or record["whitening"]:  # not ours to publish; a file larger than all networks goes with it
             continue
+        room -= (cell / WEIGHTS).stat().st_size
+        if room < 0:
+            print(f"{source}: no room for the network {group.path} and those after it")
+            break
         text = cards.card(experiment.config["experiment"], group.path, record, test)
         files |= {folder / name: read_bytes(cell / name) for name in (WEIGHTS, RECORD)}
         files[folder / "README.md"] = text.encode()
         strong = {name: spec.attacks for name, (spec, _) in experiment.plan(run).strong.items()}
         for threat, entry in cards.robustbench(record, test, strong).items():
             files[folder / f"robustbench-{threat}.json"] = json.dumps(entry, indent=2).encode()
-    others = [file for file in target.parent.glob(f"*/networks/**/{WEIGHTS}") if target not in file.parents]
-    size = sum(file.stat().st_size for file in others)
-    size += sum(len(content) for file, content in files.items() if file.name == WEIGHTS)
-    if size > NETWORKS:
-        print(f"{source}: its networks are left out: with them there would be {size / 1e6:.0f} MB of networks")
-        return {}
     return files
 
 

@@ -31,7 +31,10 @@ def main() -> None:
 
 def redraw(source: Path, target: Path) -> None:
     """All tables and figures of one experiment."""
-    experiment = Experiment(read_json(source / "config.json"))
+    try:
+        experiment = Experiment(read_json(source / "config.json"))
+    except ValueError as error:
+        sys.exit(f"Error: {source.name} cannot be drawn again: {error}")
     width = ["--width", experiment.config["figure_width"]]
     measured = {name: source / "metrics" / f"{name}.csv" for name in TABLES}
     for study in experiment.studies:
