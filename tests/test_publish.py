@@ -45,11 +45,10 @@ def test_a_finished_experiment_is_published_and_what_is_not_up_to_date_is_refuse
     check_network(finished, target, folder)
     weights = list(target.glob("networks/**/model.safetensors"))
     script = finished.folder / "workflow/scripts/publish.py"
-    for limit, left in ((sum(file.stat().st_size for file in weights) - 1, len(weights) - 1), (10, 0)):
-        text = script.read_text()
-        script.write_text(re.sub("NETWORKS = .*  #", f"NETWORKS = {limit}  #", text))
+    for limit, kept in ((sum(file.stat().st_size for file in weights) - 1, len(weights) - 1), (10, 0)):
+        script.write_text(re.sub("NETWORKS = .*  #", f"NETWORKS = {limit}  #", script.read_text()))
         assert "no room for the network" in publish(finished).stdout
-        assert len(list(target.glob("networks/**/model.safetensors"))) == left
+        assert len(list(target.glob("networks/**/model.safetensors"))) == kept
     assert not (target / "figures/gone").exists()
     before = (target / "metrics/test.csv").read_bytes()
 
