@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from published import PUBLISHED, cell, errors, flagged, heading, table_of
 
 from gradreg.storage import metrics
@@ -44,8 +45,11 @@ def test_the_table_of_the_default_experiment_is_that_of_the_published_one():
     assert table_of("docs/results.md", "network") == expected
 
 
-def test_the_table_of_the_page_of_reproduction_is_that_of_the_published_experiment():
-    table = metrics.read(PUBLISHED / "paper-dense/tables/mnist-60000/reproduction.csv")
+@pytest.mark.parametrize(
+    ("study", "first"), [("paper-dense", "dense network"), ("paper-conv", "convolutional network")]
+)
+def test_tables_of_the_page_of_reproduction_are_those_of_published_experiments(study, first):
+    table = metrics.read(PUBLISHED / study / "tables/mnist-60000/reproduction.csv")
     expected = [
         [
             row.model,
@@ -60,7 +64,7 @@ def test_the_table_of_the_page_of_reproduction_is_that_of_the_published_experime
         ]
         for row in table.itertuples()
     ]
-    assert table_of("docs/reproduction.md", "network | training | eps | noise") == expected
+    assert table_of("docs/reproduction.md", first) == expected
 
 
 def test_the_table_of_the_page_of_objectives_is_that_of_the_published_experiment():
@@ -118,17 +122,3 @@ def test_the_table_of_the_page_of_one_step_is_that_of_the_published_experiment()
     columns = ["test error, %", *(heading(table, "multi-step", norm) for norm in ("L1", "L2", "Linf", "any norm"))]
     expected = [[row["training"], *(flagged(row[column]) for column in columns)] for row in table.to_dict("records")]
     assert table_of("docs/one-step.md", "training") == expected
-
-
-def test_the_table_of_the_page_of_recipes_is_that_of_the_published_experiment():
-    """But for the minutes, which are in a log."""
-    table = metrics.read(PUBLISHED / "conv-mnist/metrics/test.csv")
-    table = table[table.metric == "error"]
-    grids = {"2": ("1", "1.5", "2"), "inf": ("0.1", "0.15", "0.2")}
-    expected = []
-    for p, name in (("none", "plain"), ("2", "p = 2, eps 1.5")):
-        rows = table[table.p == p].set_index(["attack", "attack_p", "attack_eps"]).value
-        attacked = [[rows["multi_step", norm, eps] for eps in grid] for norm, grid in grids.items()]
-        shown = [", ".join(f"{100 * value:.1f}" for value in values) for values in attacked]
-        expected.append([name, f"{100 * rows['none', '', '']:.2f}", *shown])
-    assert [row[:-1] for row in table_of("docs/recipes.md", "training")] == expected

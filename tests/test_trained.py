@@ -36,7 +36,7 @@ def test_networks_that_pages_name_are_published_and_are_those_of_their_records(m
     text = "\n".join(page.read_text() for page in pages)
     names = set(re.findall(r'load\("(.+?)"\)', text)) | set(re.findall(r'from results/published: "(.+?)"', text))
     names = {name for name in names if not name.startswith("results/")}
-    assert {"mnist/maxout/p-2", "conv-mnist/p-2", "mnist/mnist-60000/maxout/perturb/p-2"} < names
+    assert {"mnist/maxout/p-2", "paper-conv/p-2", "mnist/mnist-60000/maxout/perturb/p-2"} < names
     for name in names:
         network = gradreg.load(name)
         assert checkpoint.digest(dict(network.network.named_parameters())) == network.trained_with["weights"], name
