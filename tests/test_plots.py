@@ -268,7 +268,7 @@ def test_one_eps_of_the_probe_stands_in_the_title():
 
 def test_errors_in_the_literature_are_stars():
     figure = errors.robust_error(measurements().assign(dataset="mnist"))
-    assert "literature, one step" in legend(figure)
+    assert "literature (maxout, dense), one step" in legend(figure)  # networks of ours may be others
     stars = [(*line.get_xdata(), *line.get_ydata()) for line in drawn(figure) if line.get_marker() == "*"]
     assert sorted(stars) == [(0.25, 17.9), (0.25, 89.4)]  # once, not in each row
 

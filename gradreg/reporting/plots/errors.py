@@ -95,14 +95,15 @@ def _strengths(ax: Axes, panel: pd.DataFrame, final: pd.DataFrame, look: Look) -
 def robust_error(test: pd.DataFrame) -> Figure:
     """Error under attack against attack eps: a row per model and objective, a column per attack norm, a line per p.
 
-    An attack with only one eps is a mark. Flagged values are framed; stars are errors in the literature, under a
-    one-step attack.
+    An attack with only one eps is a mark. Flagged values are framed; stars are errors in the literature under a
+    one-step attack, of networks that the legend names, as they may be others than those of the row.
     """
     table = test[(test.metric == "error") & (test.attack_p != "")]
     table = table.assign(value=100 * table.value)
     parts, norms = summaries.by_objective(table), numerals.by_number(table.attack_p)
     entries = literature.entries(str(test.dataset.iloc[0]))
-    stars = [attack for entry in entries for attack in entry.attacks if attack[0] in norms]
+    known = [entry for entry in entries if any(attack[0] in norms for attack in entry.attacks)]
+    stars = [attack for entry in known for attack in entry.attacks]
     looks = common.looks_of(parts)
     attack_looks = _attack_looks(table)
     lines = max(len(numerals.members(p)) for p in norms)  # of the labels below the panels
@@ -147,7 +148,8 @@ def robust_error(test: pd.DataFrame) -> Figure:
     for attack, look in attack_looks.items():
         handles.append(Line2D([], [], color="k", label=attack.replace("_", "-"), **{"marker": "", **look}))
     handles += [common.flagged()] if framed else []
-    handles += [Line2D([], [], label="literature, one step", **STAR)] if stars else []
+    networks = "; ".join(dict.fromkeys(entry.network for entry in known))
+    handles += [Line2D([], [], label=f"literature ({networks}), one step", **STAR)] if stars else []
     common.legend(figure, handles)
     return figure
 
