@@ -2,6 +2,7 @@
 
 import re
 
+import pandas as pd
 from project import ROOT
 
 from gradreg.storage import metrics
@@ -25,6 +26,11 @@ def errors(study):
     """The published table of errors of a study, without what the literature has."""
     table = metrics.read(PUBLISHED / study / "errors.csv").astype(str)
     return table[~table.model.str.startswith("literature")]
+
+
+def compared(study, name="test error, %"):
+    table = pd.read_csv(PUBLISHED / study / "comparison.csv")
+    return table[table.measured == name]
 
 
 def cell(value):
