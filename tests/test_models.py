@@ -5,6 +5,7 @@ import torch
 
 from gradreg import registry
 from gradreg.models import checkpoint, layers
+from gradreg.models.pooling import MaxPool
 from gradreg.planning.specs import ModelSpec
 
 
@@ -137,10 +138,31 @@ def test_the_maxout_papers_convolutional_nets_have_their_sizes(settings, shape, 
     maps, x = [], torch.rand(2, *shape)
     for layer in net:
         x = layer(x)
-        if isinstance(layer, layers.Conv | torch.nn.MaxPool2d):
+        if isinstance(layer, layers.Conv | MaxPool):
             maps.append(tuple(x.shape[-2:]))
     assert maps == [(side, side) for pair in sides for side in pair]
     assert x.shape == (2, 10)
+
+
+@pytest.mark.parametrize("replicas", [None, 3])
+def test_compiled_pooling_has_the_values_and_derivatives_of_pytorchs(replicas):
+    """Both derivatives, also of windows that extend beyond the map; ``backend`` compiles nothing, which is quick."""
+    x = torch.randn(replicas or 1, 2, 3, 11, 9, dtype=torch.double, generator=torch.Generator().manual_seed(1))
+
+    def derivatives(pool):
+        def first(at):
+            return torch.func.grad(lambda image: pool(image).pow(3).sum())(at)
+
+        def both(at):
+            return pool(at), first(at), torch.func.grad(lambda image: first(image).square().sum())(at)
+
+        return torch.func.vmap(both) if replicas else lambda at: both(at[0])
+
+    expected = derivatives(torch.nn.MaxPool2d(4, 2, ceil_mode=True))(x)
+    found = torch.compile(derivatives(MaxPool(4, 2)), fullgraph=True, backend="aot_eager")(x)
+    assert expected[0].shape[-2:] == (5, 4)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def test_a_convolutional_maxout_net_against_loops():

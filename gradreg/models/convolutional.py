@@ -7,6 +7,7 @@ from torch import nn
 
 from gradreg.models.dense import maxout_on
 from gradreg.models.layers import Conv, Maxout, dropout
+from gradreg.models.pooling import MaxPool
 
 
 def conv_maxout(
@@ -48,7 +49,7 @@ def conv_maxout(
         layers += [convolution, Maxout(filter_pieces)]
         if window < step:
             raise ValueError(f"convolution {i}: pooling windows of {window} leave gaps at stride {step}")
-        layers.append(nn.MaxPool2d(window, step, ceil_mode=True))
+        layers.append(MaxPool(window, step))
         for side in (height, width):
             _side(side, window, f"convolution {i}: a pooling window")
         height, width = (math.ceil((side - window) / step) + 1 for side in (height, width))
