@@ -105,6 +105,17 @@ def test_cut_off_again_and_again(tmp_path):
     assert len(rows) + len(more) == 3 * 4 - 6
 
 
+def test_seconds_before_interruptions_count(tmp_path, monkeypatch):
+    state, now = Stack([0], FEW, None, spec(MAXOUT)).state(), [0.0]
+    monkeypatch.setattr(resume.time, "monotonic", lambda: now[0])
+    for seconds, total in ((40, 40), (10, 50), (2, 52)):
+        store = Resume(tmp_path, "k")
+        store.load([0])
+        now[0] += seconds
+        assert store.seconds == total
+        store.keep([0], state, True)
+
+
 def test_stacked_replicas_are_taken_up_together(tmp_path):
     settings = spec(MAXOUT, NOISE)
     whole, half = (Stack([0, 1], FEW, None, settings) for _ in range(2))

@@ -41,6 +41,7 @@ def test_a_finished_experiment_is_published_and_what_is_not_up_to_date_is_refuse
     made = json.loads((target / "made.json").read_text())
     assert (made["device"], made["networks"], made["commit"]) == (["cpu"], networks, ["unknown"])
     assert made["seconds of jobs"].keys() == {"evaluate", "strong", "train", "transfer"}
+    assert 0 < made["seconds of jobs"]["evaluate"] < OTHER
     assert set(made["sha256 of data"]) == {"digits", "twin"}
     check_network(finished, target, folder)
     weights = list(target.glob("networks/**/model.safetensors"))
@@ -74,6 +75,9 @@ def test_a_finished_experiment_is_published_and_what_is_not_up_to_date_is_refuse
     assert "Traceback" not in done.stderr
 
 
+OTHER = 10**6  # seconds of a job of an earlier config
+
+
 def leave_behind(folder):
     """Files of earlier configs: of a seed and a norm less, without noise and transfer. Their names."""
     left = {"metrics/transfer-digits-200.csv", "tables/digits-300/old.md", "figures/digits-300/old.svg"}
@@ -85,6 +89,9 @@ def leave_behind(folder):
     record = json.loads(next(folder.rglob("cells/**/seed-1/train.json")).read_text())
     record["versions"]["gradreg"] = "earlier"
     (folder / cell).write_text(json.dumps(record))
+    job = folder / "logs/seconds/evaluate/digits-300/softmax/perturb/p-2/eps-7/seeds-0-to-0.tsv"
+    job.parent.mkdir(parents=True)
+    job.write_text(f"s\n{OTHER}\n")
     return left
 
 

@@ -1,6 +1,6 @@
 """A finished experiment: whether it is what its config, code and data mean now, its results, with what they were made.
 
-What earlier configs left in its folder is no part of it, but for the seconds of jobs.
+What earlier configs left in its folder is no part of it.
 """
 
 import subprocess
@@ -52,14 +52,11 @@ def _chosen(experiment: Experiment) -> Callable[[Group], Mapping[str, str]]:
     return lambda group: read_json(Path(experiment.root / "groups" / group.path / "choice.json"))
 
 
-def _records(experiment: Experiment) -> list[dict[str, Any]]:
+def _record_files(experiment: Experiment) -> list[str]:
     """The records of its networks."""
     jobs = Jobs(experiment, _chosen(experiment))
-    return [
-        read_json(file)
-        for file in sorted({*jobs.before_choices(), *jobs.after_choices({})})
-        if file.endswith(f"/{RECORD}")
-    ]
+    files = {*jobs.before_choices(), *jobs.after_choices({})}
+    return sorted(file for file in files if file.endswith(f"/{RECORD}"))
 
 
 def seeds_per_job(experiment: Experiment) -> int:
@@ -68,15 +65,16 @@ def seeds_per_job(experiment: Experiment) -> int:
     config.json leaves it out, since results are the same. In other blocks, some outputs would be older than inputs of
     the same job.
     """
-    return max(len(record["seeds_of_block"]) for record in _records(experiment))
+    return max(len(read_json(file)["seeds_of_block"]) for file in _record_files(experiment))
 
 
 def made(experiment: Experiment) -> dict[str, Any]:
     """With what an experiment's networks were trained, on which data, and how many seconds its jobs took.
 
-    The processor is that of the machine that asks.
+    The processor is that of the machine that asks. Of training, seconds before interruptions count as well.
     """
-    records = _records(experiment)
+    files = _record_files(experiment)
+    records = [read_json(file) for file in files]
     given = {record["file"]: record["sha256"] for record in records if record["status"] == "given"}
     records = [record for record in records if record["status"] != "given"]
     versions: dict[str, set[str]] = {}
@@ -84,14 +82,16 @@ def made(experiment: Experiment) -> dict[str, Any]:
         for name, version in [*record["versions"].items(), ("device", record["device"])]:
             versions.setdefault("commit" if name == "gradreg" else name, set()).add(version)
     data = {group.dataset: registry.lookup("datasets", group.dataset)["sha256"] for group in experiment.groups}
+    runs = {str(Path(file).relative_to(experiment.root / "cells").parents[1]) for file in files}
+    seconds = hooks.seconds_of_jobs(str(experiment.root), [*runs, *(f"{name}-{n}" for name, n in experiment.transfers)])
+    if records:
+        seconds["train"] = sum(record["seconds_of_block"] / len(record["seeds_of_block"]) for record in records)
     name, extensions = machine.processor()
     return {
         **{key: sorted(values) for key, values in versions.items()},
         "processor": ", ".join([name, *(extension for extension in FAST if extension in extensions)]),
         "networks": len(records),
-        "seconds of jobs": {
-            stage: round(total) for stage, total in sorted(hooks.seconds_of_jobs(str(experiment.root)).items())
-        },
+        "seconds of jobs": {stage: round(total) for stage, total in sorted(seconds.items())},
         "sha256 of data": data,
         **({"sha256 of networks from files": given} if given else {}),
     }

@@ -108,11 +108,13 @@ def print_runtime(jobs: Jobs, workflow: Any, gpus: int) -> None:
     print(done.stdout.strip() or "Runtime: not known, see above; the run goes on", file=sys.stderr)
 
 
-def seconds_of_jobs(root: str) -> dict[str, float]:
-    """The seconds of an experiment's jobs by their stage, earlier runs included."""
+def seconds_of_jobs(root: str, names: Iterable[str] | None = None) -> dict[str, float]:
+    """The seconds of an experiment's jobs by their stage: of those on some runs or studies, or of all that ever ran."""
     seconds: dict[str, float] = {}
     for file in glob.glob(f"{root}/logs/seconds/**/*.tsv", recursive=True):
-        stage = os.path.relpath(file, f"{root}/logs/seconds").split(os.sep)[0]
+        stage, _, job = os.path.relpath(file, f"{root}/logs/seconds").removesuffix(".tsv").partition(os.sep)
+        if names is not None and not any(f"/{name}/" in f"/{job}/" for name in names):
+            continue
         with suppress(OSError, ValueError, IndexError), open(file, encoding="utf-8") as table:  # cut off, or damaged
             seconds[stage] = seconds.get(stage, 0) + float(table.read().splitlines()[1].split("\t")[0])
     return seconds

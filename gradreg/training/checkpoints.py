@@ -41,7 +41,13 @@ class Resume:
         self.unwritten: dict[tuple[int, ...], State] = {}
         self.held = False  # whether a file holds anything of these replicas
         self.failure = ""
-        self.due = time.monotonic() + LEAST_SECONDS
+        self.start, self.before = time.monotonic(), 0.0  # seconds, until the files were written that are gone on from
+        self.due = self.start + LEAST_SECONDS
+
+    @property
+    def seconds(self) -> float:
+        """How long the replicas have been trained, before interruptions too."""
+        return self.before + time.monotonic() - self.start
 
     def load(self, seeds: Sequence[int]) -> State | None:
         """The state in which these replicas, stepped together, were left; None where there is none of this key."""
@@ -57,6 +63,7 @@ class Resume:
             self.say(f"{file} is of other settings, data, code, device or PyTorch, and is not used")
             return None
         self.held = True
+        self.before = max(self.before, float(about["seconds"]))
         return State(values, json.loads(about["facts"]))
 
     def keep(self, seeds: Sequence[int], state: State, finished: bool) -> None:
@@ -71,7 +78,7 @@ class Resume:
         try:
             while self.unwritten:
                 seeds, state = next(iter(self.unwritten.items()))
-                about = {"key": self.key, "facts": json.dumps(state.facts)}
+                about = {"key": self.key, "facts": json.dumps(state.facts), "seconds": f"{self.seconds:.1f}"}
                 tensors.write(states.file_of(self.folder, seeds), state.tensors, about)
                 self.unwritten.pop(seeds)
                 self.held = True

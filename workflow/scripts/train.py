@@ -63,7 +63,7 @@ def main() -> None:
         "training": json.loads(to_json(spec)),
         "whitening": args.whitening.digest if args.whitening else None,
         "device": torch.cuda.get_device_name() if args.device.type == "cuda" else "cpu",
-        "seconds_of_block": round(time.monotonic() - start, 1),
+        "seconds_of_block": round(resume.seconds if resume else time.monotonic() - start, 1),
         "seeds_of_block": seeds,
         "versions": {"gradreg": machine.commit(), "torch": torch.__version__, "python": platform.python_version()},
     }
