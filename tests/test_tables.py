@@ -85,7 +85,7 @@ def test_a_page_has_captions_and_nothing_from_the_network():
 
 PIECES = [*"\\%_&#${}~^<>|±†–*`[]()!\"'ab01 ", "&amp;", "<b>", "[a](b)", "~a~"]
 SPECIAL = st.lists(st.sampled_from(PIECES)).map("".join)
-MEANING = {r"\textbackslash ": "\\", r"\textasciitilde ": "~", r"\textasciicircum ": "^", r"\space ": " "}
+MEANING = {r"\textbackslash{}": "\\", r"\textasciitilde{}": "~", r"\textasciicircum{}": "^"}
 MEANING |= {"\\" + special: special for special in "%_&#${}"}
 MEANING |= {r"$\pm$": "±", r"$\dagger$": "†", "--": "–", "$<$": "<", "$>$": ">", "$|$": "|"}
 ESCAPED = re.compile("|".join(map(re.escape, MEANING)))
@@ -93,7 +93,7 @@ ESCAPED = re.compile("|".join(map(re.escape, MEANING)))
 
 @given(SPECIAL)
 def test_latex_has_no_special_character_unescaped(text):
-    latex = tables.to_latex(pd.DataFrame({text: [text]}))
+    latex = tables.to_latex({"": pd.DataFrame({text: [text]})})
     header, cell = (latex.splitlines()[i].removesuffix(r" \\") for i in (2, 4))
     assert header == cell
     assert ESCAPED.sub(lambda match: MEANING[match[0]], cell) == text
@@ -101,10 +101,17 @@ def test_latex_has_no_special_character_unescaped(text):
 
 
 def test_latex_is_bold_where_a_value_is_marked():
-    latex = tables.to_latex(MARKED)
+    latex = tables.to_latex({"": MARKED})
     assert latex.startswith("\\begin{tabular}{ll}\n\\toprule\na, \\% & b \\\\\n\\midrule\n")
     assert r"$<$x$>$ & \textbf{1.00 $\pm$ 2.00 *} \\" in latex
     assert latex.endswith("\\bottomrule\n\\end{tabular}\n")
+
+
+def test_several_tables_for_latex_have_captions_and_a_note():
+    one = tables.to_latex({"": MARKED})
+    assert tables.to_latex({"100 %": MARKED}, "a: b_c.") == f"{one}\\par\\medskip\na: b\\_c.\n"
+    parts = [f"{caption}\\par\\smallskip\n{one}" for caption in (r"100 \%", "x")]
+    assert tables.to_latex({"100 %": MARKED, "x": MARKED}) == "\\par\\medskip\n".join(parts)
 
 
 def rendered(markdown):
@@ -175,4 +182,4 @@ def test_a_worse_network_is_not_marked_and_few_seeds_are_not_compared():
     assert compared.empty
     assert better(tables.errors(test, compared)) == []
     assert rendered(tables.to_markdown(compared)) == list(compared)
-    assert r"p\_holm \\" in tables.to_latex(compared)
+    assert r"p\_holm \\" in tables.to_latex({"": compared})

@@ -99,7 +99,7 @@ def test_tables_come_in_three_forms(template):
     folder = template.folder / "results/tiny/tables/digits-300"
     names = {f"{name}.{kind}" for name in ("errors", "comparison", "flags") for kind in ("csv", "md", "tex")}
     assert {file.name for file in folder.glob("[!.]*")} == names | {"errors.html", "flags.html"}
-    assert (folder / "errors.tex").read_text().startswith(r"\begin{tabular}")
+    assert (folder / "errors.tex").read_text().startswith("Not attacked\\par\\smallskip\n\\begin{tabular}")
 
 
 def test_the_choice_is_the_least_validation_error(template):

@@ -3,7 +3,6 @@
 import html
 import itertools
 import math
-import operator
 import re
 import string
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -29,7 +28,9 @@ OF_TRAINING = ("collapsed", "diverged", "no-better-than-constant")  # flags of a
 COMPARED = ["model", "training", "measured", "images", "seeds", "difference", "low", "high", "p_value"]
 MARKDOWN = re.compile(r"[\\`*_~\[<&|]")  # have a meaning, unless a backslash stands before them
 LATEX = str.maketrans(
-    {"±": r"$\pm$", "†": r"$\dagger$", "–": "--", "<": "$<$", ">": "$>$", "|": "$|$"}  # beside what pandas escapes
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--"}
+    | {"±": r"$\pm$", "†": r"$\dagger$", "<": "$<$", ">": "$>$", "|": "$|$"}
 )
 STYLE = (
     "body{font:14px/1.4 system-ui,sans-serif;margin:1.5em;color:#222}h2{font-size:1.05em}p,h2{max-width:60em}"
@@ -272,13 +273,22 @@ def to_markdown(table: pd.DataFrame) -> str:
     return f"{text.to_markdown(index=False, disable_numparse=True)}\n"
 
 
-def to_latex(table: pd.DataFrame) -> str:
-    """The table for LaTeX with booktabs."""
+def to_latex(tables: Mapping[str, pd.DataFrame], note: str = "") -> str:
+    """Tables for LaTeX with booktabs, below their captions if there are several, and a note: what one float holds."""
+    parts = [_tabular(table) for table in tables.values()]
+    if len(parts) > 1:
+        parts = [f"{_in_latex(name)}\\par\\smallskip\n{part}" for name, part in zip(tables, parts, strict=True)]
+    return "\\par\\medskip\n".join([*parts, *([f"{_in_latex(note.strip())}\n"] if note.strip() else [])])
+
+
+def _tabular(table: pd.DataFrame) -> str:
     bold = table.map(lambda cell: "textbf:--rwrap;" if _bold(cell) else "")
     style = table.map(str).astype(object).style.hide(axis="index").apply(lambda _: bold, axis=None)
-    symbols = operator.methodcaller("translate", LATEX)
-    style = style.format(symbols, escape="latex").format_index(symbols, escape="latex", axis=1)
-    return str(style.to_latex(hrules=True))
+    return str(style.format(_in_latex).format_index(_in_latex, axis=1).to_latex(hrules=True))
+
+
+def _in_latex(text: str) -> str:
+    return text.translate(LATEX)
 
 
 def to_html(tables: Mapping[str, pd.DataFrame], title: str, note: str = "", *, numbers: bool = True) -> str:

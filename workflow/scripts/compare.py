@@ -26,7 +26,7 @@ def main() -> None:
     table = across.beside([part for name in names for part in across.errors(name, *read(there[name]))])
     metrics.write(args.out / "errors.csv", table)
     write_text(args.out / "errors.md", f"{tables.to_markdown(table)}\n{tables.NOTE}\n")
-    write_text(args.out / "errors.tex", tables.to_latex(table))
+    write_text(args.out / "errors.tex", tables.to_latex({"": table}, tables.NOTE))
     print(tables.to_markdown(table), args.out / "errors.md", sep="\n")
 
 

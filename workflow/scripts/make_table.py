@@ -65,7 +65,12 @@ def main() -> None:
     for name, (table, text) in shown.items():
         metrics.write(args.out / f"{name}.csv", table)
         write_text(args.out / f"{name}.md", tables.to_markdown(text))
-        write_text(args.out / f"{name}.tex", tables.to_latex(text))
+        lettered, sources = tables.with_letters(text)
+        if name == "errors":
+            latex = tables.to_latex(tables.by_attack(lettered, test), f"{tables.NOTE} {sources}")
+        else:
+            latex = tables.to_latex({name: lettered}, sources)
+        write_text(args.out / f"{name}.tex", latex)
     lettered, sources = tables.with_letters(errors)
     parts = tables.by_attack(lettered, test) | {COMPARISON: rounded}
     page = tables.to_html(parts, f"Errors on {args.dataset}", f"{tables.NOTE} {sources}")
