@@ -115,9 +115,11 @@ def check_network(project, target, folder):
     assert record["weights"] in card
 
 
-def test_the_blocks_of_an_experiment_are_those_it_was_trained_in(monkeypatch):
-    records = [{"seeds_of_block": block} for block in ([0, 1, 2], [3, 4])]
-    monkeypatch.setattr(finished, "_records", lambda experiment: records)
+def test_the_blocks_of_an_experiment_are_those_it_was_trained_in(monkeypatch, tmp_path):
+    files = [tmp_path / "0", tmp_path / "1"]
+    for file, block in zip(files, ([0, 1, 2], [3, 4]), strict=True):
+        file.write_text(json.dumps({"seeds_of_block": block}))
+    monkeypatch.setattr(finished, "_record_files", lambda experiment: files)
     assert finished.seeds_per_job(None) == 3
 
 

@@ -53,7 +53,7 @@ def _chosen(experiment: Experiment) -> Callable[[Group], Mapping[str, str]]:
 
 
 def _record_files(experiment: Experiment) -> list[str]:
-    """The records of its networks."""
+    """The names of the records of its networks."""
     jobs = Jobs(experiment, _chosen(experiment))
     files = {*jobs.before_choices(), *jobs.after_choices({})}
     return sorted(file for file in files if file.endswith(f"/{RECORD}"))

@@ -113,7 +113,8 @@ def seconds_of_jobs(root: str, names: Iterable[str] | None = None) -> dict[str, 
     seconds: dict[str, float] = {}
     for file in glob.glob(f"{root}/logs/seconds/**/*.tsv", recursive=True):
         stage, _, job = os.path.relpath(file, f"{root}/logs/seconds").removesuffix(".tsv").partition(os.sep)
-        if names is not None and not any(f"/{name}/" in f"/{job}/" for name in names):
+        of = "/" + job.partition("/seeds-")[0]
+        if names is not None and not any(of.endswith(f"/{name}") for name in names):
             continue
         with suppress(OSError, ValueError, IndexError), open(file, encoding="utf-8") as table:  # cut off, or damaged
             seconds[stage] = seconds.get(stage, 0) + float(table.read().splitlines()[1].split("\t")[0])
