@@ -83,7 +83,8 @@ def made(experiment: Experiment) -> dict[str, Any]:
             versions.setdefault("commit" if name == "gradreg" else name, set()).add(version)
     data = {group.dataset: registry.lookup("datasets", group.dataset)["sha256"] for group in experiment.groups}
     runs = {str(Path(file).relative_to(experiment.root / "cells").parents[1]) for file in files}
-    seconds = hooks.seconds_of_jobs(str(experiment.root), [*runs, *(f"{name}-{n}" for name, n in experiment.transfers)])
+    transfers = {f"{dataset}-{n_train}" for dataset, n_train in experiment.transfers}
+    seconds = hooks.seconds_of_jobs(str(experiment.root), runs | transfers)
     if records:
         seconds["train"] = sum(record["seconds_of_block"] / len(record["seeds_of_block"]) for record in records)
     name, extensions = machine.processor()

@@ -4,7 +4,7 @@ import glob
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,13 +108,13 @@ def print_runtime(jobs: Jobs, workflow: Any, gpus: int) -> None:
     print(done.stdout.strip() or "Runtime: not known, see above; the run goes on", file=sys.stderr)
 
 
-def seconds_of_jobs(root: str, names: Iterable[str] | None = None) -> dict[str, float]:
+def seconds_of_jobs(root: str, names: Set[str] | None = None) -> dict[str, float]:
     """The seconds of an experiment's jobs by their stage: of those on some runs or studies, or of all that ever ran."""
     seconds: dict[str, float] = {}
     for file in glob.glob(f"{root}/logs/seconds/**/*.tsv", recursive=True):
         stage, _, job = os.path.relpath(file, f"{root}/logs/seconds").removesuffix(".tsv").partition(os.sep)
-        of = "/" + job.partition("/seeds-")[0]
-        if names is not None and not any(of.endswith(f"/{name}") for name in names):
+        name = job.partition("/seeds-")[0]  # of the strong attack, behind that attack's name
+        if names is not None and names.isdisjoint({name, name.partition("/")[2]}):
             continue
         with suppress(OSError, ValueError, IndexError), open(file, encoding="utf-8") as table:  # cut off, or damaged
             seconds[stage] = seconds.get(stage, 0) + float(table.read().splitlines()[1].split("\t")[0])

@@ -27,7 +27,7 @@ NOTE = (
 OF_TRAINING = ("collapsed", "diverged", "no-better-than-constant")  # flags of a whole network
 COMPARED = ["model", "training", "measured", "images", "seeds", "difference", "low", "high", "p_value"]
 MARKDOWN = re.compile(r"[\\`*_~\[<&|]")  # have a meaning, unless a backslash stands before them
-LATEX = str.maketrans(
+LATEX = str.maketrans(  # pandas escapes cells only, not captions and notes
     {character: f"\\{character}" for character in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--"}
     | {"±": r"$\pm$", "†": r"$\dagger$", "<": "$<$", ">": "$>$", "|": "$|$"}
