@@ -4,7 +4,7 @@
 # make test-cluster  run the tests on a Slurm on this machine, installing it if needed (Debian, root)
 # make smoke         run the experiments for a GPU on a few images, as a test that they work
 # make bench         measure speed: training steps, blocks, other implementations, the workflow, attacks (docs/performance.md)
-# make results       run every published experiment (about 15 hours on two cores)
+# make results       run every published experiment (about 18 hours on two cores)
 # make publish       copy the tables, figures and metrics of finished experiments to results/published/
 # make compare       put several experiments into one table: make compare EXPERIMENTS="mnist norms"
 # make crate         write a finished experiment as a Workflow Run RO-Crate: make crate EXPERIMENT=quickstart
@@ -47,6 +47,7 @@ results: .venv/ready
 	$(SNAKEMAKE) --configfile config/one-step.yaml
 	$(SNAKEMAKE) --configfile config/paper-dense.yaml
 	$(SNAKEMAKE) --configfile config/paper-conv.yaml
+	$(SNAKEMAKE) --configfile config/paper-cifar10-half.yaml
 
 smoke: .venv/ready
 	$(SNAKEMAKE) --configfile config/cifar10.yaml --config scale=smoke

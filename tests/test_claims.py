@@ -260,10 +260,10 @@ CLAIMS = {  # page and sentence, its numbers in brackets: what they are in the p
     ("docs/objectives.md", r"p = 2 nearly halves plain's error \(to (0\.\d\d) of it\)"): lambda: [
         share(1000, "perturb", "2")
     ],
-    ("README.md", r"in L2, p = 2 takes the error from (\d+) to (\d+) %"): lambda: [
+    ("README.md", r"in L2 at eps 1\.5, p = 2 takes the error from (\d+) to (\d+) %"): lambda: [
         on_mnist(p, "apgd", "2") for p in ("none", "2")
     ],
-    ("docs/reproduction.md", r"another seed misclassifies (\d+), (\d+) and (\d+) % of them"): lambda: [
+    ("docs/reproduction.md", r"another seed misclassifies (\d+), (\d+) and (\d+) %"): lambda: [
         transferred(p, target_p="none", **OTHER_SEED).mean() for p in ("1", "2", "inf")
     ],
 }

@@ -60,7 +60,7 @@ def test_tables_of_the_page_of_reproduction_are_those_of_published_experiments(s
             f"{row.mean:.2f} ± {row.half:.2f}",
             f"{row.least:.2f} to {row.most:.2f}",
             f"{row.difference:+.2f}",
-            f"{row.single_low:.2f} to {row.single_high:.2f}",
+            "–" if row.single_low == "" else f"{float(row.single_low):.2f} to {float(row.single_high):.2f}",
         ]
         for row in table.itertuples()
     ]

@@ -220,4 +220,5 @@ def facts(experiment: Experiment, study: Study) -> dict[str, Any]:
             for name, (spec, seeds) in plan.strong.items()
         },
         "transferred": transferred.images if transferred else None,
+        "as_in_literature": bool(in_literature(experiment, study)),
     }

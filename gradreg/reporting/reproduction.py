@@ -24,7 +24,7 @@ def table(test: pd.DataFrame, literature: Sequence[Mapping[str, Any]]) -> pd.Dat
     empty. half: of the 95 % interval of our mean over seeds. single_low, single_high: in between lies a further network
     of ours with probability .95 (the prediction interval of Student's distribution, mean ± t s sqrt(1 + 1/n), cut at 0
     and 100); an error that is one network's is to be compared with it. failed: seeds whose training has a flag
-    (``tables.OF_TRAINING``); where there are any, there is no such interval.
+    (``tables.OF_TRAINING``); where there are any, there is no such interval, nor where all seeds have the same error.
     """
     test = summaries.with_training(test[test.metric == "error"])
     rows = []
@@ -51,7 +51,7 @@ def _row(part: pd.DataFrame, images: str, entry: Mapping[str, Any]) -> tuple[Any
     failed = int(part["flags"].str.contains("|".join(OF_TRAINING)).sum())
     training, objective, eps = part[["training", "objective", "eps"]].iloc[0]
     setting = objective if training.plain else f"eps = {eps}"
-    single = math.nan if failed else half * math.sqrt(n + 1)  # half is t s / sqrt(n)
+    single = math.nan if failed or min(errors) == max(errors) else half * math.sqrt(n + 1)  # half is t s / sqrt(n)
     theirs, ends = entry["error"], np.clip([mean - single, mean + single], 0, 100)
     ours = mean, half, n, failed, min(errors), max(errors), mean - theirs
     return entry["model"], training, setting, entry["noise"], images, theirs, *ours, *ends, entry["source"]
