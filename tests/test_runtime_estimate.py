@@ -90,8 +90,10 @@ def test_retraining_counts_as_much_again(measured):
 def test_each_kind_of_step_is_measured_once(measured):
     stronger, other = (replace(TRAINING, objective=ObjectiveSpec("perturb", p=p, eps=0.2)) for p in (2.0, 1.0))
     slower, lower = TRAINING.with_recipe(precision="bfloat16"), TRAINING.with_recipe(lr=0.01, weight_decay=1e-4)
-    runtime_estimate.estimate([work(training=training) for training in (TRAINING, stronger, other, slower, lower)])
-    assert len(measured) == 3  # other norms and other arithmetic
+    several = replace(TRAINING, objective=ObjectiveSpec("worst_norm", p=(1.0, 2.0), eps=(0.2, 0.2)))
+    same = TRAINING, stronger, other, lower
+    runtime_estimate.estimate([work(training=training) for training in (*same, slower, several)])
+    assert len(measured) == 3  # other arithmetic, and several norms at once
 
 
 def test_the_estimate_is_of_the_order_of_the_truth():
@@ -148,6 +150,12 @@ def test_long_steps_are_timed_once(monkeypatch):
     assert step == pytest.approx(runtime_estimate.LONG, rel=0.5)
     assert readings < runtime_estimate.LONG / 2
     assert len(calls) == 3  # to warm up, to be timed, and in the epoch whose readings are
+
+
+def test_an_experiment_of_many_kinds_of_steps_is_not_timed_for_long(monkeypatch):
+    calls = slow(monkeypatch, "descend", runtime_estimate.LONG / 4)
+    runtime_estimate._step(work(), 50, CPU)
+    assert len(calls) <= 2 + 4
 
 
 def test_attacks_are_timed_on_as_many_images_as_they_take_at_once(monkeypatch):
