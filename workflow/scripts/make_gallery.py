@@ -31,7 +31,7 @@ def main() -> None:
     network = checkpoint.load(args.record.with_name("model.safetensors"), args.device, args.whitening)
     settings = GallerySpec.of(args.settings["gallery"])
     shown = examples.gallery(network, split, settings)
-    shown |= examples.dreams(network, split.images.shape[1:], range(split.classes))
+    shown |= examples.dreams(network, split.images.shape[1:], range(split.classes), settings.steps)
     cell = read_json(args.record)["cell"]
     about = np.array(json.dumps({"cell": cell, "eps": settings.eps}))
     npz.write(args.out, {"about": about} | {name: value.cpu().numpy() for name, value in shown.items()})
