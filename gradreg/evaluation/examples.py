@@ -13,7 +13,6 @@ from gradreg.evaluation.measure import answers
 from gradreg.planning.specs import GallerySpec
 
 DREAM_STEPS, DREAM_STEP = 500, 0.005  # at most; L2 length for one pixel, which grows with their root
-PER_STEP = 50  # as many, at most, per step of the attack: fewer at smoke scale
 SURE = 0.99
 
 
@@ -43,12 +42,12 @@ def _typical(split: Split, label: int) -> Tensor:
 
 
 def dreams(
-    network: nn.Module, image_shape: Sequence[int], classes: Sequence[int], attack_steps: int = DREAM_STEPS
+    network: nn.Module, image_shape: Sequence[int], classes: Sequence[int], steps: int = DREAM_STEPS
 ) -> dict[str, Tensor]:
     """Images (N, C, H, W) in [0, 1] that start as one uniform noise image and climb until they are surely of a class.
 
     Steps of equal L2 length along the gradient of the class's log-odds, clipped to the box, until its probability is
-    SURE, at most DREAM_STEPS, and at most PER_STEP times ``attack_steps``. Returns arrays ``dream``, ``dream_class``,
+    SURE, at most ``steps`` of them. Returns arrays ``dream``, ``dream_class``,
     ``dream_confidence``, the probability of the class in the end, ``dream_distance``, the L2 distance from the noise,
     and ``dream_start``, the noise.
     """
@@ -57,7 +56,7 @@ def dreams(
     y = torch.tensor(list(classes), device=device)
     x = start.repeat(len(y), 1, 1, 1)
     length = DREAM_STEP * start.numel() ** 0.5
-    for _ in range(min(DREAM_STEPS, PER_STEP * attack_steps)):
+    for _ in range(steps):
         rest = (_probability(network, x, y) < SURE).nonzero().squeeze(1)
         if len(rest) == 0:
             break

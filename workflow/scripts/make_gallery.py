@@ -31,7 +31,8 @@ def main() -> None:
     network = checkpoint.load(args.record.with_name("model.safetensors"), args.device, args.whitening)
     settings = GallerySpec.of(args.settings["gallery"])
     shown = examples.gallery(network, split, settings)
-    shown |= examples.dreams(network, split.images.shape[1:], range(split.classes), settings.steps)
+    steps = min(examples.DREAM_STEPS, 50 * settings.steps)  # few at smoke scale, where networks are never sure
+    shown |= examples.dreams(network, split.images.shape[1:], range(split.classes), steps)
     cell = read_json(args.record)["cell"]
     about = np.array(json.dumps({"cell": cell, "eps": settings.eps}))
     npz.write(args.out, {"about": about} | {name: value.cpu().numpy() for name, value in shown.items()})
